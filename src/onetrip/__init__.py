@@ -1,0 +1,37 @@
+"""onetrip: machine-learning operators that make one trip to memory, and the lab that proves them.
+
+This table is the only place that maps a public name to a module. Importing onetrip imports
+neither torch nor triton; a name is imported at its first use.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from onetrip.core.estimate import estimate as estimate
+    from onetrip.ops.linear_cross_entropy.api import linear_cross_entropy as linear_cross_entropy
+    from onetrip.testing.record import record as record
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "estimate": "onetrip.core.estimate",
+    "linear_cross_entropy": "onetrip.ops.linear_cross_entropy.api",
+    "record": "onetrip.testing.record",
+}
+
+__all__ = [*sorted(_PUBLIC), "__version__"]
+
+
+def __getattr__(name: str) -> object:
+    try:
+        module = _PUBLIC[name]
+    except KeyError:
+        raise AttributeError(f"module 'onetrip' has no attribute {name!r}") from None
+    value = getattr(importlib.import_module(module), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PUBLIC})

@@ -1,0 +1,1 @@
+"""Specs, costs, device ceilings, tuning tables, errors, settings: standard library only."""

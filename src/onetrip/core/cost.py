@@ -1,0 +1,38 @@
+"""Operations, compulsory bytes and the floor that follows from them."""
+
+from dataclasses import dataclass
+
+from onetrip.core.device import Device
+
+ITEMSIZE = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "int64": 8, "int32": 4}
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What any implementation must do: floating-point operations and compulsory bytes."""
+
+    flops: int
+    bytes_read: int
+    bytes_written: int
+
+    @property
+    def bytes(self) -> int:
+        """Compulsory bytes: each input read once, each output written once."""
+        return self.bytes_read + self.bytes_written
+
+    def compute_ms(self, device: Device, dtype: str) -> float:
+        """Operations over the device's matrix rate for `dtype`."""
+        return self.flops / device.tflops_for(dtype) * 1e-9
+
+    def memory_ms(self, device: Device) -> float:
+        """Compulsory bytes over the device's bandwidth."""
+        return self.bytes / device.bandwidth_gbps * 1e-6
+
+    def floor_ms(self, device: Device, dtype: str) -> float:
+        """The larger of the two: no implementation runs faster."""
+        return max(self.compute_ms(device, dtype), self.memory_ms(device))
+
+    def bound(self, device: Device, dtype: str) -> str:
+        """Which of the two is the larger: "compute" or "memory"."""
+        compute_bound = self.compute_ms(device, dtype) >= self.memory_ms(device)
+        return "compute" if compute_bound else "memory"

@@ -1,0 +1,118 @@
+"""Ceilings of devices: measured where we could measure, with the source of each number."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from types import MappingProxyType
+
+from onetrip.core.errors import ArgumentError, complaint
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One device's ceilings.
+
+    `tflops` holds the rate of a large dense matrix product on random data for each dtype, in
+    10¹² operations a second; `bandwidth_gbps` a large copy, bytes read plus bytes written, in
+    10⁹ bytes a second; `arch` is 90 for sm_90, 0 for a CPU.
+    """
+
+    name: str
+    kind: str
+    arch: int
+    tflops: Mapping[str, float]
+    bandwidth_gbps: float
+    memory_bytes: int
+    measured: bool
+    source: str
+
+    def tflops_for(self, dtype: str) -> float:
+        """Matrix rate for `dtype`; the slowest known one when `dtype` was not measured."""
+        return self.tflops.get(dtype) or min(self.tflops.values())
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain values, for JSON."""
+        return asdict(self) | {"tflops": dict(self.tflops)}
+
+
+def _rates(**tflops: float) -> Mapping[str, float]:
+    return MappingProxyType(tflops)
+
+
+_GIB = 2**30
+
+DEVICES: Mapping[str, Device] = MappingProxyType(
+    {
+        device.name: device
+        for device in (
+            Device(
+                "h100",
+                "cuda",
+                90,
+                _rates(bfloat16=798.0, float16=798.0, float32=51.0, float64=60.0),
+                3000.0,
+                79 * _GIB,
+                measured=True,
+                source="H100 80GB HBM3: 8192³ bf16 product and 8 GB copy, torch 2.11 (float32, "
+                "float64: datasheet 67 scaled by the same share, 67)",
+            ),
+            Device(
+                "h200",
+                "cuda",
+                90,
+                _rates(bfloat16=788.0, float16=788.0, float32=51.0, float64=60.0),
+                4300.0,
+                140 * _GIB,
+                measured=True,
+                source="H200: 8192³ bf16 product and 8.6 GB copy, torch 2.11",
+            ),
+            Device(
+                "a100",
+                "cuda",
+                80,
+                _rates(bfloat16=312.0, float16=312.0, float32=19.5, float64=19.5),
+                2039.0,
+                80 * _GIB,
+                measured=False,
+                source="NVIDIA A100 80GB datasheet, dense",
+            ),
+            Device(
+                "b200",
+                "cuda",
+                100,
+                _rates(bfloat16=2250.0, float16=2250.0, float32=75.0, float64=37.0),
+                8000.0,
+                180 * _GIB,
+                measured=False,
+                source="NVIDIA B200 datasheet, dense",
+            ),
+            Device(
+                "mi300x",
+                "hip",
+                942,
+                _rates(bfloat16=1307.0, float16=1307.0, float32=163.4, float64=163.4),
+                5300.0,
+                192 * _GIB,
+                measured=False,
+                source="AMD Instinct MI300X datasheet, dense",
+            ),
+        )
+    }
+)
+
+
+def find_device(name: str) -> Device:
+    """Look up a device by its short name or by the name that its driver reports.
+
+    >>> find_device("NVIDIA H100 80GB HBM3").name
+    'h100'
+    """
+    lowered = name.lower()
+    if lowered in DEVICES:
+        return DEVICES[lowered]
+    for key, device in DEVICES.items():
+        if key in lowered.replace("-", " ").split():
+            return device
+    way_out = "Measure your own device with `onetrip doctor --measure`."
+    raise ArgumentError(
+        complaint("device", expected=f"one of {sorted(DEVICES)}", got=repr(name), way_out=way_out)
+    )

@@ -1,0 +1,132 @@
+"""What a problem costs before it runs: floor, bytes, workspace, latency, the choice and why."""
+
+from dataclasses import dataclass
+
+from onetrip.core.cost import Cost
+from onetrip.core.device import Device, find_device
+from onetrip.core.errors import ArgumentError, complaint
+from onetrip.core.operators import load_spec, operator_module
+from onetrip.core.selection import Choice, Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What one implementation would take; `unsupported` says why it cannot run, if so."""
+
+    impl: str
+    latency_ms: float | None
+    workspace_bytes: int | None
+    unsupported: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Answer of `onetrip.estimate`.
+
+    `floor_ms` is the larger of `compute_ms` and `memory_ms`: no implementation runs faster.
+    `bound` names the larger. `choice` is what ``impl="auto"`` would run.
+    """
+
+    operator: str
+    device: Device
+    dtype: str
+    axes: dict[str, int]
+    backward: bool
+    cost: Cost
+    compute_ms: float
+    memory_ms: float
+    floor_ms: float
+    bound: str
+    predictions: tuple[Prediction, ...]
+    choice: Choice
+
+
+def estimate(
+    operator: str,
+    *,
+    device: str | Device = "h100",
+    dtype: str = "bfloat16",
+    backward: bool = True,
+    options: dict[str, object] | None = None,
+    **axes: int,
+) -> Estimate:
+    """Floor, compulsory bytes, and each implementation's predicted time and workspace.
+
+    Nothing runs and neither torch nor triton is imported.
+
+    Parameters
+    ----------
+    operator : name of an operator, "linear_cross_entropy" for one.
+    device : short name ("h100"), the name that a driver reports, or a `Device`.
+    dtype : dtype of the floating inputs.
+    backward : count forward and backward, as a training step does; False counts forward only.
+    options : keyword arguments of the public function that change the work (`memory_budget`, …).
+    **axes : size of every axis that the operator's spec declares.
+
+    Returns
+    -------
+    Estimate
+        Times in milliseconds, memory in bytes.
+
+    Raises
+    ------
+    ArgumentError
+        Unknown operator or device, a missing or unknown axis, a negative size.
+
+    Examples
+    --------
+    >>> import onetrip
+    >>> answer = onetrip.estimate("linear_cross_entropy", N=8192, D=2304, V=256000)
+    >>> answer.bound
+    'compute'
+    """
+    spec = load_spec(operator)
+    if axes.keys() != spec.axes.keys():
+        expected = f"exactly the sizes {list(spec.axes)} of {operator}"
+        raise ArgumentError(complaint("axes", expected=expected, got=sorted(axes)))
+    for letter, size in axes.items():
+        if not isinstance(size, int) or size < 0:
+            raise ArgumentError(complaint(letter, expected="an integer >= 0", got=repr(size)))
+    found = device if isinstance(device, Device) else find_device(device)
+    select = operator_module(operator, "select")
+    problem = Problem(
+        axes=axes,
+        dtype=dtype,
+        device_kind="cpu" if found.kind == "cpu" else "cuda",
+        arch=found.arch,
+        hip=found.kind == "hip",
+        device_name=found.name,
+        options=options or {},
+    )
+    cost: Cost = operator_module(operator, "cost").estimate_cost(
+        **axes, dtype=dtype, backward=backward
+    )
+    predictions = []
+    for impl in spec.implementations:
+        reason = select.unsupported_reason(impl, problem)
+        if reason is not None:
+            predictions.append(Prediction(impl, None, None, reason))
+            continue
+        config = select.default_config(impl, problem)
+        predictions.append(
+            Prediction(
+                impl,
+                select.predict_ms(impl, problem, found, config, backward),
+                select.workspace_bytes(impl, problem, config),
+                None,
+            )
+        )
+    return Estimate(
+        operator=operator,
+        device=found,
+        dtype=dtype,
+        axes=axes,
+        backward=backward,
+        cost=cost,
+        compute_ms=cost.compute_ms(found, dtype),
+        memory_ms=cost.memory_ms(found),
+        floor_ms=cost.floor_ms(found, dtype),
+        bound=cost.bound(found, dtype),
+        predictions=tuple(predictions),
+        choice=select.choose(problem),
+    )

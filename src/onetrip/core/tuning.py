@@ -1,0 +1,143 @@
+"""Tuning tables: the fastest verified configuration of each recorded problem of a device.
+
+A table is one JSON file per device: shipped tables lie in ``ops/<operator>/tuned/``, the user's
+in ``<cache_dir>/tuning/<operator>/``. A user's entry wins over a shipped one at equal distance.
+"""
+
+import functools
+import json
+import math
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from onetrip.core import settings
+from onetrip.core.errors import DataError
+from onetrip.core.operators import _OPS_DIR
+from onetrip.core.selection import Config, Problem
+
+FORMAT = 1
+# A recorded problem speaks for another when no axis differs by more than this factor.
+NEAREST_FACTOR = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class TunedEntry:
+    """One verified winner: where, for what, which configuration, how much faster, on what proof."""
+
+    operator: str
+    device: str
+    impl: str
+    dtype: str
+    axes: Mapping[str, int]
+    config: Config
+    latency_ms: float
+    baseline_ms: float
+    evidence: str
+
+
+def table_key(device_name: str) -> str:
+    """File name of a device's table.
+
+    >>> table_key("NVIDIA H100 80GB HBM3")
+    'nvidia-h100-80gb-hbm3'
+    """
+    return re.sub(r"[^a-z0-9]+", "-", device_name.lower()).strip("-") or "unknown"
+
+
+def user_table(operator: str, device_name: str) -> Path:
+    """Where `onetrip tune` writes the winners of this device."""
+    return settings.cache_dir() / "tuning" / operator / f"{table_key(device_name)}.json"
+
+
+def shipped_table(operator: str, device_name: str) -> Path:
+    """Where a maintainer commits the winners of this device."""
+    return _OPS_DIR / operator / "tuned" / f"{table_key(device_name)}.json"
+
+
+def read_table(path: Path) -> tuple[TunedEntry, ...]:
+    """Entries of one table; none when the file does not exist."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ()
+    try:
+        document = json.loads(text)
+        if document["format"] != FORMAT:
+            raise DataError(
+                f"Tuning table {path} has format {document['format']}, expected {FORMAT}. "
+                "Delete it and run `onetrip tune` again."
+            )
+        return tuple(TunedEntry(**entry) for entry in document["entries"])
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise DataError(
+            f"Tuning table {path} is not readable ({error}). "
+            "Delete it and run `onetrip tune` again."
+        ) from error
+
+
+def write_table(path: Path, entries: tuple[TunedEntry, ...]) -> None:
+    """Write a table aside and rename it, so that no reader ever sees half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    document = {"format": FORMAT, "entries": [asdict(entry) for entry in entries]}
+    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(document, file, indent=1, sort_keys=True)
+            file.write("\n")
+        os.replace(aside, path)
+    except BaseException:
+        Path(aside).unlink(missing_ok=True)
+        raise
+    forget_tables()
+
+
+def record_winner(path: Path, entry: TunedEntry) -> None:
+    """Put `entry` into the table in place of what it had for the same problem."""
+    kept = tuple(
+        old
+        for old in read_table(path)
+        if (old.impl, old.dtype, dict(old.axes)) != (entry.impl, entry.dtype, dict(entry.axes))
+    )
+    write_table(path, (*kept, entry))
+
+
+@functools.lru_cache(maxsize=64)
+def _entries(operator: str, device_name: str) -> tuple[TunedEntry, ...]:
+    user = read_table(user_table(operator, device_name))
+    return (*user, *read_table(shipped_table(operator, device_name)))
+
+
+def forget_tables() -> None:
+    """Read the tables again at the next look-up."""
+    _entries.cache_clear()
+
+
+def distance(axes: Mapping[str, int], other: Mapping[str, int]) -> float:
+    """Largest factor, as a logarithm, by which one axis differs from the other's.
+
+    >>> distance({"N": 8}, {"N": 16}) == math.log(2)
+    True
+    """
+    if axes.keys() != other.keys() or min(*axes.values(), *other.values()) < 1:
+        return math.inf
+    return max(abs(math.log(axes[letter] / other[letter])) for letter in axes)
+
+
+def nearest(operator: str, problem: Problem, impl: str | None = None) -> TunedEntry | None:
+    """The recorded winner nearest to `problem`, or None when none is within a factor of two.
+
+    Without `impl`, the fastest implementation of the nearest recorded problem.
+    """
+    best: TunedEntry | None = None
+    best_rank = (math.log(NEAREST_FACTOR) + 1e-9, math.inf)
+    for entry in _entries(operator, problem.device_name):
+        if entry.dtype != problem.dtype or impl not in (None, entry.impl):
+            continue
+        rank = (distance(problem.axes, entry.axes), entry.latency_ms)
+        if rank < best_rank:
+            best, best_rank = entry, rank
+    return best
