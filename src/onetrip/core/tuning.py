@@ -10,9 +10,12 @@ import math
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from onetrip.core import settings
 from onetrip.core.errors import DataError
@@ -22,6 +25,11 @@ from onetrip.core.selection import Config, Problem
 FORMAT = 1
 # A recorded problem speaks for another when no axis differs by more than this factor.
 NEAREST_FACTOR = 2.0
+
+_overrides: ContextVar[Mapping[tuple[str, str], Config]] = ContextVar(
+    "onetrip_overrides", default=MappingProxyType({})
+)
+_tables_ignored: ContextVar[bool] = ContextVar("onetrip_tables_ignored", default=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +140,8 @@ def nearest(operator: str, problem: Problem, impl: str | None = None) -> TunedEn
 
     Without `impl`, the fastest implementation of the nearest recorded problem.
     """
+    if _tables_ignored.get():
+        return None
     best: TunedEntry | None = None
     best_rank = (math.log(NEAREST_FACTOR) + 1e-9, math.inf)
     for entry in _entries(operator, problem.device_name):
@@ -141,3 +151,42 @@ def nearest(operator: str, problem: Problem, impl: str | None = None) -> TunedEn
         if rank < best_rank:
             best, best_rank = entry, rank
     return best
+
+
+@contextmanager
+def override(operator: str, impl: str, config: Config) -> Iterator[None]:
+    """Run `impl` of `operator` with `config` inside this block, whatever any table says.
+
+    An operator reads its configuration once, in the forward pass, and keeps it for the backward
+    pass: autograd may run that in a thread of its own, which does not see this block.
+
+    >>> with override("linear_cross_entropy", "torch", {"chunk": 64}):
+    ...     overridden("linear_cross_entropy", "torch")
+    {'chunk': 64}
+    >>> overridden("linear_cross_entropy", "torch") is None
+    True
+    """
+    token = _overrides.set({**_overrides.get(), (operator, impl): dict(config)})
+    try:
+        yield
+    finally:
+        _overrides.reset(token)
+
+
+def overridden(operator: str, impl: str) -> Config | None:
+    """The configuration that `override` asks for here, or None."""
+    return _overrides.get().get((operator, impl))
+
+
+@contextmanager
+def ignore_tables() -> Iterator[None]:
+    """Let no tuning table speak inside this block: the choice and the defaults are the code's own.
+
+    The lab measures its candidates against these, so that its baseline does not move when it
+    finds a winner.
+    """
+    token = _tables_ignored.set(True)
+    try:
+        yield
+    finally:
+        _tables_ignored.reset(token)
