@@ -1,7 +1,7 @@
 """Ceilings of devices: measured where we could measure, with the source of each number."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from types import MappingProxyType
 
 from onetrip.core.errors import ArgumentError, complaint
@@ -31,7 +31,8 @@ class Device:
 
     def as_dict(self) -> dict[str, object]:
         """Plain values, for JSON."""
-        return asdict(self) | {"tflops": dict(self.tflops)}
+        plain: dict[str, object] = {f.name: getattr(self, f.name) for f in fields(self)}
+        return plain | {"tflops": dict(self.tflops)}
 
 
 def _rates(**tflops: float) -> Mapping[str, float]:

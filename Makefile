@@ -1,0 +1,62 @@
+# The one door to everything. `make` lists the targets; `make check` is what CI runs.
+VENV ?= .venv
+PYTHON ?= python3
+CONSTRAINTS ?= constraints.txt
+# Processes of the test run; each imports torch and takes about a gigabyte.
+JOBS ?= 2
+# More arguments for pytest: make test ARGS="-k stride -x"
+ARGS ?=
+
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test typed check docs format gpu clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## make .venv with everything that development needs
+
+# The stamp is the last thing written: an install that broke off starts again.
+$(STAMP): pyproject.toml $(CONSTRAINTS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo 'onetrip needs Python 3.11 or newer: make PYTHON=python3.12 install'; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint $(CONSTRAINTS) --editable '.[dev]'
+	@touch $@
+
+run: install ## tune linear_cross_entropy on its default workload, with the page open
+	$(BIN)/onetrip tune linear_cross_entropy
+
+test: install ## lanes cpu and compile; no device needed
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --quiet $(ARGS)
+
+typed: install ## the cpu lane with the shapes in annotations checked at run time
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --quiet -m 'not errors and not slow' \
+	  --jaxtyping-packages=onetrip,beartype.beartype tests/ops $(ARGS)
+
+check: install ## everything that CI runs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+	$(BIN)/python tools/check_docs.py --check
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --quiet $(ARGS)
+
+docs: install ## write the generated parts of the documentation again
+	$(BIN)/python tools/check_docs.py --write
+
+format: install ## format, and mend what ruff can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+gpu: ## print what to run on a machine with a device
+	@echo 'In a checkout on the device machine (torch >= 2.11, triton >= 3.6, pytest):'
+	@echo '  PYTHONPATH=src python3 -m pytest -q -m gpu tests'
+
+clean: ## remove caches and builds; the environment stays
+	rm -rf build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache .grimp_cache
+	find src tests tools examples -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
