@@ -1,0 +1,1 @@
+"""Device functions that two or more operators use, and what a kernel says of how it compiles."""
