@@ -1,0 +1,1 @@
+"""Timing, rooflines, real data for workloads, and recordings of real calls."""
