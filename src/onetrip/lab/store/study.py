@@ -1,0 +1,178 @@
+"""Write down what a tune is about, and find it again: problem, device, environment, sources."""
+
+import hashlib
+import json
+import sqlite3
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from onetrip.core.device import Device
+from onetrip.lab.store.database import transaction
+
+
+def canonical(value: object) -> str:
+    """One text for equal values: keys sorted, no spaces, tuples as lists.
+
+    >>> canonical({"b": (1, 2), "a": None})
+    '{"a":null,"b":[1,2]}'
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), default=sorted)
+
+
+def fingerprint(value: object) -> str:
+    """SHA-256 of a value's canonical text."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemRow:
+    """A problem as the store keeps it; `key` names the data behind a source that can change."""
+
+    operator: str
+    workload: str
+    source: str
+    axes: Mapping[str, int]
+    dtype: str
+    options: Mapping[str, object]
+    backward: bool
+    key: str = ""
+
+    def fingerprint(self) -> str:
+        """SHA-256 of all that changes the work."""
+        parts = (self.operator, self.workload, self.source, self.key, self.dtype, self.backward)
+        return fingerprint([*parts, dict(self.axes), dict(self.options)])
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Hashes of the files that decide a result, by role "harness" or "subject"."""
+
+    role: str
+    files: Mapping[str, str]
+    version: str
+
+    @property
+    def sha256(self) -> str:
+        """One hash for all files."""
+        return fingerprint([self.role, dict(self.files)])
+
+
+def open_study(
+    connection: sqlite3.Connection,
+    problem: ProblemRow,
+    device: Device,
+    environment: Mapping[str, object],
+    harness: Sources,
+    subject: Sources,
+) -> int:
+    """Id of the study of these five; the same five give the same id."""
+    now = time.time()
+    with transaction(connection):
+        problem_id = _id_of(
+            connection,
+            "problem",
+            {"fingerprint": problem.fingerprint()},
+            {
+                "operator": problem.operator,
+                "workload": problem.workload,
+                "source": problem.source,
+                "axes": canonical(dict(problem.axes)),
+                "dtype": problem.dtype,
+                "options": canonical(dict(problem.options)),
+                "backward": int(problem.backward),
+                "created_at": now,
+            },
+        )
+        device_id = _id_of(
+            connection, "device", {"name": device.name}, {"kind": device.kind, "arch": device.arch}
+        )
+        _id_of(
+            connection,
+            "ceiling",
+            {"device_id": device_id, "ceilings": canonical(device.as_dict())},
+            {"measured_at": now},
+        )
+        environment_text = canonical(dict(environment))
+        environment_sha256 = fingerprint(dict(environment))
+        _insert_new(
+            connection,
+            "environment",
+            {"sha256": environment_sha256, "block": environment_text, "created_at": now},
+        )
+        for sources in (harness, subject):
+            _insert_new(
+                connection,
+                "source",
+                {
+                    "sha256": sources.sha256,
+                    "role": sources.role,
+                    "files": canonical(dict(sources.files)),
+                    "version": sources.version,
+                    "created_at": now,
+                },
+            )
+        return _id_of(
+            connection,
+            "study",
+            {
+                "problem_id": problem_id,
+                "device_id": device_id,
+                "environment_sha256": environment_sha256,
+                "harness_sha256": harness.sha256,
+                "subject_sha256": subject.sha256,
+            },
+            {"created_at": now},
+        )
+
+
+def open_session(
+    connection: sqlite3.Connection,
+    study_id: int,
+    *,
+    objective: str,
+    seed: int,
+    budget_s: float,
+    pid: int,
+) -> int:
+    """Note that a tune starts; return its id."""
+    with transaction(connection):
+        cursor = connection.execute(
+            "INSERT INTO session (study_id, objective, seed, budget_s, pid, started_at)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (study_id, objective, seed, budget_s, pid, time.time()),
+        )
+        return _new_id(cursor)
+
+
+def close_session(connection: sqlite3.Connection, session_id: int, why: str) -> None:
+    """Note that a tune ended, and why."""
+    with transaction(connection):
+        connection.execute(
+            "UPDATE session SET ended_at = ?, ended_why = ? WHERE id = ?",
+            (time.time(), why, session_id),
+        )
+
+
+def _id_of(
+    connection: sqlite3.Connection, table: str, key: Mapping, rest: Mapping[str, object]
+) -> int:
+    _insert_new(connection, table, {**key, **rest})
+    where = " AND ".join(f"{column} = ?" for column in key)
+    query = f"SELECT id FROM {table} WHERE {where}"
+    return connection.execute(query, tuple(key.values())).fetchone()["id"]
+
+
+def _insert_new(connection: sqlite3.Connection, table: str, values: Mapping) -> None:
+    columns = ", ".join(values)
+    marks = ", ".join("?" * len(values))
+    connection.execute(
+        f"INSERT INTO {table} ({columns}) VALUES ({marks}) ON CONFLICT DO NOTHING",
+        tuple(values.values()),
+    )
+
+
+def _new_id(cursor: sqlite3.Cursor) -> int:
+    if cursor.lastrowid is None:
+        raise sqlite3.DatabaseError("an INSERT gave no row id")
+    return cursor.lastrowid

@@ -1,0 +1,94 @@
+"""Studies, verdicts and databases for the lab's tests; none of them needs torch."""
+
+import pytest
+
+from onetrip.core.device import Device
+from onetrip.lab.store.database import connect
+from onetrip.lab.store.queue import Proposal
+from onetrip.lab.store.study import ProblemRow, Sources, open_session, open_study
+from onetrip.lab.verdict import Check, Comparison, Outcome, Timing, Verdict
+
+LAPTOP = Device("laptop", "cpu", 0, {"float32": 0.1}, 20.0, 2**33, measured=True, source="test")
+
+
+def new_study(connection, *, harness="h", workload="ragged"):
+    problem = ProblemRow("toy", workload, "workload", {"N": 8}, "float32", {}, True)
+    return open_study(
+        connection,
+        problem,
+        LAPTOP,
+        {"torch": "2.13.0"},
+        Sources("harness", {"judge.py": harness}, "0.1.0"),
+        Sources("subject", {"api.py": "s"}, "0.1.0"),
+    )
+
+
+def new_session(connection, study_id):
+    return open_session(connection, study_id, objective="latency", seed=0, budget_s=1.0, pid=1)
+
+
+def config_proposal(size, **changes):
+    values = {"impl": "torch", "config": {"size": size}, "proposer": "startup", "why": "first"}
+    return Proposal(**values | changes)
+
+
+def done_verdict(speedup=1.25, *, width=0.05, latency_ms=2.0, peak_bytes=1000, config=None):
+    def timing(subject, factor):
+        middle = latency_ms * factor
+        return Timing(
+            subject,
+            "torch",
+            config or {},
+            (middle * 0.9, middle, middle * 1.1),
+            middle,
+            middle * 0.95,
+            middle * 1.05,
+            peak_bytes if subject == "candidate" else 1000,
+        )
+
+    return Verdict(
+        Outcome.DONE,
+        scope="all rows",
+        checks=(Check("output", True, 1e-7, 1e-6),),
+        timings=(timing("candidate", 1.0), timing("default", speedup), timing("eager", 4.0)),
+        comparisons=(
+            Comparison("default", speedup, speedup - width, speedup + width),
+            Comparison("eager", 4.0, 3.9, 4.1),
+        ),
+    )
+
+
+@pytest.fixture
+def database(tmp_path):
+    return tmp_path / "lab.sqlite"
+
+
+@pytest.fixture
+def connection(database):
+    connection = connect(database)
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def study(connection):
+    return new_study(connection)
+
+
+@pytest.fixture
+def session(connection, study):
+    return new_session(connection, study)
+
+
+@pytest.fixture
+def make():
+    """The makers above, for tests: with importlib mode they cannot import this file."""
+
+    class Make:
+        device = LAPTOP
+        study = staticmethod(new_study)
+        session = staticmethod(new_session)
+        proposal = staticmethod(config_proposal)
+        done = staticmethod(done_verdict)
+
+    return Make

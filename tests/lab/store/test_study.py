@@ -1,0 +1,59 @@
+"""What makes two studies one, and what keeps them apart."""
+
+import dataclasses
+
+from onetrip.core.device import Device
+from onetrip.lab.store import study as module
+from onetrip.lab.store.study import ProblemRow, Sources, open_study
+
+PROBLEM = ProblemRow("toy", "ragged", "workload", {"N": 8, "D": 4}, "float32", {"a": (1,)}, True)
+
+
+def ids(connection, **changes):
+    values = {
+        "problem": PROBLEM,
+        "device": Device("d", "cpu", 0, {"float32": 0.1}, 20.0, 1, measured=True, source=""),
+        "environment": {"torch": "2.13.0"},
+        "harness": Sources("harness", {"a.py": "1"}, "0.1.0"),
+        "subject": Sources("subject", {"a.py": "1"}, "0.1.0"),
+    }
+    return open_study(connection, **values | changes)
+
+
+def test_the_same_five_are_the_same_study(connection):
+    assert ids(connection) == ids(connection)
+    same_axes = dataclasses.replace(PROBLEM, axes={"D": 4, "N": 8}, options={"a": [1]})
+    assert ids(connection) == ids(connection, problem=same_axes)
+
+
+def test_anything_that_changes_a_result_opens_another_study(connection):
+    def problem(**changes):
+        return {"problem": dataclasses.replace(PROBLEM, **changes)}
+
+    slower = Device("d2", "cpu", 0, {"float32": 0.1}, 20.0, 1, measured=True, source="")
+    studies = [
+        ids(connection),
+        ids(connection, **problem(axes={"N": 9, "D": 4})),
+        ids(connection, **problem(dtype="float16")),
+        ids(connection, **problem(options={})),
+        ids(connection, **problem(backward=False)),
+        ids(connection, **problem(key="another trained head")),
+        ids(connection, device=slower),
+        ids(connection, environment={"torch": "2.14.0"}),
+        ids(connection, harness=Sources("harness", {"a.py": "2"}, "0.1.0")),
+        ids(connection, subject=Sources("subject", {"a.py": "2"}, "0.1.0")),
+    ]
+    assert len(set(studies)) == len(studies)
+
+
+def test_ceilings_measured_anew_are_kept_beside_the_old_and_split_no_study(connection):
+    faster = Device("d", "cpu", 0, {"float32": 0.2}, 25.0, 1, measured=True, source="")
+    assert ids(connection) == ids(connection, device=faster)
+    assert connection.execute("SELECT count(*) FROM ceiling").fetchone()[0] == 2
+
+
+def test_a_session_is_opened_and_closed(connection, study, session):
+    module.close_session(connection, session, "budget")
+    row = connection.execute("SELECT * FROM session WHERE id = ?", (session,)).fetchone()
+    assert row["ended_why"] == "budget"
+    assert row["ended_at"] >= row["started_at"]
