@@ -1,0 +1,1 @@
+"""What proves an operator: error budget, poisoned memory, measured memory, contract suite."""
