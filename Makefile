@@ -31,10 +31,10 @@ run: install ## tune linear_cross_entropy on its default workload, with the page
 	$(BIN)/onetrip tune linear_cross_entropy
 
 test: install ## lanes cpu and compile; no device needed
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --quiet $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadgroup --quiet $(ARGS)
 
 typed: install ## the cpu lane with the shapes in annotations checked at run time
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --quiet -m 'not errors and not slow' \
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadgroup --quiet -m 'not errors and not slow' \
 	  --jaxtyping-packages=onetrip,beartype.beartype tests/ops $(ARGS)
 
 check: install ## everything that CI runs
@@ -44,7 +44,7 @@ check: install ## everything that CI runs
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 	$(BIN)/python tools/check_docs.py --check
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --quiet $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadgroup --quiet $(ARGS)
 
 docs: install ## write the generated parts of the documentation again
 	$(BIN)/python tools/check_docs.py --write

@@ -20,5 +20,5 @@ def test_unknown_dtype_takes_the_slowest_rate():
 
 
 def test_unknown_device_names_the_known_ones():
-    with pytest.raises(ArgumentError, match="`device` must be one of .*'h100'.* got 'abacus'"):
+    with pytest.raises(ArgumentError, match=r"`device` must be one of .*'h100'.* got 'abacus'"):
         find_device("abacus")

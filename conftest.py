@@ -1,0 +1,37 @@
+"""Set-up of every lane, before any test module and with it Triton is imported."""
+
+import os
+import tempfile
+
+import pytest
+import torch
+from hypothesis import settings
+
+HAS_DEVICE = torch.cuda.is_available()
+
+# Kernels run in Triton's interpreter where there is no device to run them.
+if not HAS_DEVICE:
+    os.environ.setdefault("TRITON_INTERPRET", "1")
+
+# Neither tuning tables nor trained workloads of the person at the keyboard reach a test.
+_cache_dir = tempfile.TemporaryDirectory(prefix="onetrip-tests-")
+os.environ["ONETRIP_CACHE_DIR"] = _cache_dir.name
+for _variable in ("ONETRIP_LOG_LEVEL", "ONETRIP_DATABASE"):
+    os.environ.pop(_variable, None)
+
+torch.set_num_threads(
+    max(1, (os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+)
+
+# The same examples in every run: a red test stays red until it is mended.
+settings.register_profile("onetrip", derandomize=True, deadline=None, max_examples=25)
+settings.load_profile("onetrip")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip the gpu lane where there is no device."""
+    if HAS_DEVICE:
+        return
+    for item in items:
+        if item.get_closest_marker("gpu"):
+            item.add_marker(pytest.mark.skip(reason="no device"))

@@ -1,0 +1,220 @@
+"""The compile lane: every kernel compiled for every target, without a GPU, and held to its bounds.
+
+A kernel file declares its `CompileCase`s; this lane finds them, compiles them with Triton's own
+compilers and reads registers, spilled registers and shared memory from what comes out. NVIDIA's
+numbers come from the `ptxas` that Triton ships, AMD's from the assembly text.
+
+On the command line, for one operator or one module, or all operators::
+
+    python -m onetrip.testing.compile_lane linear_cross_entropy
+"""
+
+import argparse
+import importlib
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from onetrip.core.errors import ArgumentError, UnsupportedError, complaint
+from onetrip.tile.compile_case import CompileCase
+
+_OPS_DIR = Path(__file__).resolve().parent.parent / "ops"
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """What one case uses on one target: for each thread, registers; for a program, bytes.
+
+    `spills` counts registers of 4 bytes; on AMD scalar registers count as well.
+    """
+
+    case: str
+    target: str
+    registers: int
+    spills: int
+    shared_bytes: int
+
+
+def kernel_modules() -> tuple[str, ...]:
+    """Names of all kernel files of all operators, sorted.
+
+    >>> all(name.startswith("onetrip.ops.") for name in kernel_modules())
+    True
+    """
+    paths = _OPS_DIR.glob("*/kernel_*.py")
+    return tuple(sorted(f"onetrip.ops.{path.parent.name}.{path.stem}" for path in paths))
+
+
+def declared_cases(module: str) -> tuple[CompileCase, ...]:
+    """The `COMPILE_CASES` of a kernel file."""
+    cases = getattr(importlib.import_module(module), "COMPILE_CASES", ())
+    if not cases:
+        expected = "a tuple of at least one CompileCase"
+        raise ArgumentError(complaint(f"{module}.COMPILE_CASES", expected=expected, got=cases))
+    return cases
+
+
+def compile_case(case: CompileCase, target: str) -> Compiled:
+    """Compile one case for one target.
+
+    Parameters
+    ----------
+    case : what to compile; its kernel must not have been made for the interpreter.
+    target : one of `onetrip.tile.compile_case.TARGETS`.
+
+    Returns
+    -------
+    Compiled
+        Registers and spilled registers of a thread, bytes of shared memory of a program.
+
+    Raises
+    ------
+    ArgumentError
+        The case names arguments that the kernel does not have, or leaves some out.
+    UnsupportedError
+        The kernel was made for Triton's interpreter.
+    """
+    import triton
+
+    compiled = triton.compile(
+        _source(case),
+        target=_gpu_target(target),
+        options={"num_warps": case.num_warps, "num_stages": case.num_stages, **case.options},
+    )
+    shared_bytes = int(compiled.metadata.shared)
+    if target.startswith("gfx"):
+        registers, spills = _amd_registers(compiled.asm["amdgcn"])
+    else:
+        registers, spills = _nvidia_registers(compiled.asm["ptx"], target, case.options)
+    return Compiled(case.name, target, registers, spills, shared_bytes)
+
+
+def broken_bounds(case: CompileCase, compiled: Compiled) -> tuple[str, ...]:
+    """Say which of its bounds a case breaks on a target; nothing when it keeps them all.
+
+    >>> case = CompileCase("float32", print, {"x_ptr": "*fp32"})
+    >>> broken_bounds(case, Compiled("float32", "sm_90", 255, 12, 1024))
+    ('float32 on sm_90 spills 12 registers of a thread, at most 0 allowed',)
+    """
+    allowed_bytes = case.shared_bytes_allowed(compiled.target)
+    place = f"{case.name} on {compiled.target}"
+    broken = []
+    if compiled.spills > case.max_spills:
+        broken.append(
+            f"{place} spills {compiled.spills} registers of a thread, "
+            f"at most {case.max_spills} allowed"
+        )
+    if compiled.shared_bytes > allowed_bytes:
+        broken.append(
+            f"{place} takes {compiled.shared_bytes} bytes of shared memory, "
+            f"at most {allowed_bytes} allowed"
+        )
+    return tuple(broken)
+
+
+def _source(case: CompileCase):
+    from triton.runtime.jit import JITFunction
+
+    kernel = case.kernel
+    while not isinstance(kernel, JITFunction) and hasattr(kernel, "fn"):
+        kernel = kernel.fn  # an autotuner or a heuristic around the function
+    if not isinstance(kernel, JITFunction):
+        raise UnsupportedError(
+            f"The kernel of the case {case.name!r} is not a compiled function but "
+            f"{type(case.kernel).__name__}. Unset TRITON_INTERPRET before Triton is imported."
+        )
+    names = list(kernel.arg_names)
+    given = {**case.signature, **case.constexprs}
+    if given.keys() != set(names):
+        raise ArgumentError(
+            complaint(
+                f"signature and constexprs of the case {case.name!r}",
+                expected=f"exactly the arguments {names}",
+                got=sorted(given),
+            )
+        )
+    signature = {name: case.signature.get(name, "constexpr") for name in names}
+    aligned = [
+        (index,)
+        for index, name in enumerate(names)
+        if signature[name].startswith("*") or name in case.multiples_of_16
+    ]
+    attrs = {index: [["tt.divisibility", 16]] for index in aligned}
+    if kernel.is_gluon():
+        from triton.experimental.gluon._runtime import GluonASTSource as Source
+    else:
+        from triton.compiler import ASTSource as Source
+    return Source(kernel, signature, dict(case.constexprs), attrs)
+
+
+def _gpu_target(target: str):
+    from triton.backends.compiler import GPUTarget
+
+    if target.startswith("gfx"):
+        return GPUTarget("hip", target, 64)
+    return GPUTarget("cuda", int(target.removeprefix("sm_")), 32)
+
+
+def _amd_registers(assembly: str) -> tuple[int, int]:
+    def count(key: str) -> int:
+        return sum(int(number) for number in re.findall(rf"\.{key}:\s+(\d+)", assembly))
+
+    return count("vgpr_count"), count("vgpr_spill_count") + count("sgpr_spill_count")
+
+
+def _nvidia_registers(ptx: str, target: str, options: Mapping[str, object]) -> tuple[int, int]:
+    from triton import knobs
+
+    arch = int(target.removeprefix("sm_"))
+    ptxas = knobs.nvidia.ptxas_blackwell if arch >= 100 else knobs.nvidia.ptxas
+    gpu_name = re.findall(r"^\.target (\w+)", ptx, re.MULTILINE)[0]
+    extra = str(options.get("ptx_options") or "").split()
+    if options.get("enable_fp_fusion") is False:
+        extra.append("--fmad=false")
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "kernel.ptx")
+        source.write_text(ptx, encoding="utf-8")
+        command = [ptxas.path, "-v", *extra, f"--gpu-name={gpu_name}"]
+        report = subprocess.run(
+            [*command, str(source), "-o", str(source.with_suffix(".cubin"))],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stderr
+    registers = max(int(number) for number in re.findall(r"Used (\d+) registers", report))
+    spilled_bytes = sum(int(number) for number in re.findall(r"(\d+) bytes spill stores", report))
+    return registers, -(-spilled_bytes // 4)
+
+
+def _modules_named(names: Iterable[str]) -> tuple[str, ...]:
+    wanted = []
+    for name in names:
+        mine = [module for module in kernel_modules() if module.startswith(f"onetrip.ops.{name}.")]
+        wanted += mine or [name]
+    return tuple(wanted) or kernel_modules()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Compile what is named and print a line of JSON for each case and target; 1 if one is bad."""
+    parser = argparse.ArgumentParser(prog="python -m onetrip.testing.compile_lane")
+    parser.add_argument("names", nargs="*", help="operators or modules; all operators by default")
+    failures = 0
+    for module in _modules_named(parser.parse_args(arguments).names):
+        for case in declared_cases(module):
+            for target in case.targets:
+                # Named before it is tried: a compiler that crashes leaves no other trace.
+                print(module, case.name, target, file=sys.stderr, flush=True)
+                compiled = compile_case(case, target)
+                broken = broken_bounds(case, compiled)
+                failures += len(broken)
+                print(json.dumps({"module": module, **asdict(compiled), "broken": broken}))
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

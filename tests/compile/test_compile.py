@@ -1,0 +1,34 @@
+"""Every kernel of every operator compiles for its targets and keeps its bounds."""
+
+import importlib
+
+import pytest
+
+from onetrip.testing.compile_lane import declared_cases, kernel_modules
+
+
+def declared():
+    for module in kernel_modules():
+        for case in getattr(importlib.import_module(module), "COMPILE_CASES", ()):
+            for target in case.targets:
+                operator, kernel_file = module.split(".")[-2:]
+                yield pytest.param(
+                    module,
+                    case.name,
+                    target,
+                    id=f"{operator}-{kernel_file}-{case.name}-{target}",
+                    # One process runs a module's cases and keeps the answers.
+                    marks=pytest.mark.xdist_group(module),
+                )
+
+
+@pytest.mark.parametrize("module", kernel_modules())
+def test_kernel_file_declares_cases(module):
+    names = [case.name for case in declared_cases(module)]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize(("module", "case", "target"), list(declared()))
+def test_keeps_its_bounds(lane, module, case, target):
+    record = lane(module).record(case, target)
+    assert record["broken"] == []

@@ -1,0 +1,94 @@
+"""The lane itself: it compiles what is good, and a kernel over its bounds fails."""
+
+import dataclasses
+
+import pytest
+import tiny_kernels
+import triton
+
+from onetrip.core.errors import ArgumentError, UnsupportedError
+from onetrip.testing.compile_lane import broken_bounds, compile_case, declared_cases
+from onetrip.tile.compile_case import TARGETS, CompileCase
+
+pytestmark = pytest.mark.xdist_group("tiny_kernels")
+
+
+@pytest.fixture
+def tiny(lane):
+    return lane("tiny_kernels")
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_good_kernel_compiles_everywhere(tiny, target):
+    record = tiny.record("good", target)
+    assert record["broken"] == []
+    assert record["registers"] > 0
+    assert record["spills"] == record["shared_bytes"] == 0
+
+
+def test_gluon_kernel_compiles(tiny):
+    assert tiny.record("good-gluon", "sm_90")["registers"] > 0
+
+
+@pytest.mark.parametrize(("case", "target"), [("spills-nvidia", "sm_90"), ("spills-amd", "gfx942")])
+def test_spilling_kernel_fails(tiny, case, target):
+    record = tiny.record(case, target)
+    assert record["spills"] > 0
+    assert f"{case} on {target} spills" in record["broken"][0]
+    assert tiny.returncode == 1
+
+
+def test_spills_within_the_bound_pass(tiny):
+    record = tiny.record("spills-nvidia", "sm_90")
+    (case,) = (case for case in tiny_kernels.COMPILE_CASES if case.name == "spills-nvidia")
+    compiled = compiled_from(record)
+    allowed = dataclasses.replace(case, max_spills=compiled.spills)
+    assert broken_bounds(case, compiled)
+    assert not broken_bounds(allowed, compiled)
+
+
+def test_shared_memory_is_held_to_the_case(tiny):
+    assert "shared on sm_90 takes" in tiny.record("shared", "sm_90")["broken"][0]
+    assert tiny.record("shared", "sm_100")["broken"] == []
+
+
+def test_shared_memory_is_held_to_the_hardware(tiny):
+    (case,) = (case for case in tiny_kernels.COMPILE_CASES if case.name == "good")
+    compiled = compiled_from(tiny.record("good", "gfx942"))
+    too_much = dataclasses.replace(compiled, shared_bytes=64 * 1024 + 1)
+    assert not broken_bounds(case, compiled)
+    assert "at most 65536 allowed" in broken_bounds(case, too_much)[0]
+
+
+def test_unknown_argument_is_named(tiny):
+    @triton.jit
+    def kernel(x_ptr):
+        pass
+
+    case = CompileCase("wrong", as_compiled(kernel), {"y_ptr": "*fp32"})
+    with pytest.raises(ArgumentError, match=r"exactly the arguments \['x_ptr'\], got \['y_ptr'\]"):
+        compile_case(case, "sm_90")
+
+
+def test_interpreted_kernel_is_refused():
+    case = CompileCase("interpreted", print, {})
+    with pytest.raises(UnsupportedError, match="Unset TRITON_INTERPRET"):
+        compile_case(case, "sm_90")
+
+
+def test_file_without_cases_is_named():
+    with pytest.raises(ArgumentError, match=r"`json.COMPILE_CASES` must be a tuple"):
+        declared_cases("json")
+
+
+def compiled_from(record):
+    from onetrip.testing.compile_lane import Compiled
+
+    names = [field.name for field in dataclasses.fields(Compiled)]
+    return Compiled(**{name: record[name] for name in names})
+
+
+def as_compiled(kernel):
+    from triton.runtime.jit import JITFunction
+
+    return kernel if isinstance(kernel, JITFunction) else JITFunction(kernel.fn)
