@@ -1,0 +1,84 @@
+"""onetrip imports, and estimates, on a machine that has neither torch nor triton nor numpy."""
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from tree import ROOT
+
+from onetrip.core.operators import operator_names
+
+# Meets every import of the heavy packages with the error that a machine without them gives.
+WITHOUT_HEAVY_PACKAGES = """
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"torch", "triton", "numpy"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Missing())
+"""
+
+
+def run_without_heavy_packages(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", WITHOUT_HEAVY_PACKAGES + textwrap.dedent(code)],
+        cwd=ROOT / "src",
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_the_blocker_blocks():
+    run = run_without_heavy_packages("import torch")
+    assert "No module named 'torch'" in run.stderr
+
+
+def test_import_needs_no_torch():
+    run = run_without_heavy_packages("import onetrip; print(onetrip.__version__)")
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize("operator", operator_names())
+@pytest.mark.parametrize("device", ["h100", "mi300x"])
+def test_estimate_needs_no_torch(operator, device):
+    run = run_without_heavy_packages(f"""
+        import onetrip
+        from onetrip.core.operators import load_workloads
+
+        for workload in load_workloads({operator!r}):
+            for backward in (True, False):
+                answer = onetrip.estimate(
+                    {operator!r},
+                    device={device!r},
+                    dtype=workload.dtype,
+                    backward=backward,
+                    options=dict(workload.options),
+                    **workload.axes,
+                )
+                assert answer.floor_ms > 0, workload
+                assert any(p.latency_ms for p in answer.predictions), workload
+    """)
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize("operator", operator_names())
+def test_estimate_answers_in_microseconds(operator):
+    """The fastest of many short series: what else runs on the machine only adds time."""
+    run = run_without_heavy_packages(f"""
+        import timeit
+
+        import onetrip
+        from onetrip.core.operators import load_workloads
+
+        axes = load_workloads({operator!r})[0].axes
+        series = timeit.repeat(
+            lambda: onetrip.estimate({operator!r}, **axes), number=20, repeat=200
+        )
+        print(min(series) / 20 * 1e6)
+    """)
+    assert run.returncode == 0, run.stderr
+    assert float(run.stdout) < 50.0, f"one estimate took {float(run.stdout):.0f} µs"
