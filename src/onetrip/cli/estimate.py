@@ -1,0 +1,126 @@
+"""`onetrip estimate`: what a problem costs, before it runs and without torch."""
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from onetrip.core.cost import ITEMSIZE
+from onetrip.core.errors import ArgumentError, complaint
+from onetrip.core.estimate import Estimate, estimate
+from onetrip.core.operators import load_spec
+
+
+def register(app: typer.Typer) -> None:
+    """Add `estimate` to the application."""
+    app.command("estimate")(_estimate)
+
+
+def _estimate(
+    operator: Annotated[str, typer.Argument(help="Name of an operator.")],
+    sizes: Annotated[
+        list[str], typer.Argument(metavar="AXIS=SIZE...", help="Every axis: N=8192 D=2304 …")
+    ],
+    device: Annotated[str, typer.Option(help="Short name of a device, or a driver's.")] = "h100",
+    dtype: Annotated[str, typer.Option(help="Dtype of the floating inputs.")] = "bfloat16",
+    forward_only: Annotated[
+        bool, typer.Option("--forward-only", help="Leave out the backward pass.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Print the floor, the compulsory bytes, and each implementation's predicted time.
+
+    Nothing runs: the answer comes from the operator's cost and the device's ceilings.
+    """
+    axes = parse_sizes(operator, sizes)
+    if dtype not in ITEMSIZE:
+        raise ArgumentError(
+            complaint("dtype", expected=f"one of {sorted(ITEMSIZE)}", got=repr(dtype))
+        )
+    backward = not forward_only
+    answer = estimate(operator, device=device, dtype=dtype, backward=backward, options=None, **axes)
+    if as_json:
+        typer.echo(json.dumps(_as_dict(answer), indent=1))
+    else:
+        _print(answer)
+
+
+def parse_sizes(operator: str, sizes: list[str]) -> dict[str, int]:
+    """Read ``["N=8192", "V=50257"]`` as sizes of the operator's axes.
+
+    >>> parse_sizes("linear_cross_entropy", ["N=1024", "D=64", "V=50_257"])
+    {'N': 1024, 'D': 64, 'V': 50257}
+    """
+    known = load_spec(operator).axes
+    example = " ".join(f"{letter}=1024" for letter in known)
+    axes: dict[str, int] = {}
+    for pair in sizes:
+        letter, _, size = pair.partition("=")
+        if letter not in known or not size.replace("_", "").isdecimal():
+            expected = f"the sizes of {operator}, as in `{example}`"
+            raise ArgumentError(complaint("sizes", expected=expected, got=repr(pair)))
+        axes[letter] = int(size)
+    return axes
+
+
+def _as_dict(answer: Estimate) -> dict[str, object]:
+    return {
+        "operator": answer.operator,
+        "device": answer.device.as_dict(),
+        "dtype": answer.dtype,
+        "axes": answer.axes,
+        "backward": answer.backward,
+        "flops": answer.cost.flops,
+        "compulsory_bytes": answer.cost.bytes,
+        "compute_ms": answer.compute_ms,
+        "memory_ms": answer.memory_ms,
+        "floor_ms": answer.floor_ms,
+        "bound": answer.bound,
+        "predictions": [asdict(prediction) for prediction in answer.predictions],
+        "choice": {
+            "impl": answer.choice.impl,
+            "config": dict(answer.choice.config),
+            "why": answer.choice.why,
+            "evidence": answer.choice.evidence,
+        },
+    }
+
+
+def _print(answer: Estimate) -> None:
+    from onetrip.cli import screen
+
+    console = screen.console()
+    passes = "forward and backward" if answer.backward else "forward"
+    sizes = " ".join(f"{letter}={size:,}" for letter, size in answer.axes.items())
+    console.print(f"[bold]{answer.operator}[/]  {sizes}  {answer.dtype}, {passes}")
+    device = answer.device
+    kind = "measured" if device.measured else "datasheet"
+    console.print(
+        f"on {device.name} ({kind}): {device.tflops_for(answer.dtype):,.0f} TFLOP/s in "
+        f"{answer.dtype}, {device.bandwidth_gbps:,.0f} GB/s\n"
+    )
+    facts = screen.facts_table()
+    facts.add_row("operations", f"{answer.cost.flops:.3g}", f"{screen.time(answer.compute_ms)}")
+    facts.add_row(
+        "compulsory bytes", screen.size(answer.cost.bytes), f"{screen.time(answer.memory_ms)}"
+    )
+    facts.add_row(
+        "[bold]floor[/]", f"{answer.bound}-bound", f"[bold]{screen.time(answer.floor_ms)}"
+    )
+    console.print(facts)
+    console.print()
+    table = screen.table("implementation", ">predicted", ">× floor", ">workspace", "note")
+    for prediction in answer.predictions:
+        chosen = prediction.impl == answer.choice.impl
+        note = prediction.unsupported or (f"← auto: {answer.choice.why}" if chosen else "")
+        latency_ms = prediction.latency_ms
+        workspace = prediction.workspace_bytes
+        table.add_row(
+            f"[bold]{prediction.impl}[/]" if chosen else prediction.impl,
+            "–" if latency_ms is None else screen.time(latency_ms),
+            "–" if not latency_ms or not answer.floor_ms else f"{latency_ms / answer.floor_ms:.2f}",
+            "–" if workspace is None else screen.size(workspace),
+            screen.plain(note),
+        )
+    console.print(table)
