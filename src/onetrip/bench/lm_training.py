@@ -17,12 +17,15 @@ _FINAL_RATE = 0.02
 _WEIGHT_DECAY = 0.1
 _LARGEST_GRADIENT_NORM = 1.0
 _CURVE_POINTS = 6
-_EVALUATION_TOKENS = 16_384
+_REPORTS = 50
+_TOKENS_PER_EVALUATION = 4096
+_CURVE_TOKENS = 4096
+_FINAL_TOKENS = 32_768
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """The state of a training at one moment; losses in nats a token."""
+    """The state of a training at one moment; losses in nats a token, on few held-out windows."""
 
     seconds: float
     steps: int
@@ -33,7 +36,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """How a training went, the last point of `curve` being its end."""
+    """How a training went; `heldout_loss_nats` is measured once, at the end, on more windows."""
 
     seconds: float
     tokens: int
@@ -72,9 +75,8 @@ def train_lm(
     optimizer = _optimizer(model, learning_rate)
     offsets = torch.arange(context + 1, device=device)
     n_steps = max(1, math.ceil(epochs * len(train) / (batch * context)))
-    step, curve, next_report, begin = 0, [], 0.0, time.monotonic()
-    while True:
-        done = min(1.0, max(step / n_steps, (time.monotonic() - begin) / seconds))
+    step, curve, next_report, done, begin = 0, [], 0.0, 0.0, time.monotonic()
+    while done < 1.0:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate * _rate(done)
         start = torch.randint(0, len(train) - context, (batch, 1), device=device)
@@ -85,27 +87,25 @@ def train_lm(
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         step += 1
+        done = min(1.0, max(step / n_steps, (time.monotonic() - begin) / seconds))
         if done >= next_report:
-            next_report += 1 / 50
-            train_loss = loss.item()
-            progress(f"training, loss {train_loss:.3f}", done)
-        if done >= len(curve) / _CURVE_POINTS:
-            point = Point(
-                seconds=round(time.monotonic() - begin, 3),
-                steps=step,
-                tokens=step * batch * context,
-                train_loss_nats=loss.item(),
-                heldout_loss_nats=_heldout_loss(model.eval(), heldout, context, bf16),
+            next_report = done + 1 / _REPORTS
+            progress(f"training, loss {loss.item():.3f}", done)
+        if done >= (len(curve) + 1) / _CURVE_POINTS:
+            curve.append(
+                Point(
+                    seconds=round(time.monotonic() - begin, 3),
+                    steps=step,
+                    tokens=step * batch * context,
+                    train_loss_nats=loss.item(),
+                    heldout_loss_nats=_heldout_loss(model, heldout, context, _CURVE_TOKENS, bf16),
+                )
             )
-            curve.append(point)
-        if done >= 1.0:
-            break
-    progress(f"training, held-out loss {point.heldout_loss_nats:.3f}", 1.0)
     return Trained(
-        seconds=point.seconds,
-        tokens=point.tokens,
-        epochs=point.tokens / len(train),
-        heldout_loss_nats=point.heldout_loss_nats,
+        seconds=round(time.monotonic() - begin, 3),
+        tokens=step * batch * context,
+        epochs=step * batch * context / len(train),
+        heldout_loss_nats=_heldout_loss(model, heldout, context, _FINAL_TOKENS, bf16),
         precision="bfloat16" if bf16 else "float32",
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         curve=tuple(curve),
@@ -137,15 +137,17 @@ def _loss(model: CausalLm, window: Tensor, bf16: bool) -> Tensor:
 
 
 @torch.no_grad()
-def _heldout_loss(model: CausalLm, heldout: Tensor, context: int, bf16: bool) -> float:
-    n_windows = max(1, min(_EVALUATION_TOKENS, len(heldout) - 1) // context)
+def _heldout_loss(
+    model: CausalLm, heldout: Tensor, context: int, n_tokens: int, bf16: bool
+) -> float:
+    model.eval()
+    n_windows = max(1, min(n_tokens, len(heldout) - 1) // context)
     spread = torch.linspace(0, len(heldout) - context - 1, n_windows, device=heldout.device)
     start = spread.long()[:, None]
     windows = heldout[start + torch.arange(context + 1, device=heldout.device)].long()
-    losses = [_loss(model, part, bf16) for part in windows.split(max(1, 4096 // context))]
-    weights = [len(part) for part in windows.split(max(1, 4096 // context))]
-    total = sum(loss.item() * weight for loss, weight in zip(losses, weights, strict=True))
-    return total / n_windows
+    parts = windows.split(max(1, _TOKENS_PER_EVALUATION // context))
+    total = sum(_loss(model, part, bf16) * len(part) for part in parts)
+    return float(total) / n_windows
 
 
 def _bf16_pays(device: torch.device) -> bool:

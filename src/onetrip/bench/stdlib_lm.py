@@ -9,7 +9,6 @@ import argparse
 import hashlib
 import json
 import math
-import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -40,11 +39,11 @@ class LmConfig:
     """
 
     vocab: int = 8192
-    layers: int = 4
+    layers: int = 2
     width: int = 256
     heads: int = 4
     context: int = 256
-    batch: int = 8
+    batch: int = 4
     seconds: float = 60.0
     epochs: float = 4.0
     learning_rate: float = 3e-3
@@ -293,7 +292,9 @@ def main(arguments: list[str] | None = None) -> None:
     lm = stdlib_lm(config, folder=chosen.out, progress=_say)
     problem = lm.problem(chosen.tokens, seed=chosen.seed, device=config.device)
     tensors = {"hidden": problem.hidden, "head": problem.head, "target": problem.target}
-    save_file({name: t.cpu().clone() for name, t in tensors.items()}, lm.folder / "problem.safetensors")
+    save_file(
+        {name: t.cpu().clone() for name, t in tensors.items()}, lm.folder / "problem.safetensors"
+    )
     print(json.dumps(lm.report, indent=1))
     print(f"{lm.folder}: N={len(problem.target)}, loss {problem.loss_nats:.3f} nats")
 
