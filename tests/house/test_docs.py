@@ -1,0 +1,171 @@
+"""Documentation that cannot drift: generated parts, links, snippets, conventions of the pages."""
+
+import doctest
+import json
+import re
+import shlex
+import subprocess
+import sys
+
+import check_docs
+import pytest
+from generators.cli import command_table
+from pages import anchors, blocks, broken_links
+from tree import ROOT, markdown_files, name_of
+
+from onetrip.core.settings import SETTINGS
+
+GUIDES = [path for path in markdown_files() if "src" not in path.parts]
+DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+
+
+def test_generated_parts_are_current():
+    assert [name_of(page) for page in check_docs.stale(ROOT)] == []
+
+
+def test_generated_part_that_drifted_is_found():
+    page = "<!-- generated:settings -->\n| setting |\n<!-- /generated -->\n"
+    written = check_docs.regenerated(page, "page.md")
+    assert "ONETRIP_CACHE_DIR" in written
+    assert check_docs.regenerated(written, "page.md") == written
+
+
+@pytest.mark.parametrize(
+    ("page", "message"),
+    [
+        ("<!-- generated:tarot -->\n<!-- /generated -->", "no generator 'tarot'"),
+        ("<!-- generated:settings -->\n", "not closed"),
+    ],
+)
+def test_impossible_part_is_named(page, message):
+    with pytest.raises(check_docs.DocsError, match=message):
+        check_docs.regenerated(page, "page.md")
+
+
+@pytest.mark.parametrize("path", markdown_files(), ids=name_of)
+def test_links_lead_somewhere(path):
+    assert broken_links(path) == []
+
+
+def test_broken_link_is_found(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("# One door\n[a](#one-door) [b](#two) [c](missing.md) [d](https://x.org)\n")
+    assert anchors(page.read_text()) == {"one-door"}
+    assert broken_links(page) == ["#two", "missing.md"]
+
+
+@pytest.mark.parametrize("command", command_table())
+def test_command_is_in_the_guide(command):
+    guide = "".join(path.read_text("utf-8") for path in ROOT.glob("docs/guide/*.md"))
+    assert f"`onetrip {command}`" in guide
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+def test_setting_is_in_the_guide(setting):
+    assert setting.variable in (ROOT / "docs" / "guide" / "cli.md").read_text("utf-8")
+
+
+def snippets():
+    for path in GUIDES:
+        if blocks(path.read_text("utf-8"), "python"):
+            yield pytest.param(path, id=name_of(path))
+
+
+@pytest.mark.parametrize("path", list(snippets()))
+def test_python_snippets_run(path, tmp_path, monkeypatch):
+    """In the order of the page and in one namespace, as a reader types them."""
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"__name__": "__main__"}
+    for block in blocks(path.read_text("utf-8"), "python"):
+        if "gpu" in block.info.split()[1:]:
+            continue
+        place = f"{name_of(path)}, line {block.line}"
+        if ">>>" in block.body:
+            test = doctest.DocTestParser().get_doctest(block.body, names, place, place, block.line)
+            flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+            runner = doctest.DocTestRunner(optionflags=flags)
+            report: list[str] = []
+            runner.run(test, out=report.append, clear_globs=False)
+            assert not runner.failures, "".join(report)
+            names.update(test.globs)
+        else:
+            exec(compile(block.body, place, "exec"), names)
+
+
+def shell_lines():
+    for path in GUIDES:
+        for language in ("sh", "shell", "console", "bash"):
+            for block in blocks(path.read_text("utf-8"), language):
+                for line in block.body.splitlines():
+                    yield name_of(path), line.strip().removeprefix("$ ")
+
+
+def test_shell_lines_name_commands_that_exist():
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    unknown = []
+    for page, line in shell_lines():
+        words = shlex.split(line, comments=True)
+        if words[:1] == ["make"]:
+            unknown += [(page, w) for w in words[1:2] if w not in targets and "=" not in w]
+        if words[:1] == ["onetrip"]:
+            unknown += [
+                (page, w) for w in words[1:2] if w not in command_table() and not w.startswith("-")
+            ]
+    assert unknown == []
+
+
+def test_changelog_has_its_sections():
+    page = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    unreleased = page.partition("## Unreleased")[2].partition("\n## ")[0]
+    assert re.findall(r"^### (.+)$", unreleased, re.MULTILINE) == [
+        "Added",
+        "Changed",
+        "Fixed",
+        "Numerics",
+        "Performance",
+    ]
+
+
+def test_decisions_are_numbered_short_and_dated():
+    assert [path.name[:4] for path in DECISIONS] == [
+        f"{n:04}" for n in range(1, len(DECISIONS) + 1)
+    ]
+    for path in DECISIONS:
+        page = path.read_text("utf-8")
+        assert len(page.splitlines()) <= 40, path.name
+        assert page.startswith(f"# {path.name[:4]} "), path.name
+        assert re.search(r"^\d{4}-\d{2}-\d{2}\. ", page, re.MULTILINE), f"{path.name} has no date"
+        for heading in ("## Context", "## Decision", "## Consequences"):
+            assert heading in page, f"{path.name} lacks {heading!r}"
+
+
+def test_log_entries_are_dated_and_say_what_came_of_it():
+    page = (ROOT / "docs" / "log.md").read_text("utf-8")
+    entries = re.split(r"^## ", page, flags=re.MULTILINE)[1:]
+    assert entries
+    for entry in entries:
+        title = entry.partition("\n")[0]
+        assert re.match(r"\d{4}-\d{2}-\d{2} ", title), title
+        for word in ("**Expected.**", "**Found.**", "**So.**"):
+            assert word in entry, f"{title!r} lacks {word}"
+
+
+def test_contributing_is_short():
+    assert len((ROOT / "CONTRIBUTING.md").read_text("utf-8").splitlines()) <= 150
+
+
+def test_results_lines_carry_their_environment():
+    for path in ROOT.glob("results/**/*.jsonl"):
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+            record = json.loads(line)
+            place = f"{name_of(path)}:{number}"
+            assert isinstance(record, dict), place
+            assert record.get("environment"), f"{place} has no environment block"
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("examples/**/*.py")), ids=name_of)
+def test_example_runs(path, tmp_path):
+    run = subprocess.run(
+        [sys.executable, str(path)], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert run.returncode == 0, run.stderr

@@ -1,0 +1,14 @@
+"""Functions that write parts of the documentation: name in a page -> function of its words."""
+
+from collections.abc import Callable, Mapping
+
+from generators.cli import commands
+from generators.operators import operator_page, operators_table
+from generators.settings import settings_table
+
+GENERATORS: Mapping[str, Callable[..., str]] = {
+    "cli": commands,
+    "operator": operator_page,
+    "operators": operators_table,
+    "settings": settings_table,
+}
