@@ -1,9 +1,12 @@
 """Every public name is documented: what it takes, what it raises, an example that runs."""
 
 import doctest
+import importlib
 import inspect
+from types import ModuleType
 
 import pytest
+from tree import PACKAGE, ROOT, name_of
 
 import onetrip
 
@@ -53,3 +56,13 @@ def test_public_table_lists_every_operator():
 
 def test_dir_shows_the_public_names():
     assert set(NAMES) <= set(dir(onetrip))
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("__init__.py")), ids=name_of)
+def test_no_package_hides_a_module_behind_a_name(path):
+    """An export named as a module of the package is one or the other, by order of imports."""
+    name = ".".join(path.parent.relative_to(ROOT / "src").parts)
+    exported = vars(importlib.import_module(name))
+    modules = [p.stem for p in path.parent.iterdir() if p.suffix == ".py" or p.is_dir()]
+    clashes = [m for m in modules if not isinstance(exported.get(m, onetrip), ModuleType)]
+    assert clashes == []
