@@ -1,0 +1,193 @@
+"""Run a case and its truth, forward and backward, and hold one against the other."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from onetrip.core.spec import ErrorBudget
+from onetrip.testing.budget import BudgetExceededError, assert_within_budget, dtype_name
+from onetrip.testing.contract.operator import Call, Case
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """Outputs by name, and the leaves with respect to which they can be differentiated."""
+
+    outputs: dict[str, Tensor]
+    leaves: dict[str, Tensor]
+
+    def backward(
+        self, grad_outputs: Mapping[str, Tensor], *, retain_graph: bool = False
+    ) -> dict[str, Tensor | None]:
+        """Gradients of the leaves by name; None where the outputs do not depend on one."""
+        absent = grad_outputs.keys() - self.outputs.keys()
+        if absent:
+            raise BudgetExceededError(f"outputs {sorted(absent)} are missing")
+        wanted = {
+            name: grad.to(self.outputs[name].dtype)
+            for name, grad in grad_outputs.items()
+            if self.outputs[name].requires_grad
+        }
+        if not self.leaves or not wanted:
+            return dict.fromkeys(self.leaves)
+        gradients = torch.autograd.grad(
+            [self.outputs[name] for name in wanted],
+            list(self.leaves.values()),
+            list(wanted.values()),
+            retain_graph=retain_graph,
+            allow_unused=True,
+        )
+        return dict(zip(self.leaves, gradients, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """Reference in the working dtype and in float64: outputs, gradients, incoming gradients."""
+
+    eager: dict[str, Tensor]
+    gold: dict[str, Tensor]
+    eager_gradients: dict[str, Tensor | None]
+    gold_gradients: dict[str, Tensor | None]
+    grad_outputs: dict[str, Tensor]
+
+
+def forward(
+    case: Case, call: Call, inputs: Mapping[str, Tensor], wrt: Sequence[str] = ()
+) -> Forward:
+    """Call with the tensors named in `wrt` as leaves that require a gradient."""
+    leaves = {name: inputs[name].detach().requires_grad_() for name in wrt}
+    result = call(**{**inputs, **leaves})
+    main, extra = result if isinstance(result, tuple) else (result, {})
+    return Forward({case.operator.spec.outputs[0].name: main, **extra}, leaves)
+
+
+def truth(
+    case: Case,
+    inputs: Mapping[str, Tensor],
+    wrt: Sequence[str] = (),
+    grad_seed: int = 1,
+    only: str | None = None,
+) -> Truth:
+    """Evaluate the reference on `inputs`, and in float64 on the same values.
+
+    `only` names the one output through which the gradients come; None takes all.
+    """
+    wide = {
+        name: tensor.double() if tensor.is_floating_point() else tensor
+        for name, tensor in inputs.items()
+    }
+    gold = forward(case, case.reference, wide, wrt)
+    eager = forward(case, case.reference, inputs, wrt)
+    grads = _random_grad_outputs(case, gold, grad_seed)
+    if only is not None:
+        grads = {only: grads[only]}
+    return Truth(
+        eager=eager.outputs,
+        gold=gold.outputs,
+        eager_gradients=eager.backward(grads),
+        gold_gradients=gold.backward(grads),
+        grad_outputs=grads,
+    )
+
+
+def _random_grad_outputs(case: Case, result: Forward, seed: int) -> dict[str, Tensor]:
+    """Incoming gradients of the outputs' shapes, none of them 1, exact in the outputs' dtypes."""
+    generator = torch.Generator().manual_seed(seed)
+    grads = {}
+    for name, output in result.outputs.items():
+        if output.requires_grad:
+            size = torch.rand(output.shape, generator=generator) * 1.5 + 0.25
+            sign = torch.rand(output.shape, generator=generator).sub(0.5).sign()
+            grad = (size * sign).to(getattr(torch, output_dtype(case, name)))
+            grads[name] = grad.to(output.device)
+    return grads
+
+
+def output_dtype(case: Case, name: str) -> str:
+    """The workload's dtype if the output may have it, else the one that the spec declares."""
+    declared = {tensor.name: tensor.dtypes for tensor in case.operator.spec.outputs}
+    if name not in declared:
+        raise BudgetExceededError(
+            f"`{name}` is an output that the spec of {case.operator.spec.name} does not declare"
+        )
+    dtype = case.workload.dtype
+    return dtype if dtype in declared[name] else declared[name][0]
+
+
+def assert_outputs(
+    case: Case, outputs: Mapping[str, Tensor], true: Truth, budget: ErrorBudget | None = None
+) -> None:
+    """Hold every output against the truth."""
+    if outputs.keys() != true.gold.keys():
+        raise BudgetExceededError(
+            f"outputs are {sorted(outputs)}, the reference returns {sorted(true.gold)}"
+        )
+    for name, gold in true.gold.items():
+        if gold.requires_grad and not outputs[name].requires_grad:
+            raise BudgetExceededError(f"`{name}` is not differentiable, the reference's is")
+        assert_within_budget(
+            name,
+            outputs[name],
+            true.eager[name],
+            gold,
+            budget or case.operator.spec.budget,
+            output_dtype(case, name),
+        )
+
+
+def assert_gradients(
+    case: Case,
+    gradients: Mapping[str, Tensor | None],
+    true: Truth,
+    inputs: Mapping[str, Tensor],
+    budget: ErrorBudget | None = None,
+) -> None:
+    """Hold the gradient of every leaf against the truth; None stands for zero."""
+    for name, actual in gradients.items():
+        like = inputs[name]
+        eager, gold = (
+            torch.zeros_like(like) if gradient is None else gradient
+            for gradient in (true.eager_gradients[name], true.gold_gradients[name])
+        )
+        if actual is None:
+            actual = torch.zeros_like(like)
+        assert_within_budget(
+            f"gradient of {name}",
+            actual,
+            eager,
+            gold.double(),
+            budget or case.operator.spec.budget,
+            dtype_name(like.dtype),
+        )
+
+
+def same_bits(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors are equal to the last bit, NaN to NaN."""
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return False
+    if not a.is_floating_point():
+        return torch.equal(a, b)
+    return torch.equal(a.isnan(), b.isnan()) and torch.equal(a.nan_to_num(0.0), b.nan_to_num(0.0))
+
+
+def assert_case(
+    case: Case,
+    inputs: Mapping[str, Tensor],
+    *,
+    wrt: Sequence[str] | None = None,
+    given: Mapping[str, Tensor] | None = None,
+    widen: float = 1.0,
+) -> None:
+    """Run `case` on `inputs`, forward and backward, and hold all of it against the truth.
+
+    `given` holds the same values in other storage; `widen` multiplies the budget's factor.
+    """
+    wrt = case.differentiable(inputs) if wrt is None else wrt
+    budget = case.operator.spec.budget
+    budget = replace(budget, factor=budget.factor * widen)
+    true = truth(case, inputs, wrt)
+    result = forward(case, case.run, given or inputs, wrt)
+    assert_outputs(case, result.outputs, true, budget)
+    assert_gradients(case, result.backward(true.grad_outputs), true, inputs, budget)

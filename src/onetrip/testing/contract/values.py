@@ -1,0 +1,148 @@
+"""Checks of values: right on every workload, size, layout and range, whatever memory held."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import Tensor
+
+from onetrip.core.errors import OnetripError, UnsupportedError
+from onetrip.testing.contract.evaluate import (
+    assert_case,
+    assert_gradients,
+    assert_outputs,
+    forward,
+    truth,
+)
+from onetrip.testing.contract.operator import Case
+from onetrip.testing.poison import poisoned
+
+# Where rounding of huge logits decides, two orders of summation differ by chance.
+_EXTREME_FACTOR = 4.0
+# Large enough that an exponential overflows, small enough that float16 inputs do not.
+_LARGE = {"float16": 8.0, "bfloat16": 1e3, "float32": 1e3, "float64": 1e3}
+_TINY = {"float16": 2.0**-12, "bfloat16": 1e-20, "float32": 1e-20, "float64": 1e-20}
+
+
+def check_forward(case: Case) -> None:
+    """Outputs are within the error budget when no input requires a gradient."""
+    inputs = case.inputs()
+    result = forward(case, case.run, inputs)
+    assert_outputs(case, result.outputs, truth(case, inputs))
+
+
+def check_gradients(case: Case) -> None:
+    """Outputs and gradients are within the budget under a random incoming gradient."""
+    assert_case(case, case.inputs(seed=3))
+
+
+def check_poisoned_memory(case: Case) -> None:
+    """The same, when all memory that is allocated empty holds NaN."""
+    inputs = case.inputs(seed=4)
+    wrt = case.differentiable(inputs)
+    true = truth(case, inputs, wrt)
+    with poisoned():
+        result = forward(case, case.run, inputs, wrt)
+        gradients = result.backward(true.grad_outputs)
+    assert_outputs(case, result.outputs, true)
+    assert_gradients(case, gradients, true, inputs)
+
+
+def check_sizes(case: Case) -> None:
+    """Axes of one element and of an odd number of them."""
+    letters = list(case.workload.axes)
+    for axes in (
+        *({letter: 1} for letter in letters),
+        dict.fromkeys(letters, 1),
+        {letter: 17 + 2 * place for place, letter in enumerate(letters)},
+    ):
+        resized = case.resized(**axes)
+        with _naming(f"sizes {dict(resized.workload.axes)}"):
+            reason = resized.unsupported_reason()
+            if reason is None:
+                assert_case(resized, resized.inputs())
+            else:
+                _expect_refusal(resized, reason)
+
+
+def check_empty(case: Case) -> None:
+    """An empty axis gives what the reference gives, or is refused with a reason."""
+    for letter in case.workload.axes:
+        resized = case.resized(**{letter: 0})
+        with _naming(f"{letter} = 0"):
+            try:
+                inputs = resized.inputs()
+                true = truth(resized, inputs, resized.differentiable(inputs))
+            except (RuntimeError, IndexError, ValueError):
+                continue  # Not even the definition has a meaning.
+            try:
+                result = forward(resized, resized.run, inputs, resized.differentiable(inputs))
+            except OnetripError:
+                continue
+            assert_outputs(resized, result.outputs, true)
+            for name, gradient in result.backward(true.grad_outputs).items():
+                if gradient is not None and gradient.shape != inputs[name].shape:
+                    raise AssertionError(f"gradient of {name} has shape {list(gradient.shape)}")
+
+
+def check_layouts(case: Case) -> None:
+    """Offset, padded, strided and transposed storage gives what contiguous storage gives."""
+    inputs = case.inputs(seed=5)
+    for name, tensor in inputs.items():
+        for layout, same in _layouts(tensor):
+            with _naming(f"{name} {layout}"):
+                assert_case(case, inputs, given={**inputs, name: same})
+
+
+def check_extreme_values(case: Case) -> None:
+    """Large, tiny and zero values: no overflow, no division by zero."""
+    for scale in (_LARGE[case.workload.dtype], _TINY[case.workload.dtype], 0.0):
+        inputs = case.inputs(seed=6)
+        for name in case.differentiable(inputs):
+            inputs[name] = inputs[name] * scale
+        with _naming(f"inputs × {scale:g}"):
+            assert_case(case, inputs, widen=_EXTREME_FACTOR)
+
+
+def check_unsupported_raises(case: Case) -> None:
+    """A named implementation that cannot run says why, and nothing runs in its place."""
+    reason = case.unsupported_reason()
+    if reason is None:
+        raise AssertionError(f"{case.impl} runs here: this check is for those that do not")
+    _expect_refusal(case, reason)
+
+
+def _expect_refusal(case: Case, reason: str) -> None:
+    try:
+        case.run(**case.inputs())
+    except UnsupportedError as error:
+        if reason not in str(error):
+            raise AssertionError(
+                f"impl={case.impl!r} raises {str(error)!r}, `select.py` says {reason!r}"
+            ) from error
+    else:
+        raise AssertionError(
+            f"impl={case.impl!r} returned a result, although it is unsupported: {reason}"
+        )
+
+
+def _layouts(tensor: Tensor) -> Iterator[tuple[str, Tensor]]:
+    """`tensor`'s values in other storage."""
+    if tensor.dim() == 0 or tensor.numel() == 0:
+        return
+    offset = tensor.new_zeros(tensor.numel() + 1)[1:].view(tensor.shape)
+    yield "at an odd address", offset.copy_(tensor)
+    strided = tensor.new_zeros(*tensor.shape[:-1], 2 * tensor.shape[-1])[..., ::2]
+    yield "with a strided last axis", strided.copy_(tensor)
+    if tensor.dim() >= 2:
+        padded = tensor.new_zeros(*tensor.shape[:-1], tensor.shape[-1] + 3)[..., 1:-2]
+        yield "with padded rows", padded.copy_(tensor)
+        yield "transposed", tensor.transpose(-1, -2).contiguous().transpose(-1, -2)
+
+
+@contextmanager
+def _naming(tried: str) -> Iterator[None]:
+    """Put what was tried in front of the message of a failed check."""
+    try:
+        yield
+    except AssertionError as error:
+        raise AssertionError(f"{tried}: {error}") from error

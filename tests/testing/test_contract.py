@@ -1,0 +1,162 @@
+"""The contract suite itself: the sound toy passes, and each planted defect fails its check."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import torch
+from toy import SPEC, WORKLOADS, estimate_cost, make_toy
+
+from onetrip.core.cost import Cost
+from onetrip.core.errors import OnetripError
+from onetrip.core.selection import Choice
+from onetrip.core.spec import ErrorBudget
+from onetrip.testing.contract import contract_checks
+
+# Defect -> the check that is there to catch it.
+DEFECTS = {
+    "ragged tile is left out": "poisoned_memory",
+    "last row of a tile is left out": "poisoned_memory",
+    "ragged tile reads one row too many": "forward",
+    "wrong dtype": "forward",
+    "output is missing": "forward",
+    "detached output": "gradients",
+    "gradient is zero": "gradients",
+    "gradient of the wrong axis": "gradients",
+    "gradient misses its last row": "poisoned_memory",
+    "ignores the incoming gradient": "gradients",
+    "ignores the second output's gradient": "backward_of_a_part",
+    "scales the incoming gradient in place": "inputs_unchanged",
+    "writes into an input": "inputs_unchanged",
+    "depends on global random state": "deterministic",
+    "frozen x freezes w": "frozen_inputs",
+    "scales what it saved": "second_backward",
+    "shares its gradient's buffer": "second_backward",
+    "takes contiguous storage for granted": "layouts",
+    "overflows": "extreme_values",
+    "refuses one row": "sizes",
+    "hoards memory": "peak_memory",
+    "a configuration is wrong": "configs",
+    "falls back in silence": "unsupported_raises",
+}
+
+
+def failures(operator, **keywords):
+    """Names of the checks that fail, without their cases."""
+    failed = set()
+    for check in contract_checks(operator, **keywords):
+        if check.skip_reason is None:
+            try:
+                check.run()
+            except (AssertionError, OnetripError, RuntimeError, TypeError):
+                failed.add(check.name.partition("[")[0])
+    return failed
+
+
+def test_the_sound_toy_keeps_the_contract():
+    for check in contract_checks(make_toy()):
+        if check.skip_reason is None:
+            check.run()
+
+
+@pytest.mark.parametrize(("defect", "check"), DEFECTS.items(), ids=DEFECTS)
+def test_planted_defect_fails_its_check(defect, check):
+    torch.manual_seed(0)
+    assert check in failures(make_toy(defect))
+
+
+def test_every_check_has_caught_something():
+    every = {check.name.partition("[")[0] for check in contract_checks(make_toy())}
+    assert every - set(DEFECTS.values()) == {"spec", "workloads", "cost", "select", "empty"}
+
+
+def test_empty_results_of_a_wrong_shape_fail():
+    sound = make_toy()
+
+    def run(x, w, *, b=None, aux=False, impl="auto"):
+        result = sound.run(x, w, b=b, aux=aux, impl=impl)
+        return result if x.shape[0] else x.new_zeros(1)
+
+    assert "empty" in failures(replace(sound, run=run))
+
+
+def test_what_cannot_run_is_skipped_with_its_reason_and_must_say_so():
+    checks = contract_checks(make_toy(), implementations=("absent",))
+    skipped = [check for check in checks if check.skip_reason]
+    assert {check.skip_reason for check in skipped} == {"needs a device that nobody has"}
+    assert any(check.name.startswith("unsupported_raises[absent") for check in checks)
+
+
+def test_dtypes_run_every_workload_in_each():
+    checks = contract_checks(make_toy(), implementations=("tiled",), dtypes=("float32", "float16"))
+    names = {check.name for check in checks}
+    assert {"gradients[tiled-ragged-float32]", "gradients[tiled-ragged-float16]"} <= names
+    for check in checks:
+        check.run()
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param(replace(SPEC, axes={"N": "rows"}), id="undeclared axis"),
+        pytest.param(replace(SPEC, implementations=("tiled",)), id="no reference"),
+        pytest.param(replace(SPEC, budget=ErrorBudget(1.0, "")), id="budget without a reason"),
+        pytest.param(replace(SPEC, deterministic=False), id="differs without a note"),
+        pytest.param(
+            replace(SPEC, inputs=(*SPEC.inputs, replace(SPEC.inputs[0], name="v"))),
+            id="unknown parameter",
+        ),
+    ],
+)
+def test_incomplete_spec_fails(spec):
+    assert "spec" in failures(make_toy(spec=spec), implementations=("reference",))
+
+
+@pytest.mark.parametrize(
+    "workload",
+    [
+        pytest.param(replace(WORKLOADS[0], name=WORKLOADS[1].name), id="name twice"),
+        pytest.param(replace(WORKLOADS[0], tags=frozenset({"fast"})), id="unknown tag"),
+        pytest.param(replace(WORKLOADS[0], why=""), id="no reason"),
+        pytest.param(replace(WORKLOADS[0], tags=frozenset({"bench"}), axes={"N": 4}), id="axes"),
+    ],
+)
+def test_incomplete_workload_fails(workload):
+    operator = make_toy(workloads=(workload, WORKLOADS[1]))
+    checks = {check.name: check for check in contract_checks(operator, implementations=())}
+    with pytest.raises(AssertionError):
+        checks["workloads"].run()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pytest.param(lambda N, D, **_: Cost(2 * N * D, -1, 4), id="negative"),
+        pytest.param(lambda N, D, **_: Cost(2 * N * D, 10_000 - N * D, 4), id="shrinks"),
+        pytest.param(lambda N, D, **_: Cost(N * D / 2, N * D, N), id="not whole"),
+        pytest.param(
+            lambda N, D, dtype, backward: estimate_cost(
+                N=N, D=D, dtype=dtype, backward=not backward
+            ),
+            id="backward is free",
+        ),
+    ],
+)
+def test_senseless_cost_fails(wrong):
+    assert "cost" in failures(make_toy(estimate_cost=wrong), implementations=("reference",))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param({"choose": lambda p: Choice("absent", {}, "it is fast")}, id="cannot run"),
+        pytest.param({"choose": lambda p: Choice("tiled", {"tile": 16}, "")}, id="no reason"),
+        pytest.param({"workspace_bytes": lambda i, p, c: -1}, id="negative workspace"),
+        pytest.param({"search_space": lambda i, p: {"stages": (1, 2)}}, id="unknown knob"),
+        pytest.param({"unsupported_reason": lambda i, p, c=None: None}, id="supports anything"),
+    ],
+)
+def test_senseless_selection_fails(answer):
+    sound = make_toy()
+    select = SimpleNamespace(**{**vars(sound.select), **answer})
+    assert "select" in failures(replace(sound, select=select), implementations=("reference",))
