@@ -14,6 +14,7 @@ from onetrip.core.operators import load_spec, load_workloads, operator_module
 from onetrip.core.selection import Config, Problem
 from onetrip.core.spec import OperatorSpec
 from onetrip.core.workload import Workload
+from onetrip.tile.problem import problem_on
 
 Call = Callable[..., "Tensor | tuple[Tensor, dict[str, Tensor]]"]
 
@@ -50,30 +51,6 @@ def load_operator(name: str) -> Operator:
         estimate_cost=operator_module(name, "cost").estimate_cost,
         select=operator_module(name, "select"),
     )
-
-
-def problem_on(
-    device: str | torch.device,
-    axes: Mapping[str, int],
-    dtype: str,
-    options: Mapping[str, object],
-) -> Problem:
-    """Describe a problem on this machine's `device` to an operator's `select.py`.
-
-    >>> problem_on("cpu", {"N": 8}, "float32", {}).device_kind
-    'cpu'
-    """
-    device = torch.device(device)
-    if device.type != "cuda":
-        return Problem(axes, dtype, device.type, options=options)
-    properties = torch.cuda.get_device_properties(device)
-    hip = torch.version.hip is not None
-    if hip:
-        arch = int(properties.gcnArchName.partition(":")[0].removeprefix("gfx"), 16)
-        arch = int(f"{arch:x}") if f"{arch:x}".isdecimal() else arch
-    else:
-        arch = 10 * properties.major + properties.minor
-    return Problem(axes, dtype, "cuda", arch, hip, properties.name, options)
 
 
 @dataclass(frozen=True, slots=True)
