@@ -80,7 +80,7 @@ def truth(
     }
     gold = forward(case, case.reference, wide, wrt)
     eager = forward(case, case.reference, inputs, wrt)
-    grads = _random_grad_outputs(case, gold, grad_seed)
+    grads = random_grad_outputs(case, gold, grad_seed)
     if only is not None:
         grads = {only: grads[only]}
     return Truth(
@@ -92,7 +92,7 @@ def truth(
     )
 
 
-def _random_grad_outputs(case: Case, result: Forward, seed: int) -> dict[str, Tensor]:
+def random_grad_outputs(case: Case, result: Forward, seed: int) -> dict[str, Tensor]:
     """Incoming gradients of the outputs' shapes, none of them 1, exact in the outputs' dtypes."""
     generator = torch.Generator().manual_seed(seed)
     grads = {}
