@@ -27,12 +27,13 @@ SPEC = OperatorSpec(
         TensorSpec("entropy", ("N",), ("float32",), optional=True),
         TensorSpec("argmax", ("N",), ("int64",), optional=True),
     ),
-    implementations=("reference", "torch", "triton"),
+    implementations=("reference", "torch", "triton", "gluon"),
     budget=ErrorBudget(
-        factor=1.0,
-        reason="The logits stay in float32 where plain torch rounds them to the input's dtype, "
-        "so the error is below plain torch's own; in float32 both sum in another order, which "
-        "the floor covers.",
+        factor=4.0,
+        reason="In half precision the logits stay in float32 where plain torch rounds them, so the "
+        "error is below plain torch's own. In float32 both round sums of D products, in another "
+        "order: with a common offset of 300 on all logits that rounding is most of the error, and "
+        "the ratio of two such errors was measured up to 2.9.",
     ),
     sources=(
         "torch.nn.functional.linear_cross_entropy (PyTorch 2.13): names and meaning",

@@ -1,0 +1,210 @@
+# pyright: reportArgumentType=false, reportCallIssue=false, reportAttributeAccessIssue=false
+"""Forward kernel for Hopper: log-sum-exp of every row, logits never stored.
+
+The running maximum and sum of a row stay in registers for a whole work item. The target's own
+column stays out of the sum (see `rows.py`). With `STORE`, the exponentials of the first columns
+leave through shared memory and the copy engine, relative to each row's reference.
+"""
+
+from triton.experimental import gluon
+from triton.experimental.gluon import language as gl
+from triton.experimental.gluon.language.nvidia.hopper import fence_async_shared, tma
+
+from onetrip.ops.linear_cross_entropy.kernel_gluon import (
+    COLS,
+    HALF,
+    LOG2E,
+    locate,
+    make_ring,
+    produce,
+    scale_and_cap,
+    tile_product,
+)
+
+# Stored exponentials stay finite up to this power of two above the row's reference.
+STORED_LIMIT = gl.constexpr(100.0)
+FIRST = gl.constexpr(0)
+SECOND = gl.constexpr(1)
+NO = gl.constexpr(False)
+
+
+@gluon.jit
+def _consume(
+    half: gl.constexpr,
+    x_bufs,
+    w_bufs,
+    stage,
+    ready,
+    free,
+    kept_desc,
+    bias_ptr,
+    class_weight_ptr,
+    target_ptr,
+    ref_ptr,
+    max_ptr,
+    sum_ptr,
+    gap_ptr,
+    linear_ptr,
+    best_ptr,
+    best_at_ptr,
+    N,
+    D,
+    V,
+    kept,
+    items,
+    scale,
+    cap,
+    GROUP: gl.constexpr,
+    CHUNK: gl.constexpr,
+    HAS_BIAS: gl.constexpr,
+    HAS_CLASS_WEIGHT: gl.constexpr,
+    CAP: gl.constexpr,
+    STORE: gl.constexpr,
+    STORE_LOGITS: gl.constexpr,
+    ENTROPY: gl.constexpr,
+    SMOOTHING: gl.constexpr,
+    ARGMAX: gl.constexpr,
+):
+    """Partial statistics of this warpgroup's 64 rows over the columns of each item."""
+    layout: gl.constexpr = gl.NVMMADistributedLayout([3, 0], [4, 1], [16, COLS, 16])
+    row_layout: gl.constexpr = gl.SliceLayout(1, layout)
+    col_layout: gl.constexpr = gl.SliceLayout(0, layout)
+    row_blocks = gl.cdiv(N, 2 * HALF)
+    tiles = gl.cdiv(V, COLS)
+    step = 0
+    for item in range(gl.program_id(0), items, gl.num_programs(0)):
+        row_block, group = locate(item, row_blocks, gl.cdiv(tiles, GROUP), CHUNK)
+        row = row_block * 2 * HALF + half * HALF
+        offs_n = row + gl.arange(0, HALF, row_layout)
+        mask_n = offs_n < N
+        target = gl.load(target_ptr + offs_n, mask=mask_n, other=-1)
+        ref = gl.load(ref_ptr + offs_n, mask=mask_n, other=0.0)
+        m = gl.full([HALF], float("-inf"), gl.float32, row_layout)
+        s = gl.zeros([HALF], gl.float32, row_layout)
+        gap = gl.zeros([HALF], gl.float32, row_layout)
+        linear = gl.zeros([HALF], gl.float32, row_layout)
+        best = gl.full([HALF], float("-inf"), gl.float32, row_layout)
+        best_at = gl.zeros([HALF], gl.int32, row_layout)
+        for tile in range(group * GROUP, gl.minimum(group * GROUP + GROUP, tiles)):
+            col = tile * COLS
+            acc, step = tile_product(x_bufs, w_bufs, ready, free, step, D, half, layout)
+            offs_v = col + gl.arange(0, COLS, col_layout)
+            z = scale_and_cap(acc, bias_ptr, offs_v, V, scale, cap, HAS_BIAS, CAP)
+            if SMOOTHING:
+                relative = z - gl.expand_dims(ref, 1)
+                if HAS_CLASS_WEIGHT:
+                    share = gl.load(class_weight_ptr + offs_v, mask=offs_v < V, other=0.0)
+                else:
+                    share = (offs_v < V).to(gl.float32)
+                # A class of weight 0 must not contribute 0 * inf where its logit is masked out.
+                share = gl.expand_dims(share, 0)
+                linear += gl.sum(gl.where(share != 0, relative * share, 0.0), axis=1)
+            if col + COLS > V:
+                z = gl.where(gl.expand_dims(offs_v < V, 0), z, float("-inf"))
+            if ARGMAX:
+                top = gl.max(z, axis=1)
+                at = gl.where(z == gl.expand_dims(top, 1), gl.expand_dims(offs_v, 0), 2147483647)
+                at = gl.min(at, axis=1)
+                best_at = gl.where(top > best, at, best_at)
+                best = gl.maximum(top, best)
+            if STORE_LOGITS:
+                if col < kept:
+                    tma.store_wait(0)
+                    stage.index(half).store(z.to(kept_desc.dtype))
+                    fence_async_shared()
+                    tma.async_copy_shared_to_global(kept_desc, [row, col], stage.index(half))
+            is_target = gl.expand_dims(target, 1) == gl.expand_dims(offs_v, 0)
+            z = gl.where(is_target, float("-inf"), z)
+            m_new = gl.maximum(m, gl.max(z, axis=1))
+            base = gl.where(m_new == float("-inf"), 0.0, m_new)
+            e = gl.exp2(z * LOG2E - gl.expand_dims(base * LOG2E, 1))
+            rescale = gl.exp2((m - base) * LOG2E)
+            if ENTROPY:
+                over = gl.where(e > 0, z - gl.expand_dims(base, 1), 0.0)
+                drop = gl.where(m == float("-inf"), 0.0, m - base)
+                gap = rescale * (gap + s * drop) + gl.sum(e * over, axis=1)
+            s = s * rescale + gl.sum(e, axis=1)
+            m = m_new
+            if STORE:
+                if not STORE_LOGITS:
+                    if col < kept:
+                        lift = gl.exp2(gl.minimum((base - ref) * LOG2E, STORED_LIMIT))
+                        value = (e * gl.expand_dims(lift, 1)).to(kept_desc.dtype)
+                        tma.store_wait(0)
+                        stage.index(half).store(value)
+                        fence_async_shared()
+                        tma.async_copy_shared_to_global(kept_desc, [row, col], stage.index(half))
+        out = group.to(gl.int64) * N + offs_n
+        gl.store(max_ptr + out, m, mask=mask_n)
+        gl.store(sum_ptr + out, s, mask=mask_n)
+        if ENTROPY:
+            gl.store(gap_ptr + out, gap, mask=mask_n)
+        if SMOOTHING:
+            gl.store(linear_ptr + out, linear, mask=mask_n)
+        if ARGMAX:
+            gl.store(best_ptr + out, best, mask=mask_n)
+            gl.store(best_at_ptr + out, best_at, mask=mask_n)
+    if STORE:
+        tma.store_wait(0)
+
+
+@gluon.jit
+def _linear_cross_entropy_stats_kernel(
+    x_desc,
+    w_desc,
+    kept_desc,
+    bias_ptr,
+    class_weight_ptr,
+    target_ptr,
+    ref_ptr,
+    max_ptr,
+    sum_ptr,
+    gap_ptr,
+    linear_ptr,
+    best_ptr,
+    best_at_ptr,
+    N,
+    D,
+    V,
+    kept,
+    items,
+    scale,
+    cap,
+    GROUP: gl.constexpr,
+    CHUNK: gl.constexpr,
+    STAGES: gl.constexpr,
+    HAS_BIAS: gl.constexpr,
+    HAS_CLASS_WEIGHT: gl.constexpr,
+    CAP: gl.constexpr,
+    STORE: gl.constexpr,
+    STORE_LOGITS: gl.constexpr,
+    ENTROPY: gl.constexpr,
+    SMOOTHING: gl.constexpr,
+    ARGMAX: gl.constexpr,
+):
+    x_bufs, w_bufs, ready, free = make_ring(x_desc, w_desc, STAGES)
+    if STORE:
+        stage = gl.allocate_shared_memory(
+            kept_desc.dtype, [2] + kept_desc.block_type.shape, kept_desc.layout
+        )
+    else:
+        stage = x_bufs
+    # A tuple in a variable would turn its constexprs into run-time values: hence spelled out.
+    gl.warp_specialize(
+        [
+            (_consume, (FIRST, x_bufs, w_bufs, stage, ready, free, kept_desc, bias_ptr,
+                        class_weight_ptr, target_ptr, ref_ptr, max_ptr, sum_ptr, gap_ptr,
+                        linear_ptr, best_ptr, best_at_ptr, N, D, V, kept, items, scale, cap,
+                        GROUP, CHUNK, HAS_BIAS, HAS_CLASS_WEIGHT, CAP, STORE, STORE_LOGITS,
+                        ENTROPY, SMOOTHING, ARGMAX)),
+            (_consume, (SECOND, x_bufs, w_bufs, stage, ready, free, kept_desc, bias_ptr,
+                        class_weight_ptr, target_ptr, ref_ptr, max_ptr, sum_ptr, gap_ptr,
+                        linear_ptr, best_ptr, best_at_ptr, N, D, V, kept, items, scale, cap,
+                        GROUP, CHUNK, HAS_BIAS, HAS_CLASS_WEIGHT, CAP, STORE, STORE_LOGITS,
+                        ENTROPY, SMOOTHING, ARGMAX)),
+            (produce, (x_desc, w_desc, x_bufs, w_bufs, ready, free, target_ptr, N, D, 0, V, items,
+                       GROUP, CHUNK, NO)),
+        ],
+        [4, 1],
+        [240, 24],
+    )  # fmt: skip

@@ -1,0 +1,316 @@
+# pyright: reportArgumentType=false, reportCallIssue=false, reportIndexIssue=false
+"""Portable Triton kernels: log-sum-exp and logit gradients, with no logit in memory.
+
+Idea: one program owns `BLOCK_N` tokens and walks `GROUP` tiles of `BLOCK_V` columns of the head.
+For every tile it forms the logits in registers and either folds them into the rows' running
+maximum and sum (`stats`) or turns them into their gradient (`dlogits`), which is the only thing
+of that size ever written, one workspace tile at a time.
+
+The target's own column stays out of the running sum. The loss is then the softplus of what the
+others have over the target, which keeps a small loss that ``lse - z_target`` would round away.
+
+Programs are numbered rows first within a chunk of `CHUNK` row blocks, so that the programs that
+run together share columns of the head and the chunk's hidden states stay in cache.
+"""
+
+import triton
+import triton.language as tl
+
+from onetrip.tile.soft_cap import soft_cap
+
+LOG2E = tl.constexpr(1.4426950408889634)
+# Stored exponentials stay finite up to this power of two above the row's reference.
+STORED_LIMIT = tl.constexpr(100.0)
+
+
+@triton.jit
+def _locate(item, row_blocks, groups, CHUNK: tl.constexpr):
+    """Row block and column group of a work item: rows first within a chunk of row blocks."""
+    chunk = item // (CHUNK * groups)
+    within = item - chunk * CHUNK * groups
+    rows = tl.minimum(CHUNK, row_blocks - chunk * CHUNK)
+    return chunk * CHUNK + within % rows, within // rows
+
+
+@triton.jit
+def _logits_tile(
+    x_ptr,
+    w_ptr,
+    bias_ptr,
+    offs_n,
+    offs_v,
+    N,
+    D,
+    V,
+    stride_xn,
+    stride_wv,
+    scale,
+    cap,
+    HAS_BIAS: tl.constexpr,
+    CAP: tl.constexpr,
+    BLOCK_N: tl.constexpr,
+    BLOCK_V: tl.constexpr,
+    BLOCK_D: tl.constexpr,
+):
+    """Scaled and capped logits of one tile, float32 [BLOCK_N, BLOCK_V]."""
+    acc = tl.zeros([BLOCK_N, BLOCK_V], dtype=tl.float32)
+    offs_d = tl.arange(0, BLOCK_D)
+    x_ptrs = x_ptr + offs_n.to(tl.int64)[:, None] * stride_xn + offs_d[None, :]
+    w_ptrs = w_ptr + offs_v.to(tl.int64)[None, :] * stride_wv + offs_d[:, None]
+    mask_n = offs_n < N
+    mask_v = offs_v < V
+    for d in range(0, D, BLOCK_D):
+        mask_d = offs_d < D - d
+        x = tl.load(x_ptrs + d, mask=mask_n[:, None] & mask_d[None, :], other=0.0)
+        w = tl.load(w_ptrs + d, mask=mask_d[:, None] & mask_v[None, :], other=0.0)
+        acc = tl.dot(x, w, acc, input_precision="ieee")
+    if HAS_BIAS:
+        acc += tl.load(bias_ptr + offs_v, mask=mask_v, other=0.0).to(tl.float32)[None, :]
+    z = acc * scale
+    if CAP:
+        z = soft_cap(z, cap)
+    return z
+
+
+@triton.jit
+def _linear_cross_entropy_stats_kernel(
+    x_ptr,
+    w_ptr,
+    bias_ptr,
+    class_weight_ptr,
+    target_ptr,
+    ref_ptr,
+    kept_ptr,
+    max_ptr,
+    sum_ptr,
+    gap_ptr,
+    linear_ptr,
+    best_ptr,
+    best_at_ptr,
+    N,
+    D,
+    V,
+    kept,
+    stride_xn,
+    stride_wv,
+    stride_keptn,
+    scale,
+    cap,
+    GROUP: tl.constexpr,
+    CHUNK: tl.constexpr,
+    HAS_BIAS: tl.constexpr,
+    HAS_CLASS_WEIGHT: tl.constexpr,
+    CAP: tl.constexpr,
+    STORE: tl.constexpr,
+    STORE_LOGITS: tl.constexpr,
+    ENTROPY: tl.constexpr,
+    SMOOTHING: tl.constexpr,
+    ARGMAX: tl.constexpr,
+    BLOCK_N: tl.constexpr,
+    BLOCK_V: tl.constexpr,
+    BLOCK_D: tl.constexpr,
+):
+    """Partial statistics [groups, N] of every row over each group of columns."""
+    tiles = tl.cdiv(V, BLOCK_V)
+    pid_n, group = _locate(tl.program_id(0), tl.cdiv(N, BLOCK_N), tl.cdiv(tiles, GROUP), CHUNK)
+    offs_n = pid_n * BLOCK_N + tl.arange(0, BLOCK_N)
+    mask_n = offs_n < N
+    target = tl.load(target_ptr + offs_n, mask=mask_n, other=-1)
+    ref = tl.load(ref_ptr + offs_n, mask=mask_n, other=0.0)
+    m = tl.full([BLOCK_N], float("-inf"), tl.float32)
+    s = tl.zeros([BLOCK_N], tl.float32)
+    gap = tl.zeros([BLOCK_N], tl.float32)
+    linear = tl.zeros([BLOCK_N], tl.float32)
+    best = tl.full([BLOCK_N], float("-inf"), tl.float32)
+    best_at = tl.zeros([BLOCK_N], tl.int32)
+    for tile in range(group * GROUP, tl.minimum(group * GROUP + GROUP, tiles)):
+        offs_v = tile * BLOCK_V + tl.arange(0, BLOCK_V)
+        mask_v = offs_v < V
+        z = _logits_tile(
+            x_ptr, w_ptr, bias_ptr, offs_n, offs_v, N, D, V, stride_xn, stride_wv, scale, cap,
+            HAS_BIAS, CAP, BLOCK_N, BLOCK_V, BLOCK_D,
+        )  # fmt: skip
+        if SMOOTHING:
+            share = mask_v.to(tl.float32)
+            if HAS_CLASS_WEIGHT:
+                share = tl.load(class_weight_ptr + offs_v, mask=mask_v, other=0.0)
+            # A class of weight 0 must not contribute 0 * inf where its logit is masked out.
+            relative = tl.where(share[None, :] != 0, (z - ref[:, None]) * share[None, :], 0.0)
+            linear += tl.sum(relative, axis=1)
+        z = tl.where(mask_v[None, :], z, float("-inf"))
+        if ARGMAX:
+            top = tl.max(z, axis=1)
+            at = tl.min(tl.where(z == top[:, None], offs_v[None, :], 2147483647), axis=1)
+            best_at = tl.where(top > best, at, best_at)
+            best = tl.maximum(best, top)
+        if STORE:
+            kept_ptrs = kept_ptr + offs_n.to(tl.int64)[:, None] * stride_keptn + offs_v[None, :]
+            mask_kept = mask_n[:, None] & (offs_v < kept)[None, :]
+            if STORE_LOGITS:
+                value = z
+            else:
+                value = tl.exp2(tl.minimum((z - ref[:, None]) * LOG2E, STORED_LIMIT))
+            tl.store(kept_ptrs, value.to(kept_ptr.dtype.element_ty), mask=mask_kept)
+        z = tl.where(offs_v[None, :] == target[:, None], float("-inf"), z)
+        m_new = tl.maximum(m, tl.max(z, axis=1))
+        base = tl.where(m_new == float("-inf"), 0.0, m_new)
+        over = z - base[:, None]
+        e = tl.exp2(over * LOG2E)
+        rescale = tl.exp2((m - base) * LOG2E)
+        if ENTROPY:
+            drop = tl.where(m == float("-inf"), 0.0, m - base)
+            gap = rescale * (gap + s * drop) + tl.sum(tl.where(e > 0, e * over, 0.0), axis=1)
+        s = s * rescale + tl.sum(e, axis=1)
+        m = m_new
+    out = group.to(tl.int64) * N + offs_n
+    tl.store(max_ptr + out, m, mask=mask_n)
+    tl.store(sum_ptr + out, s, mask=mask_n)
+    if ENTROPY:
+        tl.store(gap_ptr + out, gap, mask=mask_n)
+    if SMOOTHING:
+        tl.store(linear_ptr + out, linear, mask=mask_n)
+    if ARGMAX:
+        tl.store(best_ptr + out, best, mask=mask_n)
+        tl.store(best_at_ptr + out, best_at, mask=mask_n)
+
+
+@triton.jit
+def _gradient(
+    z,
+    offs_n,
+    offs_v,
+    coefficients_ptr,
+    class_weight_ptr,
+    target_ptr,
+    cap,
+    N,
+    V,
+    CAP: tl.constexpr,
+    ENTROPY: tl.constexpr,
+    SMOOTHING: tl.constexpr,
+    HAS_CLASS_WEIGHT: tl.constexpr,
+):
+    """Turn a tile of logits into its gradient by the rows' coefficients [5, N].
+
+    The rows are: reference, slope of p, value at the target, slope of p log p, smoothing.
+    """
+    mask_n = offs_n < N
+    row_ptrs = coefficients_ptr + offs_n
+    ref = tl.load(row_ptrs, mask=mask_n, other=0.0)
+    a = tl.load(row_ptrs + N, mask=mask_n, other=0.0)
+    at_target = tl.load(row_ptrs + 2 * N, mask=mask_n, other=0.0)
+    target = tl.load(target_ptr + offs_n, mask=mask_n, other=-1)
+    log_p = z - ref[:, None]
+    p = tl.exp2(log_p * LOG2E)
+    if ENTROPY:
+        b = tl.load(row_ptrs + 3 * N, mask=mask_n, other=0.0)
+        g = tl.where(p > 0, p * (a[:, None] + b[:, None] * log_p), 0.0)
+    else:
+        g = p * a[:, None]
+    if SMOOTHING:
+        smooth = tl.load(row_ptrs + 4 * N, mask=mask_n, other=0.0)
+        share = (offs_v < V).to(tl.float32)
+        if HAS_CLASS_WEIGHT:
+            share = tl.load(class_weight_ptr + offs_v, mask=offs_v < V, other=0.0)
+        g -= smooth[:, None] * share[None, :]
+    if CAP:
+        bent = z / cap
+        g *= 1.0 - bent * bent
+    return tl.where(offs_v[None, :] == target[:, None], at_target[:, None], g)
+
+
+@triton.jit
+def _linear_cross_entropy_dlogits_kernel(
+    x_ptr,
+    w_ptr,
+    bias_ptr,
+    class_weight_ptr,
+    target_ptr,
+    coefficients_ptr,
+    redo_ptr,
+    out_ptr,
+    N,
+    D,
+    V,
+    col_start,
+    width,
+    stride_xn,
+    stride_wv,
+    stride_outn,
+    scale,
+    cap,
+    CHUNK: tl.constexpr,
+    HAS_BIAS: tl.constexpr,
+    HAS_CLASS_WEIGHT: tl.constexpr,
+    CAP: tl.constexpr,
+    ENTROPY: tl.constexpr,
+    SMOOTHING: tl.constexpr,
+    ONLY_FLAGGED: tl.constexpr,
+    REDO_ROWS: tl.constexpr,
+    BLOCK_N: tl.constexpr,
+    BLOCK_V: tl.constexpr,
+    BLOCK_D: tl.constexpr,
+):
+    """Gradient of the logits of columns [col_start, col_start + width), into out [N, width]."""
+    tiles = tl.cdiv(width, BLOCK_V)
+    pid_n, pid_v = _locate(tl.program_id(0), tl.cdiv(N, BLOCK_N), tiles, CHUNK)
+    if ONLY_FLAGGED:
+        if tl.load(redo_ptr + pid_n * BLOCK_N // REDO_ROWS) == 0:
+            return
+    offs_n = pid_n * BLOCK_N + tl.arange(0, BLOCK_N)
+    offs_c = pid_v * BLOCK_V + tl.arange(0, BLOCK_V)
+    offs_v = col_start + offs_c
+    z = _logits_tile(
+        x_ptr, w_ptr, bias_ptr, offs_n, offs_v, N, D, V, stride_xn, stride_wv, scale, cap,
+        HAS_BIAS, CAP, BLOCK_N, BLOCK_V, BLOCK_D,
+    )  # fmt: skip
+    g = _gradient(
+        z, offs_n, offs_v, coefficients_ptr, class_weight_ptr, target_ptr, cap, N, V,
+        CAP, ENTROPY, SMOOTHING, HAS_CLASS_WEIGHT,
+    )  # fmt: skip
+    out_ptrs = out_ptr + offs_n.to(tl.int64)[:, None] * stride_outn + offs_c[None, :]
+    mask = (offs_n < N)[:, None] & (offs_c < width)[None, :]
+    tl.store(out_ptrs, g.to(out_ptr.dtype.element_ty), mask=mask)
+
+
+@triton.jit
+def _linear_cross_entropy_finish_kernel(
+    kept_ptr,
+    out_ptr,
+    class_weight_ptr,
+    target_ptr,
+    ref_ptr,
+    coefficients_ptr,
+    N,
+    V,
+    col_start,
+    width,
+    stride_keptn,
+    stride_outn,
+    cap,
+    STORED_LOGITS: tl.constexpr,
+    CAP: tl.constexpr,
+    ENTROPY: tl.constexpr,
+    SMOOTHING: tl.constexpr,
+    HAS_CLASS_WEIGHT: tl.constexpr,
+    BLOCK_N: tl.constexpr,
+    BLOCK_V: tl.constexpr,
+):
+    """Turn what the forward pass kept of columns [col_start, col_start + width) into gradients."""
+    offs_n = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
+    offs_c = tl.program_id(1) * BLOCK_V + tl.arange(0, BLOCK_V)
+    mask_n = offs_n < N
+    mask = mask_n[:, None] & (offs_c < width)[None, :]
+    kept_ptrs = kept_ptr + offs_n.to(tl.int64)[:, None] * stride_keptn + offs_c[None, :]
+    stored = tl.load(kept_ptrs, mask=mask, other=0.0).to(tl.float32)
+    if STORED_LOGITS:
+        z = stored
+    else:
+        ref = tl.load(ref_ptr + offs_n, mask=mask_n, other=0.0)
+        z = tl.where(stored > 0, tl.log2(stored) / LOG2E, float("-inf")) + ref[:, None]
+    g = _gradient(
+        z, offs_n, col_start + offs_c, coefficients_ptr, class_weight_ptr, target_ptr, cap, N, V,
+        CAP, ENTROPY, SMOOTHING, HAS_CLASS_WEIGHT,
+    )  # fmt: skip
+    out_ptrs = out_ptr + offs_n.to(tl.int64)[:, None] * stride_outn + offs_c[None, :]
+    tl.store(out_ptrs, g.to(out_ptr.dtype.element_ty), mask=mask)

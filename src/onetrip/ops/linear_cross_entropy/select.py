@@ -1,0 +1,263 @@
+"""Which implementation may run a problem, which is fastest, and what it takes."""
+
+from collections.abc import Mapping
+
+from onetrip.core import tuning
+from onetrip.core.cost import ITEMSIZE
+from onetrip.core.device import Device
+from onetrip.core.selection import Choice, Config, Problem
+from onetrip.ops.linear_cross_entropy.plan import (
+    MAX_COLUMNS,
+    ROW_VECTORS,
+    Plan,
+    make_plan,
+    rows_per_block,
+)
+
+OPERATOR = "linear_cross_entropy"
+DEFAULT_BUDGET = 256 * 2**20
+# A kept exponential must stay finite: twice the soft cap plus the logarithm of any vocabulary.
+MAX_KEPT_SOFTCAP = 30.0
+_HALF = ("float16", "bfloat16")
+
+# impl -> device kind and dtype class -> configuration; evidence in results/ or the ladder named.
+_DEFAULTS: Mapping[tuple[str, str], Config] = {
+    ("gluon", "half"): {"GROUP": 4, "CHUNK": 16},
+    ("triton", "half"): {
+        "BLOCK_N": 128, "BLOCK_V": 128, "BLOCK_D": 64, "GROUP": 8, "CHUNK": 16,
+        "num_warps": 4, "num_stages": 3,
+    },
+    ("triton", "float32"): {
+        "BLOCK_N": 64, "BLOCK_V": 64, "BLOCK_D": 32, "GROUP": 8, "CHUNK": 16,
+        "num_warps": 4, "num_stages": 3,
+    },
+    ("triton", "interpreter"): {
+        "BLOCK_N": 32, "BLOCK_V": 64, "BLOCK_D": 64, "GROUP": 2, "CHUNK": 2,
+        "num_warps": 4, "num_stages": 1,
+    },
+}  # fmt: skip
+
+# Share of the device's ceiling that each implementation's products reach (results/).
+_EFFICIENCY = {"gluon": 0.90, "triton": 0.72, "torch": 0.80, "reference": 0.80}
+
+
+def budget_of(problem: Problem) -> int:
+    """The problem's memory budget in bytes."""
+    budget = problem.options.get("memory_budget")
+    return DEFAULT_BUDGET if budget is None else int(budget)  # type: ignore[call-overload]
+
+
+def _option(problem: Problem, name: str, default: object) -> object:
+    value = problem.options.get(name)
+    return default if value is None else value
+
+
+def is_plain(problem: Problem) -> bool:
+    """Whether only the log-probability is differentiated, with no cap on the logits."""
+    aux = _option(problem, "aux", ())
+    return (
+        problem.options.get("softcap") is None
+        and not _option(problem, "label_smoothing", 0.0)
+        and not _option(problem, "z_loss", 0.0)
+        and not {"entropy", "lse"}.intersection(aux)  # type: ignore[arg-type]
+    )
+
+
+def by_rows(impl: str, problem: Problem) -> bool:
+    """Whether the torch implementation walks rows, with gradients in the forward pass."""
+    return (
+        impl == "torch"
+        and problem.dtype == "float32"
+        and is_plain(problem)
+        and _option(problem, "reduction", "mean") != "none"
+        and not _option(problem, "aux", ())
+        and not problem.options.get("group")
+    )
+
+
+def unsupported_reason(impl: str, problem: Problem, config: Config | None = None) -> str | None:
+    """Say why `impl` cannot run `problem` with `config`, or None when it can."""
+    on_gpu = problem.device_kind == "cuda"
+    if impl in ("reference", "torch"):
+        return None
+    if impl == "triton":
+        if not on_gpu and not problem.options.get("interpreter"):
+            return "Triton kernels need a GPU (or TRITON_INTERPRET=1, which only tests want)"
+        if not on_gpu and problem.dtype == "bfloat16":
+            return "Triton's interpreter computes wrong bfloat16 products"
+    elif impl == "gluon":
+        if not on_gpu or problem.hip or not 90 <= problem.arch < 100:
+            return "the Gluon kernels use instructions that only Hopper (sm_90) has"
+        if problem.dtype not in _HALF:
+            return f"the Gluon kernels multiply float16 and bfloat16, not {problem.dtype}"
+        if problem.axes["D"] % 8:
+            return f"the copy engine needs rows of whole 16 bytes; D = {problem.axes['D']} is not"
+        if problem.options.get("unaligned"):
+            return "the copy engine needs rows that start on 16 bytes; a tensor here does not"
+    else:
+        return f"there is no implementation {impl!r}"
+    if config is not None:
+        budget = budget_of(problem)
+        if workspace_bytes(impl, problem, config) > budget:
+            return f"its workspace exceeds the memory budget of {budget} bytes"
+        if on_gpu and impl == "triton" and _shared_bytes(problem, config) > _SHARED_LIMIT:
+            return "its tiles exceed the shared memory of a multiprocessor"
+    return None
+
+
+_SHARED_LIMIT = 227 * 1024
+
+
+def _shared_bytes(problem: Problem, config: Config) -> int:
+    stage = (config["BLOCK_N"] + config["BLOCK_V"]) * config["BLOCK_D"]
+    return stage * ITEMSIZE[problem.dtype] * config["num_stages"]
+
+
+def default_config(impl: str, problem: Problem) -> Config:
+    """What a named implementation runs: an override, the tuning table, or the default."""
+    overridden = tuning.overridden(OPERATOR, impl)
+    if overridden is not None:
+        return overridden
+    tuned = tuning.nearest(OPERATOR, problem, impl)
+    if tuned is not None and unsupported_reason(impl, problem, tuned.config) is None:
+        return tuned.config
+    return _default(impl, problem)
+
+
+def _default(impl: str, problem: Problem) -> Config:
+    if impl == "torch":
+        if problem.device_kind == "cpu":
+            return {"rows": 256, "columns": 4096}
+        return {"rows": 2048, "columns": 8192}
+    if impl == "reference":
+        return {}
+    kind = "half" if problem.dtype in _HALF else "float32"
+    if problem.device_kind == "cpu":
+        kind = "interpreter"
+    return {**_DEFAULTS[impl, kind], "columns": MAX_COLUMNS}
+
+
+def search_space(impl: str, problem: Problem) -> Mapping[str, tuple[int, ...]]:
+    """Values that `onetrip tune` tries for each entry of the configuration."""
+    if impl == "torch":
+        if by_rows(impl, problem):
+            return {"rows": (32, 64, 128, 192, 256, 384, 512, 1024), "columns": (4096,)}
+        return {"rows": (256,), "columns": (512, 1024, 2048, 4096, 8192, 16384)}
+    if impl == "gluon":
+        return {
+            "GROUP": (1, 2, 4, 8, 16),
+            "CHUNK": (4, 8, 16, 32, 64),
+            "columns": (2048, 4096, 8192, 16384),
+        }
+    if impl == "triton":
+        return {
+            "BLOCK_N": (64, 128),
+            "BLOCK_V": (64, 128, 256),
+            "BLOCK_D": (32, 64),
+            "GROUP": (1, 4, 8, 16),
+            "CHUNK": (4, 8, 16, 32),
+            "num_warps": (4, 8),
+            "num_stages": (2, 3, 4),
+            "columns": (2048, 4096, 8192, 16384),
+        }
+    return {}
+
+
+def choose(problem: Problem) -> Choice:
+    """What ``impl="auto"`` runs, and why."""
+    tuned = tuning.nearest(OPERATOR, problem)
+    if tuned is not None and unsupported_reason(tuned.impl, problem, tuned.config) is None:
+        why = f"tuned on this device for the nearest recorded problem {dict(tuned.axes)}"
+        return Choice(tuned.impl, tuned.config, why, tuned.evidence)
+    if unsupported_reason("gluon", problem) is None:
+        why = "the Hopper kernels are the fastest on sm_90 in half precision"
+        return Choice("gluon", default_config("gluon", problem), why, "results: bench h100")
+    if problem.device_kind == "cuda" and problem.dtype in _HALF:
+        why = "the Triton kernels keep the logits on chip on any GPU"
+        return Choice("triton", default_config("triton", problem), why)
+    if problem.device_kind == "cuda":
+        why = f"{problem.dtype} products are fastest in the vendor's library"
+    else:
+        why = "a CPU runs the chunked torch implementation"
+    return Choice("torch", default_config("torch", problem), why)
+
+
+def stores_exponentials(problem: Problem) -> bool:
+    """Whether kept columns hold exponentials; float16 has no room for them and holds logits."""
+    return problem.dtype != "float16"
+
+
+def can_keep(impl: str, problem: Problem) -> bool:
+    """Whether the forward pass can keep columns for the backward pass."""
+    softcap = problem.options.get("softcap")
+    fits = softcap is None or not stores_exponentials(problem) or softcap <= MAX_KEPT_SOFTCAP  # type: ignore[operator]
+    return impl in ("triton", "gluon") and fits
+
+
+def plan_for(
+    impl: str,
+    problem: Problem,
+    config: Config,
+    *,
+    grad_input: bool = True,
+    grad_weight: bool = True,
+    keep: bool = True,
+) -> Plan:
+    """Divide the problem's memory budget into tiles."""
+    axes, budget = problem.axes, budget_of(problem)
+    itemsize = ITEMSIZE[problem.dtype]
+    scratch = itemsize
+    if impl == "torch":
+        low_precision = 8 if itemsize < 4 else 0  # a float32 tile, a float32 copy for the product
+        more = ("softcap" in problem.options) + ("entropy" in problem.options.get("aux", ()))  # type: ignore[operator]
+        scratch += low_precision + 4 * more
+        if low_precision:
+            budget -= 4 * axes["N"] * axes["D"]  # float32 copy of the input, on a CPU
+    return make_plan(
+        N=axes["N"],
+        D=axes["D"],
+        V=axes["V"],
+        dtype=problem.dtype,
+        budget=budget,
+        grad_input=grad_input,
+        grad_weight=grad_weight,
+        relative=is_plain(problem) and stores_exponentials(problem),
+        can_keep=keep and can_keep(impl, problem),
+        scratch_bytes=scratch,
+        max_columns=config.get("columns", MAX_COLUMNS),
+    )
+
+
+def workspace_bytes(impl: str, problem: Problem, config: Config) -> int:
+    """Bytes beyond inputs, outputs and gradients of one forward and backward pass."""
+    N, D, V = (problem.axes[letter] for letter in "NDV")
+    if impl == "reference":
+        # Logits in the working dtype, in float32, their log-softmax and two gradients.
+        return N * V * (2 * ITEMSIZE[problem.dtype] + 12)
+    if by_rows(impl, problem):
+        rows = min(N, config["rows"], rows_per_block(V, D, budget_of(problem)))
+        return 4 * rows * (V + 2 * D) + 4 * ROW_VECTORS * N
+    return plan_for(impl, problem, config).workspace_bytes
+
+
+def predict_ms(
+    impl: str, problem: Problem, device: Device, config: Config, backward: bool = True
+) -> float:
+    """Latency from the device's ceilings: products over the rate, passes over the bandwidth."""
+    N, D, V = (problem.axes[letter] for letter in "NDV")
+    matmul_ms = 2 * N * D * V / device.tflops_for(problem.dtype) * 1e-9 / _EFFICIENCY[impl]
+    if impl == "reference":
+        passes = (14 if backward else 6) * N * V * 4
+        return matmul_ms * (3 if backward else 1) + passes / device.bandwidth_gbps * 1e-6
+    if not backward:
+        return matmul_ms
+    if by_rows(impl, problem):
+        blocks = -(-N // max(min(config["rows"], rows_per_block(V, D, budget_of(problem))), 1))
+        traffic = 8 * V * D * blocks + 24 * N * V
+        return 3 * matmul_ms + traffic / device.bandwidth_gbps * 1e-6
+    plan = plan_for(impl, problem, config)
+    sweeps = 2 if plan.rows < N else 1
+    products = 3 + sweeps - min(plan.kept, V) / max(V, 1)
+    tiles = -(-(V - min(plan.kept, V)) // plan.columns)
+    traffic = 8 * N * D * tiles + (0 if plan.relative else 4 * N * plan.kept)
+    return products * matmul_ms + traffic / device.bandwidth_gbps * 1e-6

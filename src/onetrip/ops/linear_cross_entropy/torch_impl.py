@@ -1,0 +1,144 @@
+"""The implementation in plain torch: any device, any dtype, a bounded workspace.
+
+`TorchColumns` computes tiles of columns for the walk in `columns.py`. On a CPU in float32, where
+the weight's gradient is its own float32 accumulator, `torch_rows.py` is faster still.
+"""
+
+import torch
+from torch import Tensor
+
+from onetrip.ops.linear_cross_entropy.columns import Call
+from onetrip.ops.linear_cross_entropy.rows import Partials
+
+
+def tile_bytes(itemsize: int, *, softcap: bool, entropy: bool) -> int:
+    """Bytes of workspace that one logit of a tile takes at the most."""
+    low_precision = 8 if itemsize < 4 else 0  # a float32 tile and a float32 copy for the product
+    return itemsize + low_precision + 4 * softcap + 4 * entropy
+
+
+def _float32_product(a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
+    """``a @ b`` in float32 whatever the operands' dtype."""
+    if a.dtype == torch.float32 or a.device.type == "cpu":
+        return torch.mm(a.float(), b.float(), out=out)
+    return torch.mm(a, b, out_dtype=torch.float32, out=out)
+
+
+def scale_and_cap_(z: Tensor, logit_scale: float, softcap: float | None) -> Tensor:
+    """Scale, then soft cap, in place."""
+    if logit_scale != 1.0:
+        z.mul_(logit_scale)
+    if softcap is not None:
+        z.div_(softcap).tanh_().mul_(softcap)
+    return z
+
+
+class TorchColumns:
+    """Tiles of columns by torch calls, as few passes over a tile as torch allows."""
+
+    def __init__(self, columns: int) -> None:
+        self.columns = columns
+
+    def _logits(self, call: Call, start: int, stop: int, out: Tensor | None = None) -> Tensor:
+        z = _float32_product(call.input, call.weight[start:stop].T, out)
+        if call.bias is not None:
+            z.add_(call.bias[start:stop].float())
+        return scale_and_cap_(z, call.logit_scale, call.softcap)
+
+    def target_logits(self, call: Call) -> Tensor:
+        """Logit of each row's target, float32 [N]; of class 0 where `call.target` is -1."""
+        target = call.target.long().clamp(min=0)
+        z = torch.empty(call.input.shape[0], dtype=torch.float32, device=call.input.device)
+        step = max(1, self.columns // 4)
+        for row in range(0, z.shape[0], step):
+            at = target[row : row + step]
+            head = call.weight[at].float()
+            z[row : row + step] = torch.linalg.vecdot(call.input[row : row + step].float(), head)
+        if call.bias is not None:
+            z.add_(call.bias[target].float())
+        return scale_and_cap_(z, call.logit_scale, call.softcap)
+
+    def stats(self, call: Call, ref: Tensor, kept: Tensor | None) -> Partials:
+        """Partial statistics of every tile of columns, [tiles, N]."""
+        V = call.weight.shape[0]
+        tiles = [
+            self._tile_stats(call, ref, start, min(start + self.columns, V))
+            for start in range(0, V, self.columns)
+        ]
+        return Partials(
+            *(
+                torch.stack([getattr(tile, name) for tile in tiles])
+                if getattr(tiles[0], name) is not None
+                else None
+                for name in ("maximum", "total", "gap", "linear", "best", "best_at")
+            )
+        )
+
+    def _tile_stats(self, call: Call, ref: Tensor, start: int, stop: int) -> Partials:
+        z = self._logits(call, start, stop)
+        gap = linear = best = best_at = None
+        if call.smoothing:
+            relative = z - ref.unsqueeze(1)
+            if call.class_weight is not None:
+                share = call.class_weight[start:stop]
+                # A class of weight 0 must not contribute 0 * inf where its logit is masked out.
+                relative = torch.where(share != 0, relative * share, 0.0)
+            linear = relative.sum(1)
+        if call.argmax:
+            best, at = z.max(1)
+            # `max` promises no order among equals; the first of them is what argmax means.
+            at = (z == best.unsqueeze(1)).to(torch.uint8).argmax(1)
+            best_at = (at + start).to(torch.int32)
+        column = (call.target.long() - start).clamp(0, stop - start - 1).unsqueeze(1)
+        inside = ((call.target >= start) & (call.target < stop)).unsqueeze(1)
+        z.scatter_(1, column, torch.where(inside, float("-inf"), z.gather(1, column)))
+        maximum = z.amax(1)
+        base = torch.where(maximum.isneginf(), 0.0, maximum)
+        z.sub_(base.unsqueeze(1))
+        if call.entropy:
+            e = z.exp()
+            total = e.sum(1)
+            # exp(-inf) (-inf) counts as nothing.
+            gap = e.mul_(z.clamp_(min=torch.finfo(z.dtype).min)).sum(1)
+        else:
+            total = z.exp_().sum(1)
+        return Partials(maximum, total, gap, linear, best, best_at)
+
+    def dlogits(
+        self, call: Call, coefficients: Tensor, start: int, out: Tensor, redo: Tensor | None = None
+    ) -> None:
+        """Gradient of columns [start, start + out.shape[1]) into `out`."""
+        stop = start + out.shape[1]
+        ref, a, at_target, b, smooth = coefficients.unsqueeze(2).unbind(0)
+        writes_in_place = out.dtype == torch.float32 and out.is_contiguous()
+        z = self._logits(call, start, stop, out if writes_in_place else None)
+        slope = None
+        if call.softcap is not None:
+            slope = (z / call.softcap).square_().neg_().add_(1.0)
+        z.sub_(ref)
+        if call.entropy:
+            p = z.exp()
+            z.clamp_(min=torch.finfo(z.dtype).min).mul_(b).add_(a).mul_(p)
+        else:
+            z.exp_().mul_(a)
+        if call.smoothing and call.class_weight is not None:
+            z.addmm_(smooth, call.class_weight[start:stop].unsqueeze(0), alpha=-1.0)
+        elif call.smoothing:
+            z.sub_(smooth)
+        if slope is not None:
+            z.mul_(slope)
+        column = (call.target.long() - start).clamp(0, stop - start - 1).unsqueeze(1)
+        inside = ((call.target >= start) & (call.target < stop)).unsqueeze(1)
+        z.scatter_(1, column, torch.where(inside, at_target, z.gather(1, column)))
+        if z.data_ptr() != out.data_ptr():
+            out.copy_(z)
+
+    def patch(self, call: Call, kept: Tensor, at_target: Tensor) -> None:
+        """Never called: this backend keeps nothing."""
+        raise NotImplementedError
+
+    def finish(
+        self, call: Call, coefficients: Tensor, ref: Tensor, start: int, kept: Tensor, out: Tensor
+    ) -> None:
+        """Never called: this backend keeps nothing."""
+        raise NotImplementedError

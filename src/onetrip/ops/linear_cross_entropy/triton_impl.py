@@ -1,0 +1,208 @@
+"""Launches the portable Triton kernels for the walk in `columns.py`."""
+
+import contextlib
+from collections.abc import Mapping
+
+import torch
+import triton
+from torch import Tensor
+
+from onetrip.ops.linear_cross_entropy import kernel_rows_triton as rows_kernels
+from onetrip.ops.linear_cross_entropy import kernel_triton as kernels
+from onetrip.ops.linear_cross_entropy.columns import REDO_ROWS, Call
+from onetrip.ops.linear_cross_entropy.rows import Partials
+
+
+def empty_partials(call: Call, groups: int) -> Partials:
+    """Buffers [groups, N] for the statistics that the call asks for."""
+    shape = (groups, call.input.shape[0])
+
+    def buffer(asked: bool, dtype: torch.dtype = torch.float32) -> Tensor | None:
+        return torch.empty(shape, dtype=dtype, device=call.input.device) if asked else None
+
+    return Partials(
+        maximum=torch.empty(shape, device=call.input.device),
+        total=torch.empty(shape, device=call.input.device),
+        gap=buffer(call.entropy),
+        linear=buffer(call.smoothing),
+        best=buffer(call.argmax),
+        best_at=buffer(call.argmax, torch.int32),
+    )
+
+
+def on_device_of(tensor: Tensor) -> contextlib.AbstractContextManager[object]:
+    """Make the tensor's device current, as a launch needs; nothing on a CPU (the interpreter)."""
+    if tensor.device.type == "cpu":
+        return contextlib.nullcontext()
+    return torch.cuda.device(tensor.device)
+
+
+class TritonColumns:
+    """Tiles of columns by the portable kernels."""
+
+    def __init__(self, config: Mapping[str, int], *, store_logits: bool) -> None:
+        self.config = config
+        self.store_logits = store_logits
+
+    def _tiling(self) -> dict[str, int]:
+        config = self.config
+        return {
+            "BLOCK_N": config["BLOCK_N"],
+            "BLOCK_V": config["BLOCK_V"],
+            "BLOCK_D": config["BLOCK_D"],
+            "CHUNK": config["CHUNK"],
+            "num_warps": config["num_warps"],
+            "num_stages": config["num_stages"],
+        }
+
+    def target_logits(self, call: Call) -> Tensor:
+        """Logit of each row's target, float32 [N]; of class 0 where `call.target` is -1."""
+        N, D = call.input.shape
+        z = torch.empty(N, dtype=torch.float32, device=call.input.device)
+        block_n, block_d = 4, min(1024, triton.next_power_of_2(max(D, 16)))
+        with on_device_of(z):
+            rows_kernels._linear_cross_entropy_target_logit_kernel[(triton.cdiv(N, block_n),)](
+                call.input,
+                call.weight,
+                call.weight if call.bias is None else call.bias,
+                call.target,
+                z,
+                N,
+                D,
+                call.input.stride(0),
+                call.weight.stride(0),
+                call.logit_scale,
+                1.0 if call.softcap is None else call.softcap,
+                HAS_BIAS=call.bias is not None,
+                CAP=call.softcap is not None,
+                BLOCK_N=block_n,
+                BLOCK_D=block_d,
+            )
+        return z
+
+    def stats(self, call: Call, ref: Tensor, kept: Tensor | None) -> Partials:
+        """Partial statistics of every group of tiles; fills `kept` when given."""
+        N, D = call.input.shape
+        V = call.weight.shape[0]
+        group = self.config["GROUP"]
+        groups = triton.cdiv(triton.cdiv(V, self.config["BLOCK_V"]), group)
+        parts = empty_partials(call, groups)
+        unused = ref
+        with on_device_of(ref):
+            kernels._linear_cross_entropy_stats_kernel[
+                (triton.cdiv(N, self.config["BLOCK_N"]) * groups,)
+            ](
+                call.input,
+                call.weight,
+                call.weight if call.bias is None else call.bias,
+                unused if call.class_weight is None else call.class_weight,
+                call.target,
+                ref,
+                call.input if kept is None else kept,
+                parts.maximum,
+                parts.total,
+                unused if parts.gap is None else parts.gap,
+                unused if parts.linear is None else parts.linear,
+                unused if parts.best is None else parts.best,
+                call.target if parts.best_at is None else parts.best_at,
+                N,
+                D,
+                V,
+                0 if kept is None else kept.shape[1],
+                call.input.stride(0),
+                call.weight.stride(0),
+                0 if kept is None else kept.stride(0),
+                call.logit_scale,
+                1.0 if call.softcap is None else call.softcap,
+                GROUP=group,
+                HAS_BIAS=call.bias is not None,
+                HAS_CLASS_WEIGHT=call.class_weight is not None,
+                CAP=call.softcap is not None,
+                STORE=kept is not None,
+                STORE_LOGITS=self.store_logits,
+                ENTROPY=call.entropy,
+                SMOOTHING=call.smoothing,
+                ARGMAX=call.argmax,
+                **self._tiling(),
+            )
+        return parts
+
+    def dlogits(
+        self, call: Call, coefficients: Tensor, start: int, out: Tensor, redo: Tensor | None = None
+    ) -> None:
+        """Gradient of columns [start, start + out.shape[1]) into `out`, or of flagged rows only."""
+        N, D = call.input.shape
+        V = call.weight.shape[0]
+        width = min(out.shape[1], V - start)
+        grid = triton.cdiv(N, self.config["BLOCK_N"]) * triton.cdiv(width, self.config["BLOCK_V"])
+        with on_device_of(out):
+            kernels._linear_cross_entropy_dlogits_kernel[(grid,)](
+                call.input,
+                call.weight,
+                call.weight if call.bias is None else call.bias,
+                coefficients if call.class_weight is None else call.class_weight,
+                call.target,
+                coefficients,
+                call.target if redo is None else redo,
+                out,
+                N,
+                D,
+                V,
+                start,
+                width,
+                call.input.stride(0),
+                call.weight.stride(0),
+                out.stride(0),
+                call.logit_scale,
+                1.0 if call.softcap is None else call.softcap,
+                HAS_BIAS=call.bias is not None,
+                HAS_CLASS_WEIGHT=call.class_weight is not None,
+                CAP=call.softcap is not None,
+                ENTROPY=call.entropy,
+                SMOOTHING=call.smoothing,
+                ONLY_FLAGGED=redo is not None,
+                REDO_ROWS=REDO_ROWS,
+                **self._tiling(),
+            )
+
+    def patch(self, call: Call, kept: Tensor, at_target: Tensor) -> None:
+        """Write `at_target` over the kept entry of each row's target."""
+        N = kept.shape[0]
+        block = 128
+        with on_device_of(kept):
+            rows_kernels._linear_cross_entropy_patch_kernel[(triton.cdiv(N, block),)](
+                kept, call.target, at_target, N, kept.shape[1], kept.stride(0), BLOCK_N=block
+            )
+
+    def finish(
+        self, call: Call, coefficients: Tensor, ref: Tensor, start: int, kept: Tensor, out: Tensor
+    ) -> None:
+        """Gradient of kept columns [start, start + out.shape[1]) into `out`."""
+        N, width = out.shape
+        block_n, block_v = 8, 512
+        with on_device_of(out):
+            kernels._linear_cross_entropy_finish_kernel[
+                (triton.cdiv(N, block_n), triton.cdiv(width, block_v))
+            ](
+                kept,
+                out,
+                coefficients if call.class_weight is None else call.class_weight,
+                call.target,
+                ref,
+                coefficients,
+                N,
+                call.weight.shape[0],
+                start,
+                width,
+                kept.stride(0),
+                out.stride(0),
+                1.0 if call.softcap is None else call.softcap,
+                STORED_LOGITS=self.store_logits,
+                CAP=call.softcap is not None,
+                ENTROPY=call.entropy,
+                SMOOTHING=call.smoothing,
+                HAS_CLASS_WEIGHT=call.class_weight is not None,
+                BLOCK_N=block_n,
+                BLOCK_V=block_v,
+                num_warps=4,
+            )
