@@ -4,13 +4,7 @@ from collections.abc import Iterable, Sequence
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """One table; a bar inside a cell is escaped.
-
-    >>> print(table(["impl", "ms"], [["torch", 1.5]]))
-    | impl | ms |
-    |---|---|
-    | torch | 1.5 |
-    """
+    """One table; a bar inside a cell is escaped."""
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for row in rows:
         cells = [str(cell).replace("|", r"\|").replace("\n", " ") for cell in row]

@@ -1,0 +1,1 @@
+"""Rectified linear unit of a scaled matrix, reading it once."""
