@@ -8,16 +8,16 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from onetrip.bench.recording import record as record
     from onetrip.core.estimate import estimate as estimate
     from onetrip.ops.linear_cross_entropy.api import linear_cross_entropy as linear_cross_entropy
-    from onetrip.testing.record import record as record
 
 __version__ = "0.1.0"
 
 _PUBLIC = {
     "estimate": "onetrip.core.estimate",
     "linear_cross_entropy": "onetrip.ops.linear_cross_entropy.api",
-    "record": "onetrip.testing.record",
+    "record": "onetrip.bench.recording",
 }
 
 __all__ = [*sorted(_PUBLIC), "__version__"]

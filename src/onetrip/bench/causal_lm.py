@@ -20,6 +20,9 @@ class CausalLm(nn.Module):
     dropout : probability, applied to each residual branch while training.
     """
 
+    cos: Tensor
+    sin: Tensor
+
     def __init__(
         self,
         *,

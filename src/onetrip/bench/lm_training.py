@@ -1,5 +1,6 @@
 """Train a `CausalLm` on a stream of tokens within a budget of seconds and of epochs."""
 
+import functools
 import math
 import time
 from dataclasses import dataclass
@@ -150,6 +151,7 @@ def _heldout_loss(
     return float(total) / n_windows
 
 
+@functools.cache
 def _bf16_pays(device: torch.device) -> bool:
     """Whether this device multiplies bfloat16 faster than float32; a CPU is asked by trying."""
     if device.type == "cuda":
@@ -160,7 +162,7 @@ def _bf16_pays(device: torch.device) -> bool:
         laps = []
         for _ in range(5):
             begin = time.perf_counter()
-            x @ x
+            torch.mm(x, x)
             laps.append(time.perf_counter() - begin)
         best_seconds[dtype] = min(laps)
     return best_seconds[torch.bfloat16] < 0.7 * best_seconds[torch.float32]

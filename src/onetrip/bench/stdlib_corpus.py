@@ -19,7 +19,7 @@ END_OF_FILE = "<|file|>"
 # 256 bytes and END_OF_FILE come before the first merge.
 SMALLEST_VOCAB = 257
 _SKIPPED_FOLDERS = frozenset({"site-packages", "dist-packages", "__pycache__"})
-_HELD_OUT_SHARE = 20
+_FILES_PER_HELD_OUT = 20
 # Merges learnt from every fourth file cover the rest within 1.5 % of the tokens, at a sixth of
 # the time.
 _TOKENIZER_STRIDE = 4
@@ -61,8 +61,7 @@ class Tokens:
 def read_corpus(root: Path | None = None) -> Corpus:
     """Read every ``.py`` file under `root`, by default the standard library's folder.
 
-    A file is held out when the hash of its path says so (one in 20), so the split is the same
-    on every machine that has the file.
+    One file in 20 is held out: those whose paths have the smallest hashes.
 
     Raises
     ------
@@ -77,7 +76,7 @@ def read_corpus(root: Path | None = None) -> Corpus:
     """
     folder = Path(sysconfig.get_paths()["stdlib"]) if root is None else root
     digest = hashlib.sha256(str(FORMAT).encode())
-    parts: tuple[list[str], list[str]] = ([], [])
+    texts: dict[bytes, str] = {}  # hash of the path -> content, in the order of the paths
     for path in sorted(folder.rglob("*.py")):
         relative = path.relative_to(folder)
         if _SKIPPED_FOLDERS.intersection(relative.parts):
@@ -87,17 +86,20 @@ def read_corpus(root: Path | None = None) -> Corpus:
             text = content.decode()
         except UnicodeDecodeError:
             continue  # a few of CPython's tests are broken on purpose
-        name = relative.as_posix().encode()
-        digest.update(hashlib.sha256(name).digest() + hashlib.sha256(content).digest())
-        held_out = hashlib.sha256(name).digest()[0] % _HELD_OUT_SHARE == 0
-        parts[held_out].append(text)
-    train, heldout = parts
-    if not train or not heldout:
+        name = hashlib.sha256(relative.as_posix().encode()).digest()
+        digest.update(name + hashlib.sha256(content).digest())
+        texts[name] = text
+    if len(texts) < 2:
         raise DataError(
             f"The corpus needs Python sources to train on and to hold out, but {folder} has "
-            f"{len(train)} and {len(heldout)} of them. Pass `root`, a folder with more."
+            f"{len(texts)} of them. Pass `root`, a folder with more."
         )
-    return Corpus(tuple(train), tuple(heldout), digest.hexdigest()[:16])
+    held_out = set(sorted(texts)[: max(1, len(texts) // _FILES_PER_HELD_OUT)])
+    return Corpus(
+        train=tuple(text for name, text in texts.items() if name not in held_out),
+        heldout=tuple(text for name, text in texts.items() if name in held_out),
+        digest=digest.hexdigest()[:16],
+    )
 
 
 def tokenise(corpus: Corpus, vocab: int, progress: Progress = silent) -> Tokens:

@@ -9,6 +9,7 @@ import argparse
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -35,7 +36,7 @@ class LmConfig:
 
     Training stops after `seconds` on the clock or `epochs` passes over the corpus, whichever
     comes first; the learning rate is annealed to zero by then. With `seconds` infinite, the same
-    device gives the same model again. `batch` counts sequences of `context` tokens.
+    device gives the same model again (in the same precision: bfloat16 where that pays). `batch` counts sequences of `context` tokens.
     """
 
     vocab: int = 8192
@@ -96,14 +97,14 @@ class StdlibLm:
 
     folder: Path
     config: LmConfig
-    report: dict[str, object]
+    report: Mapping[str, object]
 
     def problem(
         self,
         tokens: int = 8192,
         *,
         seed: int = 0,
-        device: str = "cpu",
+        device: str | torch.device = "cpu",
         dtype: torch.dtype = torch.bfloat16,
     ) -> HeadProblem:
         """Hidden states of held-out text, the head, and the tokens that came next.
@@ -223,7 +224,7 @@ def _new_model(config: LmConfig) -> CausalLm:
 
 def _train(
     config: LmConfig, train: Tensor, heldout: Tensor, progress: Progress
-) -> tuple[CausalLm, dict[str, object]]:
+) -> tuple[CausalLm, dict]:
     device = torch.device(config.device)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(config.seed)
@@ -242,7 +243,7 @@ def _train(
     return model, asdict(trained) | {"torch": torch.__version__}
 
 
-def _write(folder: Path, model: CausalLm, heldout: Tensor, document: dict[str, object]) -> None:
+def _write(folder: Path, model: CausalLm, heldout: Tensor, document: Mapping[str, object]) -> None:
     weights = {
         name: weight.detach().to("cpu", torch.bfloat16)
         for name, weight in model.state_dict().items()
