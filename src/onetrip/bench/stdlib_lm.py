@@ -35,8 +35,9 @@ class LmConfig:
     """What is trained and for how long.
 
     Training stops after `seconds` on the clock or `epochs` passes over the corpus, whichever
-    comes first; the learning rate is annealed to zero by then. With `seconds` infinite, the same
-    device gives the same model again (in the same precision: bfloat16 where that pays). `batch` counts sequences of `context` tokens.
+    comes first; the learning rate is annealed by then. With `seconds` infinite, the same device
+    gives the same model again, in the same precision (bfloat16 where that pays). `batch` counts
+    sequences of `context` tokens.
     """
 
     vocab: int = 8192
