@@ -1,4 +1,3 @@
-# pyright: reportArgumentType=false, reportCallIssue=false, reportIndexIssue=false
 """Triton kernels of scaled_relu.
 
 Idea: one program owns a tile of x, multiplies and rectifies it in registers and stores it: x is

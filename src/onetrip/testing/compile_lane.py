@@ -122,7 +122,7 @@ def _source(case: CompileCase):
 
     kernel = case.kernel
     while not isinstance(kernel, JITFunction) and hasattr(kernel, "fn"):
-        kernel = kernel.fn  # an autotuner or a heuristic around the function
+        kernel = getattr(kernel, "fn", None)  # an autotuner or a heuristic around the function
     if not isinstance(kernel, JITFunction):
         raise UnsupportedError(
             f"The kernel of the case {case.name!r} is not a compiled function but "
