@@ -1,5 +1,10 @@
 """Studies, verdicts and databases for the lab's tests; none of them needs torch."""
 
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
 import pytest
 
 from onetrip.core.device import Device
@@ -24,7 +29,9 @@ def new_study(connection, *, harness="h", workload="ragged"):
 
 
 def new_session(connection, study_id):
-    return open_session(connection, study_id, objective="latency", seed=0, budget_s=1.0, pid=1)
+    return open_session(
+        connection, study_id, objective="latency", seed=0, budget_s=1.0, environment={}, pid=1
+    )
 
 
 def config_proposal(size, **changes):
@@ -86,9 +93,45 @@ def make():
 
     class Make:
         device = LAPTOP
+        quick_worker = QUICK_WORKER
+        toy_worker = TOY_WORKER
+        tuner = (sys.executable, str(TOY / "tuner.py"))
         study = staticmethod(new_study)
         session = staticmethod(new_session)
         proposal = staticmethod(config_proposal)
         done = staticmethod(done_verdict)
 
     return Make
+
+
+TOY = Path(__file__).parent / "toy"
+QUICK_WORKER = (sys.executable, str(TOY / "quick_worker.py"))
+TOY_WORKER = (sys.executable, str(TOY / "worker.py"))
+
+
+@pytest.fixture
+def toy(tmp_path, monkeypatch):
+    """The toy is an operator of this process, and nothing is cached but in `tmp_path`."""
+    from onetrip.core import tuning
+
+    monkeypatch.setenv("ONETRIP_CACHE_DIR", str(tmp_path / "cache"))
+    specification = importlib.util.spec_from_file_location("toy_install", TOY / "install.py")
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    uninstall = module.install()
+    tuning.forget_tables()
+    yield "toy"
+    uninstall()
+    tuning.forget_tables()
+
+
+@pytest.fixture
+def script(monkeypatch):
+    """Tell the quick worker how to behave."""
+
+    def tell(**behaviour):
+        monkeypatch.setenv("TOY_SCRIPT", json.dumps(behaviour))
+
+    return tell

@@ -46,6 +46,11 @@ def test_anything_that_changes_a_result_opens_another_study(connection):
     assert len(set(studies)) == len(studies)
 
 
+def test_a_clock_reading_and_the_time_split_no_study(connection):
+    later = {"torch": "2.13.0", "time": "later", "clock_sm_mhz": 1200.0}
+    assert ids(connection) == ids(connection, environment=later)
+
+
 def test_ceilings_measured_anew_are_kept_beside_the_old_and_split_no_study(connection):
     faster = Device("d", "cpu", 0, {"float32": 0.2}, 25.0, 1, measured=True, source="")
     assert ids(connection) == ids(connection, device=faster)

@@ -58,10 +58,13 @@ def enqueue(
     *,
     purpose: str = "search",
     pruned: str | None = None,
+    priority: float = 0.0,
+    again: bool = False,
 ) -> int:
     """Queue a proposal, or record that it was `pruned` and why; return the experiment's id.
 
-    What is already known of the same candidate for the same purpose stays as it is.
+    What is already known of the same candidate for the same purpose stays as it is, unless the
+    question is to be put `again`.
     """
     now = time.time()
     config = canonical(dict(proposal.config))
@@ -77,8 +80,8 @@ def enqueue(
         ).fetchone()["id"]
         connection.execute(
             "INSERT INTO experiment (study_id, candidate_id, purpose, proposer, why, parent_id,"
-            " state, reason, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT DO NOTHING",
+            " state, reason, priority, created_at, updated_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
             (
                 study_id,
                 candidate_id,
@@ -88,14 +91,22 @@ def enqueue(
                 proposal.parent_id,
                 "queued" if pruned is None else Outcome.PRUNED.value,
                 pruned or "",
+                priority,
                 now,
                 now,
             ),
         )
-        return connection.execute(
+        experiment_id = connection.execute(
             "SELECT id FROM experiment WHERE (study_id, candidate_id, purpose) = (?, ?, ?)",
             (study_id, candidate_id, purpose),
         ).fetchone()["id"]
+        if again:
+            connection.execute(
+                "UPDATE experiment SET state = 'queued', priority = ?, updated_at = ?"
+                " WHERE id = ? AND state <> 'running'",
+                (priority, now, experiment_id),
+            )
+        return experiment_id
 
 
 def claim(

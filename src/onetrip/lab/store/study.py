@@ -58,6 +58,19 @@ class Sources:
         return fingerprint([self.role, dict(self.files)])
 
 
+# Facts of the environment that decide a time; a clock's reading or a commit elsewhere does not.
+_DECISIVE = (
+    "device",
+    "driver",
+    "processor",
+    "threads",
+    "python",
+    "torch",
+    "triton",
+    "cuda",
+)
+
+
 def open_study(
     connection: sqlite3.Connection,
     problem: ProblemRow,
@@ -93,12 +106,16 @@ def open_study(
             {"device_id": device_id, "ceilings": canonical(device.as_dict())},
             {"measured_at": now},
         )
-        environment_text = canonical(dict(environment))
-        environment_sha256 = fingerprint(dict(environment))
+        decisive = {name: environment[name] for name in _DECISIVE if name in environment}
+        environment_sha256 = fingerprint(decisive)
         _insert_new(
             connection,
             "environment",
-            {"sha256": environment_sha256, "block": environment_text, "created_at": now},
+            {
+                "sha256": environment_sha256,
+                "block": canonical(decisive),
+                "created_at": now,
+            },
         )
         for sources in (harness, subject):
             _insert_new(
@@ -133,14 +150,24 @@ def open_session(
     objective: str,
     seed: int,
     budget_s: float,
+    environment: Mapping[str, object],
     pid: int,
 ) -> int:
-    """Note that a tune starts; return its id."""
+    """Note that a tune starts, and in which environment; return its id."""
     with transaction(connection):
         cursor = connection.execute(
-            "INSERT INTO session (study_id, objective, seed, budget_s, pid, started_at)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
-            (study_id, objective, seed, budget_s, pid, time.time()),
+            "INSERT INTO session"
+            " (study_id, objective, seed, budget_s, environment, pid, started_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                study_id,
+                objective,
+                seed,
+                budget_s,
+                canonical(dict(environment)),
+                pid,
+                time.time(),
+            ),
         )
         return _new_id(cursor)
 

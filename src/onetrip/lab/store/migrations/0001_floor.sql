@@ -29,6 +29,7 @@ CREATE TABLE ceiling (
     UNIQUE (device_id, ceilings)
 ) STRICT;
 
+-- What of the environment decides a time; the whole block stands beside each session.
 CREATE TABLE environment (
     sha256 TEXT PRIMARY KEY,
     block TEXT NOT NULL CHECK (json_valid(block)),
@@ -63,6 +64,7 @@ CREATE TABLE session (
     objective TEXT NOT NULL CHECK (objective IN ('latency', 'memory', 'pareto')),
     seed INTEGER NOT NULL,
     budget_s REAL NOT NULL,
+    environment TEXT NOT NULL CHECK (json_valid(environment)),
     pid INTEGER NOT NULL,
     started_at REAL NOT NULL,
     ended_at REAL,

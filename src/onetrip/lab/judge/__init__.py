@@ -1,0 +1,1 @@
+"""The judge: a fresh process for each candidate, verified first, then timed beside baselines."""

@@ -1,0 +1,309 @@
+"""One tune from start to end: take up what is known, search, confirm, and decide."""
+
+import os
+import sqlite3
+import statistics
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from onetrip.core import settings, tuning
+from onetrip.core.operators import load_spec, operator_module
+from onetrip.core.selection import Config
+from onetrip.lab import sources
+from onetrip.lab.attempts import Attempts, current_choice
+from onetrip.lab.judge.job import Contender
+from onetrip.lab.judge.process import WORKER, kill_left_over
+from onetrip.lab.prepared import Prepared, prepare
+from onetrip.lab.promotion import CONFIRMATIONS, Decision, Standing, decide, tuned_entry
+from onetrip.lab.request import TuneRequest
+from onetrip.lab.search.proposer import Proposer
+from onetrip.lab.search.ranking import Score, best, scores
+from onetrip.lab.search.space import Space, open_space
+from onetrip.lab.store import queue
+from onetrip.lab.store.database import connect
+from onetrip.lab.store.history import Trial, history
+from onetrip.lab.store.study import close_session, open_session, open_study
+from onetrip.lab.store.writer_lock import only_writer
+from onetrip.lab.watcher import Opened, Watcher
+
+# A candidate of which nothing is known yet is expected to take this long.
+_FIRST_GUESS_S = 10.0
+# A confirmation takes more samples than a trial of the search.
+_CONFIRM_FACTOR = 2.5
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """What a tune found: everything that its report is made of."""
+
+    request: TuneRequest
+    prepared: Prepared
+    opened: Opened
+    trials: Sequence[Trial]
+    leader: Score | None
+    defaults: dict[str, Config]
+    decision: Decision
+    entry: tuning.TunedEntry | None
+    table: Path
+    session_id: int
+    stopped: str
+    seconds: float
+
+
+def tune(
+    request: TuneRequest,
+    watcher: Watcher,
+    *,
+    database: Path | None = None,
+    command: tuple[str, ...] = WORKER,
+) -> Outcomes:
+    """Search `request`'s space within its budget, and put a confirmed winner into the table.
+
+    Parameters
+    ----------
+    watcher : sees every step.
+    database : the lab's file; by default the one of the settings.
+    command : starts a worker.
+
+    Returns
+    -------
+    Outcomes
+        Also after Ctrl-C, with ``stopped="interrupted"`` and what was known by then.
+
+    Raises
+    ------
+    OnetripError
+        Before anything is tried: the request, the problem or the database is no good.
+    """
+    spec = load_spec(request.operator)
+    database = database or settings.database()
+    with only_writer(database, watcher.note), closing(connect(database)) as connection:
+        for lost in queue.open_attempts(connection):
+            kill_left_over(lost.pid, lost.process_started)
+            queue.take_back(connection, lost)
+            watcher.note("An earlier tune was killed: its last candidate is tried again.")
+        prepared = prepare(request, backward=spec.differentiable, watcher=watcher, command=command)
+        return _Session(request, prepared, connection, watcher, command).run()
+
+
+class _Session:
+    def __init__(
+        self,
+        request: TuneRequest,
+        prepared: Prepared,
+        connection: sqlite3.Connection,
+        watcher: Watcher,
+        command: tuple[str, ...],
+    ) -> None:
+        self.request = request
+        self.prepared = prepared
+        self.connection = connection
+        self.watcher = watcher
+        self.started = time.monotonic()
+        self.problem = prepared.problem
+        self.space: Space = open_space(
+            request.operator,
+            self.problem,
+            impls=request.impls,
+            memory_bytes=prepared.memory_bytes,
+        )
+        self.proposer = Proposer(self.space, request.objective, request.seed)
+        self.study_id = open_study(
+            connection,
+            prepared.row,
+            prepared.device,
+            prepared.environment,
+            sources.harness(request.operator),
+            sources.subject(request.operator),
+        )
+        self.session_id = open_session(
+            connection,
+            self.study_id,
+            objective=request.objective,
+            seed=request.seed,
+            budget_s=request.budget_s,
+            environment=prepared.environment,
+            pid=os.getpid(),
+        )
+        self.attempts = Attempts(
+            connection,
+            self.study_id,
+            self.session_id,
+            request=request,
+            prepared=prepared,
+            space=self.space,
+            watcher=watcher,
+            command=command,
+        )
+
+    def run(self) -> Outcomes:
+        opened = self._opened()
+        self.watcher.opened(opened, self._trials())
+        try:
+            stopped = self._search()
+            self._confirm()
+        except KeyboardInterrupt:
+            stopped = "interrupted"
+        close_session(self.connection, self.session_id, stopped)
+        return self._outcomes(opened, stopped)
+
+    def _opened(self) -> Opened:
+        operator = self.request.operator
+        return Opened(
+            operator=operator,
+            workload=self.prepared.row.workload,
+            source=self.prepared.row.source,
+            problem=self.problem,
+            device=self.prepared.device,
+            cost=operator_module(operator, "cost").estimate_cost(
+                **self.problem.axes, dtype=self.problem.dtype, backward=self.prepared.row.backward
+            ),
+            objective=self.request.objective,
+            points=self.space.size,
+            known=sum(trial.settled for trial in self._trials()),
+            budget_s=self.request.budget_s,
+        )
+
+    def _search(self) -> str:
+        """Try points until none is left or the budget is spent; return which."""
+        while True:
+            trials = self._trials()
+            if trials and self._left_s() < self._expected_s(trials) + self._reserve_s(trials):
+                return "budget"
+            if any(trial.state == "queued" for trial in trials):
+                self.attempts.next()
+                continue
+            proposal = self.proposer.propose(trials)
+            if proposal is None:
+                return "exhausted"
+            refused = self.space.refuses(proposal.impl, proposal.config)
+            experiment_id = queue.enqueue(
+                self.connection, self.study_id, self.request.operator, proposal, pruned=refused
+            )
+            if refused is None:
+                self.attempts.next()
+            else:
+                self.watcher.judged(self._trials(), experiment_id)
+
+    def _confirm(self) -> None:
+        """Put the best to the test again, with other inputs and more samples."""
+        for _ in range(CONFIRMATIONS):
+            trials = self._trials()
+            leader = self._leader(trials)
+            if leader is None or self._is_default(leader) or not self._unconfirmed(leader):
+                return
+            # The first one has its time reserved; it may run over by what one attempt takes.
+            if self._left_s() < 0:
+                return
+            why = f"the best of the search (#{leader.trial.experiment_id}), on new inputs"
+            queue.enqueue(
+                self.connection,
+                self.study_id,
+                self.request.operator,
+                queue.Proposal(
+                    leader.trial.impl,
+                    leader.trial.config,
+                    "confirm",
+                    why,
+                    leader.trial.experiment_id,
+                ),
+                purpose="confirm",
+                priority=1.0,
+                again=True,
+            )
+            self.attempts.next()
+
+    def _outcomes(self, opened: Opened, stopped: str) -> Outcomes:
+        trials = self._trials()
+        leader, decision = self._decide(trials)
+        table = tuning.user_table(self.request.operator, self.problem.device_name)
+        entry = None
+        if leader is not None and decision.standing is Standing.PROMOTED:
+            entry = tuned_entry(
+                leader,
+                self.request.operator,
+                self.problem,
+                objective=self.request.objective,
+                session_id=self.session_id,
+            )
+            tuning.record_winner(table, entry)
+        return Outcomes(
+            request=self.request,
+            prepared=self.prepared,
+            opened=opened,
+            trials=trials,
+            leader=leader,
+            defaults=dict(self.space.defaults),
+            decision=decision,
+            entry=entry,
+            table=table,
+            session_id=self.session_id,
+            stopped=stopped,
+            seconds=time.monotonic() - self.started,
+        )
+
+    def _decide(self, trials: Sequence[Trial]) -> tuple[Score | None, Decision]:
+        """Decide on the best; where that is not confirmed, on the best that is and holds."""
+        leader = self._leader(trials)
+        current = current_choice(self.request.operator, self.problem)
+        confirmed = [score for score in self._scores(trials) if score.trial.purpose == "confirm"]
+
+        def decided(score: Score | None) -> Decision:
+            return decide(
+                score,
+                self.request.objective,
+                is_default=score is not None and self._is_default(score),
+                is_current=score is not None and self._contender(score) == current,
+                fallen=sum(other is not score for other in confirmed),
+            )
+
+        holds = (Standing.PROMOTED, Standing.ALREADY_THERE)
+        runner_up = best(confirmed, self.request.objective)
+        if decided(leader).standing not in holds and decided(runner_up).standing in holds:
+            leader = runner_up
+        return leader, decided(leader)
+
+    def _trials(self) -> list[Trial]:
+        return history(self.connection, self.study_id)
+
+    def _scores(self, trials: Sequence[Trial]) -> list[Score]:
+        return [score for score in scores(trials) if score.trial.impl in self.space.parameters]
+
+    def _leader(self, trials: Sequence[Trial]) -> Score | None:
+        return best(self._scores(trials), self.request.objective)
+
+    def _is_default(self, leader: Score) -> bool:
+        return leader.trial.config == self.space.defaults[leader.trial.impl]
+
+    def _unconfirmed(self, leader: Score) -> bool:
+        """Not confirmed yet, or not against what ``impl="auto"`` runs today."""
+        if leader.trial.purpose != "confirm" or leader.trial.verdict is None:
+            return True
+        current = current_choice(self.request.operator, self.problem)
+        default = Contender(leader.trial.impl, self.space.defaults[leader.trial.impl])
+        if current in (default, self._contender(leader)):
+            return False
+        timed = leader.trial.verdict.timing("current")
+        return timed is None or Contender(timed.impl, timed.config) != current
+
+    @staticmethod
+    def _contender(leader: Score) -> Contender:
+        return Contender(leader.trial.impl, leader.trial.config)
+
+    def _left_s(self) -> float:
+        return self.request.budget_s - (time.monotonic() - self.started)
+
+    def _expected_s(self, trials: Sequence[Trial]) -> float:
+        """What a trial of the search is expected to take, told by those that were timed."""
+        taken = [trial.seconds for trial in trials if trial.done and trial.purpose == "search"]
+        return statistics.median(taken) if taken else min(_FIRST_GUESS_S, self.request.budget_s)
+
+    def _reserve_s(self, trials: Sequence[Trial]) -> float:
+        """What must be left over for confirming the best of the search."""
+        leader = self._leader(trials)
+        if leader is None or self._is_default(leader) or not self._unconfirmed(leader):
+            return 0.0
+        return self._expected_s(trials) * _CONFIRM_FACTOR

@@ -1,0 +1,128 @@
+"""Tunes in processes of their own: killed, stopped, two at once."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from onetrip.lab.store.database import connect
+
+BEST = {"size": 8, "unroll": 3, "defect": 0}
+KILLS = 24
+
+
+@pytest.fixture
+def start(tmp_path, make):
+    """Start a tune of the toy; it writes what it tries on its standard output."""
+    processes = []
+
+    def start(budget_s=60.0, **script):
+        process = subprocess.Popen(
+            [*make.tuner, str(budget_s)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={
+                **os.environ,
+                "ONETRIP_CACHE_DIR": str(tmp_path / "cache"),
+                "ONETRIP_DATABASE": str(tmp_path / "lab.sqlite"),
+                "TOY_SCRIPT": json.dumps(script),
+            },
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def wait_for_trial(process):
+    for line in process.stdout:
+        if line.startswith("trying"):
+            return
+    pytest.fail(f"the tune ended before it tried anything: {process.stderr.read()}")
+
+
+def answer(process):
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    return json.loads(output.splitlines()[-1])
+
+
+def is_running(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_dozens_of_kills_lose_at_most_the_candidate_in_flight(start, tmp_path):
+    dice = random.Random(1)
+    done_before: set[int] = set()
+    for _ in range(KILLS):
+        process = start(seconds=0.15)
+        wait_for_trial(process)
+        time.sleep(dice.uniform(0.0, 0.3))
+        process.kill()
+        process.communicate()
+
+        connection = connect(tmp_path / "lab.sqlite")
+        assert connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+        rows = connection.execute("SELECT experiment_id, outcome, pid FROM attempt").fetchall()
+        connection.close()
+        done_now = {row["experiment_id"] for row in rows if row["outcome"] == "done"}
+        assert done_before <= done_now
+        open_attempts = [row for row in rows if row["outcome"] is None]
+        assert len(open_attempts) <= 1
+        deadline = time.monotonic() + 10
+        while any(row["pid"] and is_running(row["pid"]) for row in open_attempts):
+            assert time.monotonic() < deadline, "a worker outlived its tuner"
+            time.sleep(0.01)
+        done_before = done_now
+
+    assert answer(start()) == {"stopped": "exhausted", "leader": BEST}
+    connection = connect(tmp_path / "lab.sqlite")
+    outcomes = connection.execute(
+        "SELECT experiment_id, count(*) FROM attempt WHERE outcome = 'done' GROUP BY experiment_id"
+    ).fetchall()
+    assert all(row[1] == 1 for row in outcomes)
+    states = {row[0] for row in connection.execute("SELECT DISTINCT state FROM experiment")}
+    assert states <= {"done", "pruned", "interrupted"}
+    assert len(outcomes) >= 12
+    lost = connection.execute("SELECT count(*) FROM attempt WHERE outcome = 'interrupted'")
+    assert 0 < lost.fetchone()[0] <= KILLS
+    connection.close()
+
+
+def test_ctrl_c_stops_the_worker_too_and_reports(start, tmp_path):
+    process = start(seconds=30.0)
+    wait_for_trial(process)
+    process.send_signal(signal.SIGINT)
+    assert answer(process) == {"stopped": "interrupted", "leader": None}
+    connection = connect(tmp_path / "lab.sqlite")
+    (row,) = connection.execute("SELECT outcome, pid FROM attempt").fetchall()
+    assert row["outcome"] == "interrupted"
+    assert not is_running(row["pid"])
+    connection.close()
+
+
+def test_two_tunes_at_once_take_turns(start):
+    first = start(seconds=0.1)
+    wait_for_trial(first)
+    second = start()
+    assert second.stdout is not None
+    waits = second.stdout.readline()
+    assert waits.startswith("note: onetrip tune")
+    assert f"process {first.pid}" in waits
+    assert "waiting" in waits
+    assert first.poll() is None
+    assert answer(first)["leader"] == BEST
+    assert answer(second) == {"stopped": "exhausted", "leader": BEST}

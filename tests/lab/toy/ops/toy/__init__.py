@@ -1,0 +1,1 @@
+"""Twice its input: an operator whose configuration can misbehave in every way."""
