@@ -10,6 +10,7 @@ from onetrip.core.cost import ITEMSIZE
 from onetrip.core.errors import ArgumentError, complaint
 from onetrip.core.estimate import Estimate, estimate
 from onetrip.core.operators import load_spec
+from onetrip.core.units import bytes_text, time_text
 
 
 def register(app: typer.Typer) -> None:
@@ -101,16 +102,12 @@ def _print(answer: Estimate) -> None:
         f"{answer.dtype}, {device.bandwidth_gbps:,.0f} GB/s\n"
     )
     facts = screen.facts_table()
-    facts.add_row("operations", f"{answer.cost.flops:.3g}", f"{screen.time(answer.compute_ms)}")
-    facts.add_row(
-        "compulsory bytes", screen.size(answer.cost.bytes), f"{screen.time(answer.memory_ms)}"
-    )
-    facts.add_row(
-        "[bold]floor[/]", f"{answer.bound}-bound", f"[bold]{screen.time(answer.floor_ms)}"
-    )
+    facts.add_row("operations", f"{answer.cost.flops:.3g}", time_text(answer.compute_ms))
+    facts.add_row("compulsory bytes", bytes_text(answer.cost.bytes), time_text(answer.memory_ms))
+    facts.add_row("[bold]floor[/]", f"{answer.bound}-bound", f"[bold]{time_text(answer.floor_ms)}")
     console.print(facts)
     console.print()
-    table = screen.table("implementation", ">predicted", ">× floor", ">workspace", "note")
+    table = screen.table("implementation", ">predicted", ">× floor", ">workspace", "~note")
     for prediction in answer.predictions:
         chosen = prediction.impl == answer.choice.impl
         note = prediction.unsupported or (f"← auto: {answer.choice.why}" if chosen else "")
@@ -118,9 +115,9 @@ def _print(answer: Estimate) -> None:
         workspace = prediction.workspace_bytes
         table.add_row(
             f"[bold]{prediction.impl}[/]" if chosen else prediction.impl,
-            "–" if latency_ms is None else screen.time(latency_ms),
+            "–" if latency_ms is None else time_text(latency_ms),
             "–" if not latency_ms or not answer.floor_ms else f"{latency_ms / answer.floor_ms:.2f}",
-            "–" if workspace is None else screen.size(workspace),
+            "–" if workspace is None else bytes_text(workspace),
             screen.plain(note),
         )
     console.print(table)

@@ -1,10 +1,14 @@
 """Ceilings of devices: measured where we could measure, with the source of each number."""
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from types import MappingProxyType
 
-from onetrip.core.errors import ArgumentError, complaint
+from onetrip.core import settings
+from onetrip.core.errors import ArgumentError, DataError, complaint
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +108,18 @@ DEVICES: Mapping[str, Device] = MappingProxyType(
 def find_device(name: str) -> Device:
     """Look up a device by its short name or by the name that its driver reports.
 
+    What `onetrip doctor --measure` found on this machine wins over the table, except where the
+    table's own short name is asked for. A CPU is known once it has been measured.
+
     >>> find_device("NVIDIA H100 80GB HBM3").name
     'h100'
     """
     lowered = name.lower()
     if lowered in DEVICES:
         return DEVICES[lowered]
+    measured = read_measured(name)
+    if measured is not None:
+        return measured
     for key, device in DEVICES.items():
         if key in lowered.replace("-", " ").split():
             return device
@@ -117,3 +127,32 @@ def find_device(name: str) -> Device:
     raise ArgumentError(
         complaint("device", expected=f"one of {sorted(DEVICES)}", got=repr(name), way_out=way_out)
     )
+
+
+def file_key(device_name: str) -> str:
+    """What files about a device are called.
+
+    >>> file_key("NVIDIA H100 80GB HBM3")
+    'nvidia-h100-80gb-hbm3'
+    """
+    return re.sub(r"[^a-z0-9]+", "-", device_name.lower()).strip("-") or "unknown"
+
+
+def measured_path(name: str) -> Path:
+    """Where the measured ceilings of the device that its driver calls `name` are kept."""
+    return settings.cache_dir() / "devices" / f"{file_key(name)}.json"
+
+
+def read_measured(name: str) -> Device | None:
+    """Ceilings that were measured on this machine, or None."""
+    path = measured_path(name)
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return Device(**{**values, "tflops": _rates(**values["tflops"])})
+    except FileNotFoundError:
+        return None
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise DataError(
+            f"Measured ceilings {path} are not readable ({error}). "
+            "Delete the file and run `onetrip doctor --measure` again."
+        ) from error

@@ -8,7 +8,6 @@ import functools
 import json
 import math
 import os
-import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from onetrip.core import settings
+from onetrip.core.device import file_key
 from onetrip.core.errors import DataError
 from onetrip.core.operators import _OPS_DIR
 from onetrip.core.selection import Config, Problem
@@ -47,23 +47,14 @@ class TunedEntry:
     evidence: str
 
 
-def table_key(device_name: str) -> str:
-    """File name of a device's table.
-
-    >>> table_key("NVIDIA H100 80GB HBM3")
-    'nvidia-h100-80gb-hbm3'
-    """
-    return re.sub(r"[^a-z0-9]+", "-", device_name.lower()).strip("-") or "unknown"
-
-
 def user_table(operator: str, device_name: str) -> Path:
     """Where `onetrip tune` writes the winners of this device."""
-    return settings.cache_dir() / "tuning" / operator / f"{table_key(device_name)}.json"
+    return settings.cache_dir() / "tuning" / operator / f"{file_key(device_name)}.json"
 
 
 def shipped_table(operator: str, device_name: str) -> Path:
     """Where a maintainer commits the winners of this device."""
-    return _OPS_DIR / operator / "tuned" / f"{table_key(device_name)}.json"
+    return _OPS_DIR / operator / "tuned" / f"{file_key(device_name)}.json"
 
 
 def read_table(path: Path) -> tuple[TunedEntry, ...]:
