@@ -59,11 +59,6 @@ def banner_comments(source: str) -> list[int]:
     return _lines(source, r"^\s*#\s*([-=*#~_])\1{3,}")
 
 
-def mutable_flags(source: str) -> list[int]:
-    """A module's `global` is state that two callers share without knowing."""
-    return [node.lineno for node in _nodes(source) if isinstance(node, ast.Global)]
-
-
 def _nodes(source: str) -> Iterator[ast.AST]:
     return ast.walk(ast.parse(source))
 

@@ -20,7 +20,6 @@ SOURCE_RULES = (
     ratchets.future_annotations_with_shapes,
     ratchets.unfinished_notes,
     ratchets.banner_comments,
-    ratchets.mutable_flags,
 )
 
 PLANTED = {
@@ -32,7 +31,6 @@ PLANTED = {
     ),
     "unfinished_notes": "x = 1\ny = 2  # TODO: three\n",
     "banner_comments": "x = 1\n# ---------- kernels ----------\n",
-    "mutable_flags": "def f():\n    global _fast\n    _fast = True\n",
 }
 
 
