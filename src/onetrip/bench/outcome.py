@@ -62,7 +62,9 @@ def failure_of(error: Exception) -> Failure:
         text = text[: _LONGEST_REASON - 1] + "…"
     if isinstance(error, UnsupportedError | MissingDependencyError):
         return Failure("unsupported", text)
-    if isinstance(error, torch.OutOfMemoryError | MemoryError) or "out of memory" in text.lower():
+    # torch's CPU allocator raises a plain RuntimeError.
+    short = any(words in text.lower() for words in ("out of memory", "can't allocate memory"))
+    if short or isinstance(error, torch.OutOfMemoryError | MemoryError):
         return Failure("out_of_memory", text)
     reason = f"{type(error).__name__}: {text}" if text else type(error).__name__
     # By name: Triton may be missing, and it moves these classes between releases.
