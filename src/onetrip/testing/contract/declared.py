@@ -10,7 +10,7 @@ from onetrip.core.device import DEVICES
 from onetrip.core.errors import OnetripError
 from onetrip.core.selection import Config, Problem
 from onetrip.core.tuning import override
-from onetrip.testing.contract.evaluate import assert_case
+from onetrip.testing.contract.evaluate import assert_case, truth
 from onetrip.testing.contract.operator import Case, Operator
 
 _KNOWN_DTYPES = {*ITEMSIZE, "int8", "uint8", "bool"}
@@ -97,10 +97,11 @@ def check_configs(case: Case) -> None:
     ]
     picked = random.Random(0).sample(runnable, min(_CONFIGS_RUN, len(runnable)))
     inputs = case.inputs(seed=13)
+    true = truth(case, inputs, case.differentiable(inputs))
     for config in picked:
         try:
             with override(case.operator.spec.name, case.impl, config):
-                assert_case(case, inputs)
+                assert_case(case, inputs, true=true)
         except (AssertionError, OnetripError) as error:
             raise AssertionError(f"configuration {dict(config)}: {error}") from error
 

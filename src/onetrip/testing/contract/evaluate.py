@@ -178,16 +178,19 @@ def assert_case(
     *,
     wrt: Sequence[str] | None = None,
     given: Mapping[str, Tensor] | None = None,
+    true: Truth | None = None,
     widen: float = 1.0,
 ) -> None:
     """Run `case` on `inputs`, forward and backward, and hold all of it against the truth.
 
-    `given` holds the same values in other storage; `widen` multiplies the budget's factor.
+    `given` holds the same values in other storage; `true` is the truth about `inputs` where it is
+    known, for all leaves; `widen` multiplies the budget's factor.
     """
     wrt = case.differentiable(inputs) if wrt is None else wrt
     budget = case.operator.spec.budget
     budget = replace(budget, factor=budget.factor * widen)
-    true = truth(case, inputs, wrt)
+    if true is None:
+        true = truth(case, inputs, wrt)
     result = forward(case, case.run, given or inputs, wrt)
     assert_outputs(case, result.outputs, true, budget)
     assert_gradients(case, result.backward(true.grad_outputs), true, inputs, budget)

@@ -16,8 +16,9 @@ from onetrip.testing.contract.evaluate import (
 from onetrip.testing.contract.operator import Case
 from onetrip.testing.poison import poisoned
 
-# Where rounding of huge logits decides, two orders of summation differ by chance.
-_EXTREME_FACTOR = 4.0
+# Where rounding of huge numbers decides, or the largest error of plain torch is that of a handful
+# of elements, two sound orders of summation differ by chance.
+_CHANCE = 4.0
 # Large enough that an exponential overflows, small enough that float16 inputs do not.
 _LARGE = {"float16": 8.0, "bfloat16": 1e3, "float32": 1e3, "float64": 1e3}
 _TINY = {"float16": 2.0**-12, "bfloat16": 1e-20, "float32": 1e-20, "float64": 1e-20}
@@ -59,7 +60,7 @@ def check_sizes(case: Case) -> None:
         with _naming(f"sizes {dict(resized.workload.axes)}"):
             reason = resized.unsupported_reason()
             if reason is None:
-                assert_case(resized, resized.inputs())
+                assert_case(resized, resized.inputs(), widen=_CHANCE)
             else:
                 _expect_refusal(resized, reason)
 
@@ -87,10 +88,11 @@ def check_empty(case: Case) -> None:
 def check_layouts(case: Case) -> None:
     """Offset, padded, strided and transposed storage gives what contiguous storage gives."""
     inputs = case.inputs(seed=5)
+    true = truth(case, inputs, case.differentiable(inputs))
     for name, tensor in inputs.items():
         for layout, same in _layouts(tensor):
             with _naming(f"{name} {layout}"):
-                assert_case(case, inputs, given={**inputs, name: same})
+                assert_case(case, inputs, given={**inputs, name: same}, true=true)
 
 
 def check_extreme_values(case: Case) -> None:
@@ -100,7 +102,7 @@ def check_extreme_values(case: Case) -> None:
         for name in case.differentiable(inputs):
             inputs[name] = inputs[name] * scale
         with _naming(f"inputs × {scale:g}"):
-            assert_case(case, inputs, widen=_EXTREME_FACTOR)
+            assert_case(case, inputs, widen=_CHANCE)
 
 
 def check_unsupported_raises(case: Case) -> None:
