@@ -9,11 +9,15 @@ from torch import Tensor
 
 from onetrip.core import recording
 from onetrip.core.errors import UnsupportedError
-from onetrip.ops.linear_cross_entropy import arguments, library, select
+from onetrip.ops.linear_cross_entropy import arguments, select
+from onetrip.ops.linear_cross_entropy.autograd import eager_statistics
+from onetrip.ops.linear_cross_entropy.library import compiled_statistics
 from onetrip.ops.linear_cross_entropy.loss import Tokens, loss_by_rows, reduce_loss
 from onetrip.ops.linear_cross_entropy.plan import rows_per_block
 from onetrip.ops.linear_cross_entropy.reference import linear_cross_entropy_reference
-from onetrip.ops.linear_cross_entropy.resolve import encode_route, problem_of, resolve
+from onetrip.ops.linear_cross_entropy.resolve import problem_of, resolve
+from onetrip.ops.linear_cross_entropy.statistics import Options
+from onetrip.ops.linear_cross_entropy.walk import Wanted
 
 
 def linear_cross_entropy(
@@ -192,39 +196,43 @@ def _without_logits(
     tensors = (x, weight, head.bias)
     wants_grad = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
     compiling = torch.compiler.is_compiling()
-    route = impl
     if not compiling:
         asked = {**options, "memory_budget": memory_budget, "group": head.group}
         problem = problem_of(x, weight, asked)
         impl, config = resolve(impl, problem)
-        route = encode_route(impl, config)
         if wants_grad and memory_budget is not None:
             arguments.check_budget(memory_budget, select.workspace_bytes(impl, problem, config))
-        differentiates_weights = (
-            tokens.token_weight is not None and tokens.token_weight.requires_grad
-        )
-        if wants_grad and select.by_rows(impl, problem) and not differentiates_weights:
+        weighs = tokens.token_weight is not None and tokens.token_weight.requires_grad
+        if wants_grad and select.by_rows(impl, problem) and not weighs:
             budget = select.budget_of(problem)
             rows = min(config["rows"], rows_per_block(*weight.shape, budget))
             return loss_by_rows(*tensors, tokens, options, rows=rows), {}
-    aux = options["aux"]
-    outputs = {name for name in aux if name != "logprob"}
+    outputs = {name for name in options["aux"] if name != "logprob"}
     outputs |= {"lse"} if options["z_loss"] > 0 else set()
     outputs |= {"smooth"} if options["label_smoothing"] > 0 else set()
-    names = zip(("input", "weight", "bias"), tensors, strict=True)
-    grads = [name for name, t in names if wants_grad and t is not None and t.requires_grad]
-    logprob, lse, entropy, smooth, argmax, *_ = library.linear_cross_entropy_stats(
-        *tensors,
-        tokens.class_weight if "smooth" in outputs else None,
-        tokens.target,
-        options["ignore_index"],
-        options["logit_scale"],
-        options["softcap"],
-        " ".join(sorted(outputs)),
-        " ".join(grads),
-        route,
-        select.DEFAULT_BUDGET if memory_budget is None else memory_budget,
-        head.group,
-    )
+    names = ("input", "weight", "bias")
+    asks = [wants_grad and t is not None and t.requires_grad for t in tensors]
+    class_weight = tokens.class_weight if "smooth" in outputs else None
+    plain = (options["ignore_index"], options["logit_scale"], options["softcap"])
+    budget = select.DEFAULT_BUDGET if memory_budget is None else memory_budget
+    if compiling:
+        grads = " ".join(name for name, asked in zip(names, asks, strict=True) if asked)
+        asked_for = " ".join(sorted(outputs))
+        logprob, lse, entropy, smooth, argmax, *_ = compiled_statistics(
+            *tensors,
+            class_weight,
+            tokens.target,
+            *plain,
+            asked_for,
+            grads,
+            impl,
+            budget,
+            head.group,
+        )
+    else:
+        call = Options(*plain, frozenset(outputs), Wanted(*asks), impl, budget, head.group)
+        logprob, lse, entropy, smooth, argmax = eager_statistics(
+            *tensors, class_weight, tokens.target, call
+        )
     loss = reduce_loss(logprob, lse, smooth, tokens, options)
     return loss, {"logprob": logprob, "lse": lse, "entropy": entropy, "argmax": argmax}

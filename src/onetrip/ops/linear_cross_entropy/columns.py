@@ -7,13 +7,10 @@ entropy can use those as they are: with ``E = exp(z - ref)`` and the target's en
 
     dinput = s * (E @ weight)        dweight = E.T @ (s * input)
 
-without another pass over E. Any other loss turns E into gradients tile by tile.
-
-Backward: each tile of the weight's gradient is finished in one product over all tokens, so it has
-no accumulator; the input's gradient accumulates in float32.
+without another pass over E. Any other loss turns E into gradients tile by tile. `walk.py` is the
+backward half.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -21,15 +18,15 @@ import torch
 from torch import Tensor
 
 from onetrip.ops.linear_cross_entropy.plan import Plan
-from onetrip.ops.linear_cross_entropy.products import Accumulator, multiply
 from onetrip.ops.linear_cross_entropy.rows import (
     Partials,
-    RowGradients,
     RowStats,
+    exponential_units,
     finish_stats,
-    gradient_coefficients,
+    low_references,
     merge_groups,
 )
+from onetrip.ops.linear_cross_entropy.shards import Shard
 
 # A kept exponential is relative to the target's. Rows whose log-sum-exp is more nats than this
 # above it would overflow: their block is computed again, relative to the log-sum-exp.
@@ -39,17 +36,43 @@ REDO_ROWS = 128
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """One call's tensors on one process, flattened to rows.
+class Request:
+    """One call's tensors and options on one process, flattened to rows.
 
     Parameters
     ----------
-    input : Tensor [N, D].
-    weight : Tensor [V, D], this process's classes.
+    input : Tensor [N, D], contiguous.
+    weight : Tensor [V, D], this process's classes; rows contiguous.
     bias : Tensor [V] or None.
-    class_weight : Tensor [V], float32, or None; label smoothing only.
+    class_weight : Tensor [all classes], float32, or None; label smoothing only.
+    target : Tensor [N], int64 or int32, of all classes.
+    """
+
+    input: Tensor
+    weight: Tensor
+    bias: Tensor | None
+    class_weight: Tensor | None
+    target: Tensor
+    ignore_index: int
+    logit_scale: float
+    softcap: float | None
+    entropy: bool
+    smoothing: bool
+    argmax: bool
+    shard: Shard
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request whose targets have been looked at.
+
+    Parameters
+    ----------
+    class_weight : Tensor [V], this process's classes, or None.
     target : Tensor [N], int32: column in `weight`, or -1 where it is not one of them.
     valid : Tensor [N], bool: the row has a target on some process.
+    ref : Tensor [N], float32: the target's logit; any logit of a row without target; NaN where
+        the target is no class at all.
     weight_sum : sum of all class weights of all processes.
     target_weight : class weight of each row's target [N], or 1.0.
     """
@@ -60,6 +83,7 @@ class Call:
     class_weight: Tensor | None
     target: Tensor
     valid: Tensor
+    ref: Tensor
     weight_sum: Tensor | float
     target_weight: Tensor | float
     logit_scale: float
@@ -78,19 +102,39 @@ class Call:
             input=self.input[start:stop],
             target=self.target[start:stop],
             valid=self.valid[start:stop],
+            ref=self.ref[start:stop],
             target_weight=target_weight,
         )
 
 
-class Backend(Protocol):
-    """Computes tiles; every method reads `call` and writes only what it returns or is given."""
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Statistics of each row, and how its kept exponentials are to be read.
 
-    def target_logits(self, call: Call) -> Tensor:
-        """Logit of each row's target, float32 [N]; of class 0 where `call.target` is -1."""
+    `ref` is what kept exponentials are relative to, `units` their units (see
+    `rows.exponential_units`) and `redo` flags the blocks of `REDO_ROWS` rows whose exponentials
+    must be computed again; both are None where no exponentials are kept.
+    """
+
+    stats: RowStats
+    ref: Tensor
+    units: Tensor | None = None
+    redo: Tensor | None = None
+
+
+class Backend(Protocol):
+    """Computes tiles; every method reads its arguments and writes only what is said."""
+
+    def prepare(self, request: Request) -> Call:
+        """Look at the targets: local columns, validity, the target's logit; report bad ones."""
         ...
 
-    def stats(self, call: Call, ref: Tensor, kept: Tensor | None) -> Partials:
+    def stats(self, call: Call, kept: Tensor | None) -> Partials:
         """Partial statistics over all columns; fills `kept` [N, kept] when given."""
+        ...
+
+    def finish_rows(self, call: Call, parts: Partials, *, mend: bool) -> Rows:
+        """Rows from the statistics of groups of columns; with units and flags when `mend`."""
         ...
 
     def dlogits(
@@ -109,225 +153,60 @@ class Backend(Protocol):
         """Gradient of kept columns [start, start + out.shape[1]) into `out`."""
         ...
 
+    def scale_rows(self, matrix: Tensor, factor: Tensor, dtype: torch.dtype) -> Tensor:
+        """``factor * matrix`` in `dtype`; a factor of 0 gives 0 whatever it meets."""
+        ...
+
+
+def finish_rows(call: Call, parts: Partials, *, mend: bool) -> Rows:
+    """`Backend.finish_rows` in torch."""
+    merged = merge_groups(parts)
+    stats = finish_stats(merged, ref=call.ref, valid=call.valid, weight_sum=call.weight_sum)
+    if not mend:
+        return Rows(stats, call.ref)
+    low = low_references(stats, call.ref, call.valid, MAX_LIFT)
+    ref = torch.where(low, stats.lse, call.ref)
+    blocks = torch.nn.functional.pad(low, (0, -low.shape[0] % REDO_ROWS)).view(-1, REDO_ROWS)
+    units = exponential_units(stats, ref, call.valid, call.logit_scale)
+    return Rows(stats, ref, units, blocks.any(1).to(torch.int32))
+
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """What the backward pass needs of the forward pass."""
+    """What the backward pass needs of the forward pass.
 
+    `units` is None unless the kept exponentials are used as they are.
+    """
+
+    call: Call
     stats: RowStats
     ref: Tensor
+    units: Tensor | None
     kept: Tensor
 
 
-Reduce = Callable[[Tensor], None]
-Gather = Callable[[Partials], Partials]
-
-
 def forward(
-    backend: Backend,
-    call: Call,
-    plan: Plan,
-    *,
-    stores_exponentials: bool,
-    reduce: Reduce | None = None,
-    gather: Gather | None = None,
+    backend: Backend, request: Request, plan: Plan, *, stores_exponentials: bool
 ) -> Forward:
-    """Statistics of every row; `reduce` and `gather` combine the shards of several processes."""
-    N = call.input.shape[0]
-    ref = backend.target_logits(call)
-    if reduce is not None:
-        shared = torch.where(call.target >= 0, ref, 0.0)
-        reduce(shared)
-        ref = torch.where(call.valid, shared, ref)
-    kept = call.input.new_empty(N, plan.kept)
-    parts = merge_groups(backend.stats(call, ref, kept if plan.kept else None))
-    if gather is not None:
-        parts = merge_groups(gather(parts))
-    stats = finish_stats(parts, ref=ref, valid=call.valid, weight_sum=call.weight_sum)
+    """Statistics of every row, and the columns that the plan keeps."""
+    shard = request.shard
+    call = backend.prepare(request)
+    if shard.group:
+        shared = torch.where((call.target >= 0) | call.ref.isnan(), call.ref, 0.0)
+        shard.reduce(shared)
+        ref = torch.where(call.valid | shared.isnan(), shared, call.ref)
+        call = replace(call, ref=ref)
+    kept = call.input.new_empty(call.input.shape[0], plan.kept)
+    parts = backend.stats(call, kept if plan.kept else None)
     # A soft cap bounds what a row can have over its reference; `select` keeps nothing beyond.
-    if plan.kept and stores_exponentials and call.softcap is None:
-        ref = _mend_exponentials(backend, call, kept, ref, stats)
-    return Forward(stats, ref, kept)
-
-
-def _mend_exponentials(
-    backend: Backend, call: Call, kept: Tensor, ref: Tensor, stats: RowStats
-) -> Tensor:
-    """Recompute blocks whose reference was too low, and put the target's gradient in its place.
-
-    Decided on the device: where no row is flagged, the launch returns at once.
-    """
-    N = ref.shape[0]
-    low = call.valid & (stats.lse - ref > MAX_LIFT)
-    flags = torch.nn.functional.pad(low, (0, -N % REDO_ROWS)).view(-1, REDO_ROWS)
-    redo = flags.any(1).to(torch.int32)
-    ref = torch.where(low, stats.lse, ref)
-    at_target = -torch.exp(stats.rest - ref)
-    coefficients = torch.zeros(5, N, device=ref.device)
-    coefficients[0] = ref
-    coefficients[1] = 1.0
-    coefficients[2] = at_target
-    plain = replace(call, entropy=False, smoothing=False)
-    backend.dlogits(plain, coefficients, 0, kept, redo)
-    backend.patch(call, kept, at_target)
-    return ref
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which gradients are asked for."""
-
-    input: bool
-    weight: bool
-    bias: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Gradients:
-    """Gradients in the dtype of what they belong to; None where not asked for."""
-
-    input: Tensor | None
-    weight: Tensor | None
-    bias: Tensor | None
-
-
-def backward(
-    backend: Backend,
-    call: Call,
-    plan: Plan,
-    saved: Forward,
-    grads: RowGradients,
-    wanted: Wanted,
-    reduce: Reduce | None = None,
-) -> Gradients:
-    """Walk the vocabulary once and finish every gradient."""
-    coefficients = gradient_coefficients(
-        saved.stats,
-        grads,
-        ref=saved.ref,
-        valid=call.valid,
-        weight_sum=call.weight_sum,
-        target_weight=call.target_weight,
-        logit_scale=call.logit_scale,
-        softcap=call.softcap,
-    )
-    walk = _Walk(backend, call, plan, saved, coefficients, wanted)
-    if plan.rows < call.input.shape[0]:
-        walk.weight_only()
-        dinput = walk.input_by_rows(reduce) if wanted.input else None
+    mend = plan.kept > 0 and stores_exponentials and call.softcap is None
+    if shard.group:
+        rows = finish_rows(call, shard.gather(merge_groups(parts)), mend=mend)
     else:
-        dinput = walk.everything(reduce)
-    return Gradients(dinput, walk.dweight, walk.dbias)
-
-
-class _Walk:
-    """One walk over the columns of the head, with the outputs that it fills."""
-
-    def __init__(
-        self,
-        backend: Backend,
-        call: Call,
-        plan: Plan,
-        saved: Forward,
-        coefficients: Tensor,
-        wanted: Wanted,
-    ) -> None:
-        self.backend, self.call, self.plan, self.saved = backend, call, plan, saved
-        self.coefficients = coefficients
-        self.wanted = wanted
-        self.dweight = torch.empty_like(call.weight) if wanted.weight else None
-        self.dbias = torch.empty_like(call.bias) if wanted.bias and call.bias is not None else None
-        self.scaled_input = call.input
-        self.row_scale: Tensor | None = None
-        if plan.relative:
-            self._use_exponentials_as_they_are()
-
-    def _use_exponentials_as_they_are(self) -> None:
-        """Work in units of each row's ``s = a exp(ref - lse)``, in which E is the gradient."""
-        lse, a = self.coefficients[0], self.coefficients[1]
-        ref = self.saved.ref
-        self.row_scale = a * torch.exp(ref - lse)
-        units = torch.zeros_like(self.coefficients)
-        units[0] = ref
-        units[1] = 1.0
-        units[2] = -torch.exp(self.saved.stats.rest - ref)
-        self.coefficients = units
-        if self.wanted.weight:
-            scaled = self.call.input * self.row_scale.to(self.call.input.dtype).unsqueeze(1)
-            self.scaled_input = scaled
-
-    def _finish_columns(self, g: Tensor, start: int) -> None:
-        """Weight and bias gradients of the columns whose logit gradient is `g` [N, columns]."""
-        stop = start + g.shape[1]
-        if self.dweight is not None:
-            multiply(g.T, self.scaled_input, out=self.dweight[start:stop])
-        if self.dbias is not None:
-            row_scale = self.row_scale
-            if row_scale is None:
-                total = g.sum(0, dtype=torch.float32)
-            else:
-                total = (g.T @ row_scale.to(g.dtype).unsqueeze(1)).squeeze(1)
-            self.dbias[start:stop] = total.to(self.dbias.dtype)
-
-    def everything(self, reduce: Reduce | None) -> Tensor | None:
-        """All gradients in one walk; returns the input's."""
-        call, plan = self.call, self.plan
-        V = call.weight.shape[0]
-        into = Accumulator(call.input) if self.wanted.input else None
-        tile = self._tile(call.input.shape[0])
-        start = 0
-        kept = min(plan.kept, V)
-        while start < V:
-            if start < kept and plan.relative:
-                stop = kept
-                g = self.saved.kept[:, :kept]
-            else:
-                stop = min(start + plan.columns, kept if start < kept else V)
-                g = tile[:, : stop - start]
-                if start < kept:
-                    stored = self.saved.kept[:, start:stop]
-                    self.backend.finish(call, self.coefficients, self.saved.ref, start, stored, g)
-                else:
-                    self.backend.dlogits(call, self.coefficients, start, g)
-            self._finish_columns(g, start)
-            if into is not None:
-                into.add(g, call.weight[start:stop])
-            start = stop
-        return None if into is None else into.finish(self.row_scale, reduce)
-
-    def weight_only(self) -> None:
-        """The first of two sweeps: gradients of weight and bias over all rows."""
-        if self.dweight is None and self.dbias is None:
-            return
-        tile = self._tile(self.call.input.shape[0])
-        for start, stop in self._tiles():
-            g = tile[:, : stop - start]
-            self.backend.dlogits(self.call, self.coefficients, start, g)
-            self._finish_columns(g, start)
-
-    def input_by_rows(self, reduce: Reduce | None) -> Tensor:
-        """The second sweep: the input's gradient, `plan.rows` tokens at a time."""
-        N = self.call.input.shape[0]
-        dinput = torch.empty_like(self.call.input)
-        tile = self._tile(self.plan.rows)
-        for row in range(0, N, self.plan.rows):
-            end = min(row + self.plan.rows, N)
-            part = self.call.rows(row, end)
-            coefficients = self.coefficients[:, row:end].contiguous()
-            into = Accumulator(part.input)
-            for start, stop in self._tiles():
-                g = tile[: end - row, : stop - start]
-                self.backend.dlogits(part, coefficients, start, g)
-                into.add(g, self.call.weight[start:stop])
-            dinput[row:end] = into.finish(None, reduce)
-        return dinput
-
-    def _tiles(self) -> list[tuple[int, int]]:
-        V = self.call.weight.shape[0]
-        return [(at, min(at + self.plan.columns, V)) for at in range(0, V, self.plan.columns)]
-
-    def _tile(self, rows: int) -> Tensor:
-        """Workspace for one tile; empty when kept columns are used as they are throughout."""
-        whole = self.plan.relative and self.plan.kept >= self.call.weight.shape[0]
-        # Rows of a whole number of 256 columns keep every row aligned for wide stores.
-        return self.call.input.new_empty(rows, 0 if whole else self.plan.columns)
+        rows = backend.finish_rows(call, parts, mend=mend)
+    if rows.units is not None:
+        # Decided on the device: where no block is flagged, the launch returns at once.
+        plain = replace(call, entropy=False, smoothing=False)
+        backend.dlogits(plain, rows.units, 0, kept, rows.redo)
+        backend.patch(call, kept, rows.units[2])
+    return Forward(call, rows.stats, rows.ref, rows.units if plan.relative else None, kept)

@@ -1,6 +1,7 @@
 """Launches the Gluon kernels; the kernels over rows are the portable ones."""
 
 import functools
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -43,7 +44,19 @@ _NAMES = {torch.bfloat16: "bfloat16", torch.float16: "float16"}
 class GluonColumns(TritonColumns):
     """Tiles of columns by the Hopper kernels."""
 
-    def stats(self, call: Call, ref: Tensor, kept: Tensor | None) -> Partials:
+    def __init__(self, config: Mapping[str, int], *, store_logits: bool) -> None:
+        super().__init__(config, store_logits=store_logits)
+        # Describing a matrix takes as long as a launch; a walk reads the same two throughout.
+        self._described: dict[int, TensorDescriptor] = {}
+
+    def _describe_operand(self, tensor: Tensor, block: list[int]) -> TensorDescriptor:
+        """Descriptor of hidden states or head, made once for each tensor of a walk."""
+        found = self._described.get(id(tensor))
+        if found is None:
+            found = self._described[id(tensor)] = _describe(tensor, block)
+        return found
+
+    def stats(self, call: Call, kept: Tensor | None) -> Partials:
         """Partial statistics of every group of tiles; fills `kept` when given."""
         N, D = call.input.shape
         V = call.weight.shape[0]
@@ -52,20 +65,20 @@ class GluonColumns(TritonColumns):
         groups = -(-tiles // group)
         items = -(-N // REDO_ROWS) * groups
         parts = empty_partials(call, groups)
-        unused = ref
-        with on_device_of(ref):
+        unused = call.ref
+        with on_device_of(call.input):
             kernel_gluon_stats._linear_cross_entropy_stats_kernel[
-                (min(items, _programs(ref.device)),)
+                (min(items, _programs(call.input.device)),)
             ](
-                _describe(call.input, _X_BLOCK),
-                _describe(call.weight, _W_BLOCK),
+                self._describe_operand(call.input, _X_BLOCK),
+                self._describe_operand(call.weight, _W_BLOCK),
                 _describe(
                     call.input if kept is None else kept, _X_BLOCK if kept is None else _OUT_BLOCK
                 ),
                 call.weight if call.bias is None else call.bias,
                 unused if call.class_weight is None else call.class_weight,
                 call.target,
-                ref,
+                call.ref,
                 parts.maximum,
                 parts.total,
                 unused if parts.gap is None else parts.gap,
@@ -106,8 +119,8 @@ class GluonColumns(TritonColumns):
             kernel_gluon_dlogits._linear_cross_entropy_dlogits_kernel[
                 (min(items, _programs(out.device)),)
             ](
-                _describe(call.input, _X_BLOCK),
-                _describe(call.weight, _W_BLOCK),
+                self._describe_operand(call.input, _X_BLOCK),
+                self._describe_operand(call.weight, _W_BLOCK),
                 _describe(out, _OUT_BLOCK),
                 call.weight if call.bias is None else call.bias,
                 coefficients if call.class_weight is None else call.class_weight,

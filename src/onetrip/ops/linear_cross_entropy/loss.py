@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from onetrip.ops.linear_cross_entropy.columns import Gradients, Wanted
 from onetrip.ops.linear_cross_entropy.target_check import check_targets
 from onetrip.ops.linear_cross_entropy.torch_rows import RowsResult, logprob_and_gradients
+from onetrip.ops.linear_cross_entropy.walk import Gradients, Wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def loss_by_rows(
     """Mean or summed loss whose gradients are made in the forward pass, a block of rows at once."""
     V = linear_weight.shape[0]
     bad = tokens.valid & ((tokens.target < 0) | (tokens.target >= V))
-    check_targets(bad, V)
+    check_targets(bad.sum(), V)
     share = tokens.share()
     total = share.sum() if options["reduction"] == "mean" else share.new_ones(())
     return _LossByRows.apply(

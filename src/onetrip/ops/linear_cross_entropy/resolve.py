@@ -1,6 +1,5 @@
 """From tensors to a problem, and from a problem to the backend that computes its tiles."""
 
-import json
 from collections.abc import Mapping
 
 import torch
@@ -61,18 +60,3 @@ def make_backend(impl: str, problem: Problem, config: Config, columns: int) -> B
     from onetrip.ops.linear_cross_entropy.torch_impl import TorchColumns
 
     return TorchColumns(columns)
-
-
-def encode_route(impl: str, config: Config) -> str:
-    """One string that says what runs, for an operator whose arguments must be plain.
-
-    >>> decode_route(encode_route("torch", {"rows": 64}))
-    ('torch', {'rows': 64})
-    """
-    return f"{impl} {json.dumps(dict(config))}"
-
-
-def decode_route(route: str) -> tuple[str, Config | None]:
-    """The implementation, and its configuration unless that is still to be resolved."""
-    impl, _, config = route.partition(" ")
-    return impl, json.loads(config) if config else None

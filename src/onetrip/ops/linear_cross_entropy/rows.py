@@ -92,7 +92,9 @@ def finish_stats(
     rest = top + total.log()
     z_target = torch.where(valid, ref, float("-inf"))
     lse = torch.logaddexp(rest, z_target)
-    logprob = torch.where(valid, -torch.nn.functional.softplus(rest - ref), 0.0)
+    # A target that is no class at all has NaN for its reference, and shows it.
+    without_target = torch.where(ref.isnan(), ref, 0.0)
+    logprob = torch.where(valid, -torch.nn.functional.softplus(rest - ref), without_target)
     entropy = None
     if merged.gap is not None:
         base = torch.maximum(top, z_target)
@@ -109,6 +111,21 @@ def finish_stats(
         smooth = weight_sum * (lse - ref) - merged.linear[0]
     argmax = None if merged.best_at is None else merged.best_at[0].long()
     return RowStats(logprob, lse, rest, entropy, smooth, argmax)
+
+
+def low_references(stats: RowStats, ref: Tensor, valid: Tensor, max_lift: float) -> Tensor:
+    """Rows [N], bool, whose log-sum-exp is more than `max_lift` nats above their reference."""
+    return valid & (stats.lse - ref > max_lift)
+
+
+def exponential_units(stats: RowStats, ref: Tensor, valid: Tensor, scale: float) -> Tensor:
+    """Units [4, N] in which exponentials relative to `ref` are gradients of the log-probability.
+
+    The first three are coefficients as a kernel takes them (see `gradient_coefficients`); the
+    fourth, times the gradient of the row's log-probability, is the row's factor.
+    """
+    size = torch.where(valid, -scale * torch.exp(ref - stats.lse), torch.where(ref.isnan(), ref, 0))
+    return torch.stack([ref, torch.ones_like(ref), -torch.exp(stats.rest - ref), size])
 
 
 def gradient_coefficients(

@@ -1,6 +1,5 @@
 """Targets out of range: an error at once on a CPU, and without waiting for it on a GPU."""
 
-import collections
 import contextlib
 from collections.abc import Iterator
 
@@ -11,7 +10,6 @@ from onetrip.core.errors import ArgumentError, complaint
 
 MODES = ("deferred", "immediate", "off")
 _mode = "deferred"
-_pending: collections.deque[tuple[Tensor, torch.cuda.Event, int]] = collections.deque()
 
 
 @contextlib.contextmanager
@@ -42,33 +40,60 @@ def target_checks(mode: str) -> Iterator[None]:
         _mode = before
 
 
-def check_targets(bad: Tensor, V: int) -> None:
-    """Report rows that are flagged in `bad` [N] as the mode asks."""
-    if bad.device.type == "cpu":
-        if bool(bad.any()):
-            raise _error(int(bad.sum()), V, "")
-        return
+class _Counter:
+    """Bad targets of one GPU since the last report: a number there, and its copy on the host.
+
+    The copy is made in stream order and never waited for. Reading it early reads an older number,
+    which a later call then finds grown.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.on_device = torch.zeros(1, dtype=torch.int32, device=device)
+        self.on_host = torch.zeros(1, dtype=torch.int32).pin_memory()
+
+    def report(self, V: int) -> None:
+        """Raise for an earlier call's count, once."""
+        count = int(self.on_host)
+        if count:
+            torch.cuda.synchronize(self.on_device.device)
+            self.on_device.zero_()
+            self.on_host.zero_()
+            raise _error(count, V, " of an earlier call")
+
+
+_counters: dict[torch.device, _Counter] = {}
+
+
+def device_count(device: torch.device, V: int) -> Tensor:
+    """The counter to which a kernel adds its bad targets; raises for those of earlier calls."""
+    if _mode != "deferred" or torch.cuda.is_current_stream_capturing():
+        return torch.zeros(1, dtype=torch.int32, device=device)
+    if device not in _counters:
+        _counters[device] = _Counter(device)
+    counter = _counters[device]
+    counter.report(V)
+    return counter.on_device
+
+
+def counted(count: Tensor, V: int) -> None:
+    """Report what a kernel has added to `device_count`, as the mode asks."""
     if _mode == "off" or torch.cuda.is_current_stream_capturing():
         return
-    if _mode == "immediate":
-        count = int(bad.sum())
-        if count:
-            raise _error(count, V, "")
-        return
-    raise_pending()
-    count = torch.empty(1, dtype=torch.int64, pin_memory=True)
-    count.copy_(bad.sum(), non_blocking=True)
-    event = torch.cuda.Event()
-    event.record()
-    _pending.append((count, event, V))
+    if _mode == "deferred":
+        _counters[count.device].on_host.copy_(count, non_blocking=True)
+    elif int(count):
+        raise _error(int(count), V, "")
 
 
-def raise_pending() -> None:
-    """Raise for an earlier call whose count has arrived and is not zero."""
-    while _pending and _pending[0][1].query():
-        count, _, V = _pending.popleft()
+def check_targets(count: Tensor, V: int) -> None:
+    """Report a count of bad targets that torch made."""
+    if count.device.type == "cpu":
         if int(count):
-            raise _error(int(count), V, " of an earlier call")
+            raise _error(int(count), V, "")
+        return
+    total = device_count(count.device, V)
+    total += count
+    counted(total, V)
 
 
 def _error(count: int, V: int, when: str) -> ArgumentError:

@@ -7,14 +7,9 @@ the weight's gradient is its own float32 accumulator, `torch_rows.py` is faster 
 import torch
 from torch import Tensor
 
-from onetrip.ops.linear_cross_entropy.columns import Call
+from onetrip.ops.linear_cross_entropy.columns import Call, Request, Rows, finish_rows
 from onetrip.ops.linear_cross_entropy.rows import Partials
-
-
-def tile_bytes(itemsize: int, *, softcap: bool, entropy: bool) -> int:
-    """Bytes of workspace that one logit of a tile takes at the most."""
-    low_precision = 8 if itemsize < 4 else 0  # a float32 tile and a float32 copy for the product
-    return itemsize + low_precision + 4 * softcap + 4 * entropy
+from onetrip.ops.linear_cross_entropy.target_check import check_targets
 
 
 def _float32_product(a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
@@ -33,11 +28,62 @@ def scale_and_cap_(z: Tensor, logit_scale: float, softcap: float | None) -> Tens
     return z
 
 
+def call_with(request: Request, local: Tensor, valid: Tensor, ref: Tensor) -> Call:
+    """The request with its targets looked at, and the class weights that smoothing needs."""
+    shard = request.shard
+    class_weight = None
+    weight_sum: Tensor | float = float(shard.total)
+    target_weight: Tensor | float = 1.0
+    if request.smoothing and request.class_weight is not None:
+        weight_sum = request.class_weight.sum()
+        target_weight = request.class_weight[torch.where(valid, request.target, 0)]
+        stop = shard.start + request.weight.shape[0]
+        class_weight = request.class_weight[shard.start : stop].contiguous()
+    return Call(
+        input=request.input,
+        weight=request.weight,
+        bias=request.bias,
+        class_weight=class_weight,
+        target=local,
+        valid=valid,
+        ref=ref,
+        weight_sum=weight_sum,
+        target_weight=target_weight,
+        logit_scale=request.logit_scale,
+        softcap=request.softcap,
+        entropy=request.entropy,
+        smoothing=request.smoothing,
+        argmax=request.argmax,
+    )
+
+
 class TorchColumns:
     """Tiles of columns by torch calls, as few passes over a tile as torch allows."""
 
     def __init__(self, columns: int) -> None:
         self.columns = columns
+
+    def prepare(self, request: Request) -> Call:
+        """Look at the targets: local columns, validity, the target's logit; report bad ones."""
+        shard, target = request.shard, request.target
+        stop = shard.start + request.weight.shape[0]
+        counts = target != request.ignore_index
+        bad = counts & ((target < 0) | (target >= shard.total))
+        check_targets(bad.sum(), shard.total)
+        valid = counts & ~bad
+        here = valid & (target >= shard.start) & (target < stop)
+        local = torch.where(here, target - shard.start, -1).to(torch.int32)
+        ref = torch.where(bad, float("nan"), self._target_logits(request, local))
+        return call_with(request, local, valid, ref)
+
+    def finish_rows(self, call: Call, parts: Partials, *, mend: bool) -> Rows:
+        """Rows from the statistics of groups of columns."""
+        return finish_rows(call, parts, mend=mend)
+
+    def scale_rows(self, matrix: Tensor, factor: Tensor, dtype: torch.dtype) -> Tensor:
+        """``factor * matrix`` in `dtype`; a factor of 0 gives 0 whatever it meets."""
+        zero = (factor == 0).unsqueeze(1)
+        return (matrix.float() * factor.unsqueeze(1)).masked_fill_(zero, 0.0).to(dtype)
 
     def _logits(self, call: Call, start: int, stop: int, out: Tensor | None = None) -> Tensor:
         z = _float32_product(call.input, call.weight[start:stop].T, out)
@@ -45,24 +91,23 @@ class TorchColumns:
             z.add_(call.bias[start:stop].float())
         return scale_and_cap_(z, call.logit_scale, call.softcap)
 
-    def target_logits(self, call: Call) -> Tensor:
-        """Logit of each row's target, float32 [N]; of class 0 where `call.target` is -1."""
-        target = call.target.long().clamp(min=0)
-        z = torch.empty(call.input.shape[0], dtype=torch.float32, device=call.input.device)
+    def _target_logits(self, request: Request, local: Tensor) -> Tensor:
+        """Logit of each row's target, float32 [N]; of class 0 where it is not here."""
+        target = local.long().clamp(min=0)
+        z = torch.empty(target.shape[0], dtype=torch.float32, device=target.device)
         step = max(1, self.columns // 4)
         for row in range(0, z.shape[0], step):
-            at = target[row : row + step]
-            head = call.weight[at].float()
-            z[row : row + step] = torch.linalg.vecdot(call.input[row : row + step].float(), head)
-        if call.bias is not None:
-            z.add_(call.bias[target].float())
-        return scale_and_cap_(z, call.logit_scale, call.softcap)
+            head = request.weight[target[row : row + step]].float()
+            z[row : row + step] = torch.linalg.vecdot(request.input[row : row + step].float(), head)
+        if request.bias is not None:
+            z.add_(request.bias[target].float())
+        return scale_and_cap_(z, request.logit_scale, request.softcap)
 
-    def stats(self, call: Call, ref: Tensor, kept: Tensor | None) -> Partials:
+    def stats(self, call: Call, kept: Tensor | None) -> Partials:
         """Partial statistics of every tile of columns, [tiles, N]."""
         V = call.weight.shape[0]
         tiles = [
-            self._tile_stats(call, ref, start, min(start + self.columns, V))
+            self._tile_stats(call, start, min(start + self.columns, V))
             for start in range(0, V, self.columns)
         ]
         return Partials(
@@ -74,11 +119,11 @@ class TorchColumns:
             )
         )
 
-    def _tile_stats(self, call: Call, ref: Tensor, start: int, stop: int) -> Partials:
+    def _tile_stats(self, call: Call, start: int, stop: int) -> Partials:
         z = self._logits(call, start, stop)
         gap = linear = best = best_at = None
         if call.smoothing:
-            relative = z - ref.unsqueeze(1)
+            relative = z - call.ref.unsqueeze(1)
             if call.class_weight is not None:
                 share = call.class_weight[start:stop]
                 # A class of weight 0 must not contribute 0 * inf where its logit is masked out.

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from onetrip.ops.linear_cross_entropy.columns import Gradients, Wanted
+from onetrip.ops.linear_cross_entropy.walk import Gradients, Wanted
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,10 @@ from torch import Tensor
 
 from onetrip.ops.linear_cross_entropy import kernel_rows_triton as rows_kernels
 from onetrip.ops.linear_cross_entropy import kernel_triton as kernels
-from onetrip.ops.linear_cross_entropy.columns import REDO_ROWS, Call
-from onetrip.ops.linear_cross_entropy.rows import Partials
+from onetrip.ops.linear_cross_entropy.columns import MAX_LIFT, REDO_ROWS, Call, Request, Rows
+from onetrip.ops.linear_cross_entropy.rows import Partials, RowStats
+from onetrip.ops.linear_cross_entropy.target_check import check_targets, counted, device_count
+from onetrip.ops.linear_cross_entropy.torch_impl import call_with
 
 
 def empty_partials(call: Call, groups: int) -> Partials:
@@ -55,40 +57,130 @@ class TritonColumns:
             "num_stages": config["num_stages"],
         }
 
-    def target_logits(self, call: Call) -> Tensor:
-        """Logit of each row's target, float32 [N]; of class 0 where `call.target` is -1."""
-        N, D = call.input.shape
-        z = torch.empty(N, dtype=torch.float32, device=call.input.device)
+    def prepare(self, request: Request) -> Call:
+        """Look at the targets: local columns, validity, the target's logit; report bad ones."""
+        x, shard = request.input, request.shard
+        N, D = x.shape
+        on_gpu = x.device.type != "cpu"
+        local = torch.empty(N, dtype=torch.int32, device=x.device)
+        valid = torch.empty(N, dtype=torch.bool, device=x.device)
+        ref = torch.empty(N, dtype=torch.float32, device=x.device)
+        bad = device_count(x.device, shard.total) if on_gpu else torch.zeros(1, dtype=torch.int32)
         block_n, block_d = 4, min(1024, triton.next_power_of_2(max(D, 16)))
-        with on_device_of(z):
-            rows_kernels._linear_cross_entropy_target_logit_kernel[(triton.cdiv(N, block_n),)](
-                call.input,
-                call.weight,
-                call.weight if call.bias is None else call.bias,
-                call.target,
-                z,
+        with on_device_of(x):
+            rows_kernels._linear_cross_entropy_prepare_kernel[(triton.cdiv(N, block_n),)](
+                x,
+                request.weight,
+                request.weight if request.bias is None else request.bias,
+                request.target,
+                local,
+                valid,
+                ref,
+                bad,
                 N,
                 D,
-                call.input.stride(0),
-                call.weight.stride(0),
-                call.logit_scale,
-                1.0 if call.softcap is None else call.softcap,
-                HAS_BIAS=call.bias is not None,
-                CAP=call.softcap is not None,
+                request.ignore_index,
+                shard.start,
+                request.weight.shape[0],
+                shard.total,
+                x.stride(0),
+                request.weight.stride(0),
+                request.logit_scale,
+                1.0 if request.softcap is None else request.softcap,
+                HAS_BIAS=request.bias is not None,
+                CAP=request.softcap is not None,
                 BLOCK_N=block_n,
                 BLOCK_D=block_d,
             )
-        return z
+        if on_gpu:
+            counted(bad, shard.total)
+        else:
+            check_targets(bad, shard.total)
+        return call_with(request, local, valid, ref)
 
-    def stats(self, call: Call, ref: Tensor, kept: Tensor | None) -> Partials:
+    def finish_rows(self, call: Call, parts: Partials, *, mend: bool) -> Rows:
+        """Rows from the statistics of groups of columns; with units and flags when `mend`."""
+        groups, N = parts.maximum.shape
+        device = call.input.device
+
+        def rows(asked: bool = True, dtype: torch.dtype = torch.float32) -> Tensor | None:
+            return torch.empty(N, dtype=dtype, device=device) if asked else None
+
+        logprob, lse, rest = (torch.empty(N, device=device) for _ in range(3))
+        entropy, smooth = rows(call.entropy), rows(call.smoothing)
+        argmax = rows(call.argmax, torch.int64)
+        units = torch.empty(4, N, device=device) if mend else None
+        blocks = triton.cdiv(N, REDO_ROWS)
+        redo = torch.empty(blocks, dtype=torch.int32, device=device) if mend else None
+        weight_sum = call.weight_sum
+        if call.smoothing and not isinstance(weight_sum, Tensor):
+            weight_sum = torch.full((1,), weight_sum, device=device)
+        # The reference is this process's own until here: the kernel may raise it in place.
+        ref = call.ref.clone() if mend else call.ref
+        unused = lse
+        with on_device_of(lse):
+            rows_kernels._linear_cross_entropy_merge_kernel[(blocks,)](
+                parts.maximum,
+                parts.total,
+                unused if parts.gap is None else parts.gap,
+                unused if parts.linear is None else parts.linear,
+                unused if parts.best is None else parts.best,
+                call.target if parts.best_at is None else parts.best_at,
+                call.target,
+                call.valid,
+                ref,
+                unused if isinstance(weight_sum, float) else weight_sum,
+                logprob,
+                lse,
+                rest,
+                unused if entropy is None else entropy,
+                unused if smooth is None else smooth,
+                unused if argmax is None else argmax,
+                unused if units is None else units,
+                call.target if redo is None else redo,
+                N,
+                groups,
+                MAX_LIFT,
+                call.logit_scale,
+                ENTROPY=call.entropy,
+                SMOOTHING=call.smoothing,
+                ARGMAX=call.argmax,
+                MEND=mend,
+                BLOCK_N=REDO_ROWS,
+                BLOCK_G=16,
+            )
+        stats = RowStats(logprob, lse, rest, entropy, smooth, argmax)
+        return Rows(stats, ref, units, redo)
+
+    def scale_rows(self, matrix: Tensor, factor: Tensor, dtype: torch.dtype) -> Tensor:
+        """``factor * matrix`` in `dtype`; a factor of 0 gives 0 whatever it meets."""
+        N, D = matrix.shape
+        out = torch.empty(N, D, dtype=dtype, device=matrix.device)
+        block_n, block_d = 8, 512
+        with on_device_of(out):
+            rows_kernels._linear_cross_entropy_scale_rows_kernel[
+                (triton.cdiv(N, block_n), triton.cdiv(D, block_d))
+            ](
+                matrix,
+                factor,
+                out,
+                N,
+                D,
+                matrix.stride(0),
+                BLOCK_N=block_n,
+                BLOCK_D=block_d,
+            )
+        return out
+
+    def stats(self, call: Call, kept: Tensor | None) -> Partials:
         """Partial statistics of every group of tiles; fills `kept` when given."""
         N, D = call.input.shape
         V = call.weight.shape[0]
         group = self.config["GROUP"]
         groups = triton.cdiv(triton.cdiv(V, self.config["BLOCK_V"]), group)
         parts = empty_partials(call, groups)
-        unused = ref
-        with on_device_of(ref):
+        unused = call.ref
+        with on_device_of(call.input):
             kernels._linear_cross_entropy_stats_kernel[
                 (triton.cdiv(N, self.config["BLOCK_N"]) * groups,)
             ](
@@ -97,7 +189,7 @@ class TritonColumns:
                 call.weight if call.bias is None else call.bias,
                 unused if call.class_weight is None else call.class_weight,
                 call.target,
-                ref,
+                call.ref,
                 call.input if kept is None else kept,
                 parts.maximum,
                 parts.total,

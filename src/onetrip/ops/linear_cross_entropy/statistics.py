@@ -1,0 +1,143 @@
+"""Statistics of every token and their gradients: what runs, in which tiles, with what kept."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from onetrip.core.errors import ShapeError, complaint
+from onetrip.core.selection import Config, Problem
+from onetrip.ops.linear_cross_entropy import select
+from onetrip.ops.linear_cross_entropy.columns import Backend, Forward, Request, forward
+from onetrip.ops.linear_cross_entropy.plan import Plan
+from onetrip.ops.linear_cross_entropy.resolve import make_backend, problem_of, resolve
+from onetrip.ops.linear_cross_entropy.rows import RowGradients
+from onetrip.ops.linear_cross_entropy.shards import find_shard
+from onetrip.ops.linear_cross_entropy.walk import Gradients, Wanted, backward
+
+# Names of the statistics that are asked for besides the log-probability.
+OUTPUTS = ("lse", "entropy", "smooth", "argmax")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The plain arguments of one call.
+
+    Parameters
+    ----------
+    outputs : statistics besides the log-probability; "lse" says that its gradient may come.
+    wanted : gradients that will be asked for.
+    impl : an implementation's name, or "auto".
+    group : a process group's name, or "" where one process holds the whole head.
+    """
+
+    ignore_index: int
+    logit_scale: float
+    softcap: float | None
+    outputs: frozenset[str]
+    wanted: Wanted
+    impl: str
+    memory_budget: int
+    group: str
+
+
+class Statistics:
+    """One call: resolved once, so that its backward pass runs what its forward pass ran."""
+
+    def __init__(
+        self,
+        input: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        class_weight: Tensor | None,
+        target: Tensor,
+        options: Options,
+        route: tuple[str, Config] | None = None,
+    ) -> None:
+        self.options = options
+        self.shard = find_shard(options.group, weight.shape[0], input.device)
+        if class_weight is not None and class_weight.shape[0] != self.shard.total:
+            expected = f"a vector of all {self.shard.total} classes"
+            raise ShapeError(complaint("weight", expected=expected, got=list(class_weight.shape)))
+        self.problem = _problem(input, weight, options)
+        self.impl, self.config = route or resolve(options.impl, self.problem)
+        self.plan = self._plan()
+        self.request = Request(
+            input=input,
+            weight=weight,
+            bias=bias,
+            class_weight=class_weight,
+            target=target,
+            ignore_index=options.ignore_index,
+            logit_scale=options.logit_scale,
+            softcap=options.softcap,
+            entropy="entropy" in options.outputs,
+            smoothing="smooth" in options.outputs,
+            argmax="argmax" in options.outputs,
+            shard=self.shard,
+        )
+
+    def _plan(self) -> Plan:
+        wanted = self.options.wanted
+        return select.plan_for(
+            self.impl,
+            self.problem,
+            self.config,
+            grad_input=wanted.input,
+            grad_weight=wanted.weight,
+            keep=bool(wanted),
+        )
+
+    def backend(self) -> Backend:
+        """A backend for this call's implementation, configuration and tiles."""
+        return make_backend(self.impl, self.problem, self.config, self.plan.columns)
+
+    def forward(self) -> Forward:
+        """Walk the vocabulary once."""
+        stores = select.stores_exponentials(self.problem)
+        return forward(self.backend(), self.request, self.plan, stores_exponentials=stores)
+
+    def backward(self, saved: Forward, grads: RowGradients) -> Gradients:
+        """Walk it again and finish the wanted gradients."""
+        wanted = self.options.wanted
+        return backward(self.backend(), self.plan, saved, grads, wanted, self.shard)
+
+
+def _problem(input: Tensor, weight: Tensor, options: Options) -> Problem:
+    asked: dict[str, object] = {
+        "memory_budget": options.memory_budget,
+        "reduction": "none",
+        "aux": tuple(options.outputs & {"lse", "entropy"}),
+        "softcap": options.softcap,
+        "label_smoothing": 1.0 if "smooth" in options.outputs else 0.0,
+    }
+    return problem_of(input, weight, asked)
+
+
+def kept_columns(input: Tensor, weight: Tensor, options: Options) -> int:
+    """Columns that a call keeps, from shapes alone."""
+    problem = _problem(input, weight, options)
+    impl, config = resolve(options.impl, problem)
+    wanted = options.wanted
+    plan = select.plan_for(
+        impl,
+        problem,
+        config,
+        grad_input=wanted.input,
+        grad_weight=wanted.weight,
+        keep=bool(wanted),
+    )
+    return plan.kept
+
+
+def outputs_of(forward: Forward, total: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Log-probability, lse, entropy, smooth (a mean over all classes), argmax; empty if absent."""
+    stats = forward.stats
+    empty = stats.lse.new_empty(0)
+    return (
+        stats.logprob,
+        stats.lse,
+        empty if stats.entropy is None else stats.entropy,
+        empty.clone() if stats.smooth is None else stats.smooth / total,
+        empty.to(torch.int64) if stats.argmax is None else stats.argmax,
+    )
