@@ -147,6 +147,12 @@ def test_error_in_the_step_keeps_what_was_recorded(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["run.otrec"]
 
 
+def test_warning_does_not_hide_the_error_of_the_step(tmp_path):
+    with pytest.raises(ZeroDivisionError), record(tmp_path / "run.otrec"):
+        raise ZeroDivisionError
+    assert read_recording(tmp_path / "run.otrec").calls == ()
+
+
 def test_file_appears_only_at_the_end_and_replaces_the_old_one(tmp_path):
     path = tmp_path / "run.otrec"
     path.write_bytes(b"the old one")

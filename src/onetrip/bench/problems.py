@@ -1,5 +1,6 @@
 """Turn the name of a problem into data: a workload, a recorded run, or a trained head."""
 
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -298,14 +299,16 @@ def _recorded(spec: OperatorSpec, recording: Recording, call: int | None) -> Ben
 def _workload_of(recording: Recording, call: RecordedCall) -> Workload:
     spec = load_spec(call.operator)
     optional = {declared.name for declared in spec.inputs if declared.optional}
+    reference = getattr(operator_module(spec.name, "reference"), f"{spec.name}_reference")
+    defining = inspect.signature(reference).parameters
     return Workload(
         name=f"{recording.path.stem}-{recording.calls.index(call)}",
         axes=call.axes,
         dtype=call.dtype,
         tags=frozenset({"recorded"}),
         why=f"called {call.count} times in {recording.path.name} on {call.device}",
-        # `impl` says how the run computed, not what.
-        options={name: value for name, value in call.options.items() if name != "impl"},
+        # What the reference does not know says how the run computed (`memory_budget`), not what.
+        options={name: value for name, value in call.options.items() if name in defining},
         optional_inputs=tuple(name for name in call.tensors if name in optional),
     )
 

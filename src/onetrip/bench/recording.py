@@ -201,7 +201,8 @@ def record(
             os.replace(aside, path)
         finally:
             aside.unlink(missing_ok=True)
-        recorder.warn()
+    # Only after a run without error: a warning that is turned into an error would hide that one.
+    recorder.warn()
 
 
 def _describe(
