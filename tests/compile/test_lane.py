@@ -7,7 +7,7 @@ import tiny_kernels
 import triton
 
 from onetrip.core.errors import ArgumentError, UnsupportedError
-from onetrip.testing.compile_lane import broken_bounds, compile_case, declared_cases
+from onetrip.testing.compile_lane import broken_bounds, compile_case, kernels_without_case
 from onetrip.tile.compile_case import TARGETS, CompileCase
 
 pytestmark = pytest.mark.xdist_group("tiny_kernels")
@@ -26,8 +26,16 @@ def test_good_kernel_compiles_everywhere(tiny, target):
     assert record["spills"] == record["shared_bytes"] == 0
 
 
-def test_gluon_kernel_compiles(tiny):
-    assert tiny.record("good-gluon", "sm_90")["registers"] > 0
+@pytest.mark.parametrize("case", ["good-gluon", "descriptors"])
+def test_gluon_kernel_compiles(tiny, case):
+    record = tiny.record(case, "sm_90")
+    assert record["broken"] == []
+    assert record["registers"] > 0
+
+
+def test_gluon_kernel_reports_its_shared_memory(tiny):
+    """A tile of 64 x 64 in bfloat16, and a barrier."""
+    assert 8192 <= tiny.record("descriptors", "sm_90")["shared_bytes"] <= 8192 + 64
 
 
 @pytest.mark.parametrize(("case", "target"), [("spills-nvidia", "sm_90"), ("spills-amd", "gfx942")])
@@ -76,9 +84,15 @@ def test_interpreted_kernel_is_refused():
         compile_case(case, "sm_90")
 
 
-def test_file_without_cases_is_named():
-    with pytest.raises(ArgumentError, match=r"`json.COMPILE_CASES` must be a tuple"):
-        declared_cases("json")
+def test_kernel_without_a_case_is_named(monkeypatch):
+    assert kernels_without_case("tiny_kernels") == ()
+    product = [case for case in tiny_kernels.COMPILE_CASES if case.name == "shared"]
+    monkeypatch.setattr(tiny_kernels, "COMPILE_CASES", tuple(product))
+    assert kernels_without_case("tiny_kernels") == (
+        "_exp_kernel",
+        "_gluon_copy_kernel",
+        "_gluon_exp_kernel",
+    )
 
 
 def compiled_from(record):

@@ -4,8 +4,9 @@ import triton
 import triton.language as tl
 from triton.experimental import gluon
 from triton.experimental.gluon import language as gl
+from triton.experimental.gluon.language.nvidia.hopper import mbarrier, tma
 
-from onetrip.tile.compile_case import CompileCase
+from onetrip.tile.compile_case import CompileCase, descriptor_type
 
 
 @triton.jit
@@ -34,6 +35,22 @@ def _gluon_exp_kernel(x_ptr, y_ptr, N, BLOCK_N: gl.constexpr, LAYOUT: gl.constex
     gl.store(y_ptr + offs_n, gl.exp(x), mask=mask_n)
 
 
+@gluon.jit
+def _gluon_copy_kernel(x_desc, y_desc):
+    x = gl.allocate_shared_memory(x_desc.dtype, x_desc.block_type.shape, x_desc.layout)
+    ready = gl.allocate_shared_memory(gl.int64, [1], mbarrier.MBarrierLayout())
+    mbarrier.init(ready, count=1)
+    mbarrier.expect(ready, x_desc.block_type.nbytes)
+    tma.async_copy_global_to_shared(x_desc, [0, 0], ready, x)
+    mbarrier.wait(ready, 0)
+    mbarrier.invalidate(ready)
+    tma.async_copy_shared_to_global(y_desc, [0, 0], x)
+    tma.store_wait(pendings=0)
+
+
+_SQUARE = descriptor_type(
+    "bf16", (64, 64), gl.NVMMASharedLayout.get_default_for([64, 64], gl.bfloat16)
+)
 _ROWS = {"x_ptr": "*fp32", "y_ptr": "*fp32", "N": "i32"}
 _MATRICES = {"x_ptr": "*bf16", "w_ptr": "*bf16", "y_ptr": "*fp32"}
 
@@ -44,6 +61,12 @@ COMPILE_CASES = (
         _gluon_exp_kernel,
         _ROWS,
         {"BLOCK_N": 1024, "LAYOUT": gl.BlockedLayout([4], [32], [4], [0])},
+        targets=("sm_90",),
+    ),
+    CompileCase(
+        "descriptors",
+        _gluon_copy_kernel,
+        {"x_desc": _SQUARE, "y_desc": _SQUARE},
         targets=("sm_90",),
     ),
     # More accumulators than the registers of so few warps can hold.

@@ -19,6 +19,7 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from onetrip.core.errors import ArgumentError, UnsupportedError, complaint
 from onetrip.tile.compile_case import CompileCase
@@ -51,12 +52,20 @@ def kernel_modules() -> tuple[str, ...]:
 
 
 def declared_cases(module: str) -> tuple[CompileCase, ...]:
-    """The `COMPILE_CASES` of a kernel file."""
-    cases = getattr(importlib.import_module(module), "COMPILE_CASES", ())
-    if not cases:
-        expected = "a tuple of at least one CompileCase"
-        raise ArgumentError(complaint(f"{module}.COMPILE_CASES", expected=expected, got=cases))
-    return cases
+    """The `COMPILE_CASES` of a kernel file; none in a file of device functions only."""
+    return getattr(importlib.import_module(module), "COMPILE_CASES", ())
+
+
+def kernels_without_case(module: str) -> tuple[str, ...]:
+    """Names of the kernels of a file, ``_…_kernel``, that no case compiles."""
+    declared = {_function_in(case.kernel) for case in declared_cases(module)}
+    defined = {
+        _function_in(value)
+        for value in vars(importlib.import_module(module)).values()
+        if hasattr(value, "fn")
+    }
+    names = (f.__name__ for f in defined - declared if f.__module__ == module)
+    return tuple(sorted(name for name in names if name.endswith("_kernel")))
 
 
 def compile_case(case: CompileCase, target: str) -> Compiled:
@@ -117,12 +126,19 @@ def broken_bounds(case: CompileCase, compiled: Compiled) -> tuple[str, ...]:
     return tuple(broken)
 
 
+def _function_in(kernel: Any) -> Any:
+    """Unwrap what Triton, its interpreter or an autotuner made of a function."""
+    while hasattr(kernel, "fn"):
+        kernel = kernel.fn
+    return kernel
+
+
 def _source(case: CompileCase):
     from triton.runtime.jit import JITFunction
 
-    kernel = case.kernel
+    kernel: Any = case.kernel
     while not isinstance(kernel, JITFunction) and hasattr(kernel, "fn"):
-        kernel = getattr(kernel, "fn", None)  # an autotuner or a heuristic around the function
+        kernel = kernel.fn  # an autotuner or a heuristic around the function
     if not isinstance(kernel, JITFunction):
         raise UnsupportedError(
             f"The kernel of the case {case.name!r} is not a compiled function but "

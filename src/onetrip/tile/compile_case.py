@@ -1,6 +1,6 @@
 """What a kernel file declares so that the compile lane can hold it to its bounds without a GPU."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -17,6 +17,18 @@ SHARED_BYTES: Mapping[str, int] = MappingProxyType(
 
 TARGETS: tuple[str, ...] = tuple(SHARED_BYTES)
 
+
+def descriptor_type(dtype: str, block: Sequence[int], layout: object = None) -> str:
+    """Type of a tensor descriptor, for `CompileCase.signature`.
+
+    Gluon's descriptors carry the layout of their tile in shared memory, Triton's have none.
+
+    >>> descriptor_type("bf16", (128, 64))
+    'tensordesc<bf16[128, 64]>'
+    """
+    return f"tensordesc<{dtype}{list(block)}{'' if layout is None else f',{layout!r}'}>"
+
+
 _NOTHING: Mapping[str, object] = MappingProxyType({})
 _NO_BOUND: Mapping[str, int] = MappingProxyType({})
 
@@ -26,13 +38,14 @@ class CompileCase:
     """One specialisation of a kernel, the targets it compiles for, and what it may use there.
 
     A kernel file lists its own in ``COMPILE_CASES: tuple[CompileCase, ...]``: the
-    configurations that it launches by default, at the dtypes that it is launched with.
+    configurations that it launches by default, at the dtypes that it is launched with. Every
+    function that is named ``_…_kernel`` has at least one case.
 
     Parameters
     ----------
     name : unique within the kernel file.
     kernel : the `triton.jit` or `gluon.jit` function.
-    signature : run-time argument -> type, "*bf16" or "i32", in the kernel's order.
+    signature : run-time argument -> type: "*bf16", "i32", "fp32", or a `descriptor_type`.
     constexprs : compile-time argument -> value. A stride of 1 belongs here: a launch makes it one.
     num_warps, num_stages : as in the launch.
     targets : subset of `TARGETS`.
