@@ -1,7 +1,8 @@
 """Which tiles of the softmax a backward pass may skip."""
 
+import torch
 from gradients import Problem
-from torch import Tensor, cat, zeros_like
+from torch import Tensor
 from torch.nn.functional import pad
 
 Tile = tuple[int, int]
@@ -33,7 +34,7 @@ def live_tiles(problem: Problem, tile: Tile, rule: str, eps: float) -> Tensor:
     share = blocks(value / budget.clamp_min(1e-30)[:, None], tile[0])
     order = share.amax(1).argsort(1)  # [row blocks, tiles]
     spent = share.gather(2, order[:, None].expand_as(share)).cumsum(2)
-    dead = zeros_like(order, dtype=bool).scatter_(1, order, (spent <= 1).all(1))
+    dead = torch.zeros_like(order, dtype=torch.bool).scatter_(1, order, (spent <= 1).all(1))
     return ~dead
 
 
@@ -52,7 +53,7 @@ def _by_tile(p: Tensor, tile: Tile, reduce) -> Tensor:
         padded = blocks(pad(chunk, (0, -p.shape[1] % tile_columns)), tile_rows)
         tiles = padded.view(*padded.shape[:2], -1, tile_columns)
         parts.append(reduce(tiles).flatten(0, 1)[: len(chunk)])
-    return cat(parts)  # [N, tiles]
+    return torch.cat(parts)  # [N, tiles]
 
 
 def _squares(tiles: Tensor) -> Tensor:
