@@ -87,7 +87,7 @@ def test_points_that_cannot_run_are_pruned_with_their_reason(run):
     # 16 x 3 breaks the operator's rule, 16 MiB of workspace the machine's memory.
     assert pruned.keys() == {(16, 1), (16, 2), (16, 3)}
     assert "at most 32" in pruned[16, 3]
-    assert "GiB are free" in pruned[16, 1]
+    assert "that are free" in pruned[16, 1]
     assert all(t.verdict is None for t in found.trials if t.state == "pruned")
 
 
@@ -98,7 +98,7 @@ def test_the_second_tune_knows_what_the_first_found_and_runs_nothing(run):
     assert watcher.known == len(first.trials)
     assert watcher.tried == []
     assert second.stopped == "exhausted"
-    assert second.decision.standing is Standing.ALREADY_THERE
+    assert second.decision.standing is Standing.IN_TABLE
     assert second.leader is not None
     assert second.leader.trial.config == BEST
 

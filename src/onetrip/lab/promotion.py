@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from onetrip.core.selection import Problem
 from onetrip.core.tuning import TunedEntry
+from onetrip.core.units import bytes_text
 from onetrip.lab.search.ranking import SAME_MEMORY, Score
 from onetrip.lab.verdict import Comparison, Timing
 
@@ -13,10 +14,15 @@ CONFIRMATIONS = 3
 
 
 class Standing(StrEnum):
-    """What became of the best candidate."""
+    """What became of the best candidate.
+
+    `IN_TABLE`: ``impl="auto"`` runs it already. `TABLE_STAYS`: it beats the default, but not
+    what ``impl="auto"`` runs.
+    """
 
     PROMOTED = "promoted"
-    ALREADY_THERE = "already_there"
+    IN_TABLE = "in_table"
+    TABLE_STAYS = "table_stays"
     DEFAULT_STAYS = "default_stays"
     NOT_CONFIRMED = "not_confirmed"
     NOTHING_MEASURED = "nothing_measured"
@@ -71,11 +77,11 @@ def decide(
     if not better:
         return Decision(Standing.DEFAULT_STAYS, why)
     if is_current:
-        return Decision(Standing.ALREADY_THERE, f"{why}; the tuning table holds it already")
+        return Decision(Standing.IN_TABLE, f'{why}; it is what impl="auto" runs already')
     if trial.verdict.timing("current") is not None:
         beats_current, against = judged(leader, "current")
         if not beats_current:
-            return Decision(Standing.ALREADY_THERE, f"{why}; {against}")
+            return Decision(Standing.TABLE_STAYS, f"{why}; {against}")
     return Decision(Standing.PROMOTED, why)
 
 
@@ -119,12 +125,12 @@ def _better_in_memory(leader: Score, baseline: str) -> tuple[bool, str]:
     name = _name(baseline)
     if own is None or other is None:
         return False, "peak memory was not measured"
-    span = f"{own / 2**20:.1f} MiB at its peak, {name} {other / 2**20:.1f} MiB"
+    span = f"{bytes_text(own)} at its peak, {name} {bytes_text(other)}"
     return own < other * (1 - SAME_MEMORY), span
 
 
 def _name(baseline: str) -> str:
-    return "the default" if baseline == "default" else "the tuning table's choice"
+    return "the default" if baseline == "default" else "today's choice"
 
 
 def _timing(leader: Score, subject: str) -> Timing:

@@ -25,7 +25,7 @@ from onetrip.lab.search.space import Space, open_space
 from onetrip.lab.store import queue
 from onetrip.lab.store.database import connect
 from onetrip.lab.store.history import Trial, history
-from onetrip.lab.store.study import close_session, open_session, open_study
+from onetrip.lab.store.study import best_ceilings, close_session, open_session, open_study
 from onetrip.lab.store.writer_lock import only_writer
 from onetrip.lab.watcher import Opened, Watcher
 
@@ -157,7 +157,7 @@ class _Session:
             workload=self.prepared.row.workload,
             source=self.prepared.row.source,
             problem=self.problem,
-            device=self.prepared.device,
+            device=best_ceilings(self.connection, self.study_id, self.prepared.device),
             cost=operator_module(operator, "cost").estimate_cost(
                 **self.problem.axes, dtype=self.problem.dtype, backward=self.prepared.row.backward
             ),
@@ -221,7 +221,7 @@ class _Session:
         leader, decision = self._decide(trials)
         table = tuning.user_table(self.request.operator, self.problem.device_name)
         entry = None
-        if leader is not None and decision.standing is Standing.PROMOTED:
+        if leader is not None and decision.standing in (Standing.PROMOTED, Standing.IN_TABLE):
             entry = tuned_entry(
                 leader,
                 self.request.operator,
@@ -229,6 +229,7 @@ class _Session:
                 objective=self.request.objective,
                 session_id=self.session_id,
             )
+        if entry is not None and decision.standing is Standing.PROMOTED:
             tuning.record_winner(table, entry)
         return Outcomes(
             request=self.request,
@@ -260,7 +261,7 @@ class _Session:
                 fallen=sum(other is not score for other in confirmed),
             )
 
-        holds = (Standing.PROMOTED, Standing.ALREADY_THERE)
+        holds = (Standing.PROMOTED, Standing.IN_TABLE, Standing.TABLE_STAYS)
         runner_up = best(confirmed, self.request.objective)
         if decided(leader).standing not in holds and decided(runner_up).standing in holds:
             leader = runner_up

@@ -51,10 +51,22 @@ def test_a_clock_reading_and_the_time_split_no_study(connection):
     assert ids(connection) == ids(connection, environment=later)
 
 
-def test_ceilings_measured_anew_are_kept_beside_the_old_and_split_no_study(connection):
-    faster = Device("d", "cpu", 0, {"float32": 0.2}, 25.0, 1, measured=True, source="")
-    assert ids(connection) == ids(connection, device=faster)
+def test_ceilings_measured_anew_split_no_study_and_the_highest_stand(connection):
+    busy = Device("d", "cpu", 0, {"float32": 0.05, "float64": 0.02}, 25.0, 1, True, "")
+    study = ids(connection)
+    assert ids(connection, device=busy) == study
     assert connection.execute("SELECT count(*) FROM ceiling").fetchone()[0] == 2
+    best = module.best_ceilings(connection, study, busy)
+    assert best.tflops == {"float32": 0.1, "float64": 0.02}
+    assert best.bandwidth_gbps == 25.0
+
+
+def test_ceilings_of_another_environment_do_not_count(connection):
+    faster = Device("d", "cpu", 0, {"float32": 9.0}, 99.0, 1, True, "")
+    ids(connection, environment={"processor": "another"}, device=faster)
+    slower = Device("d", "cpu", 0, {"float32": 0.1}, 20.0, 1, True, "")
+    study = ids(connection, device=slower)
+    assert module.best_ceilings(connection, study, slower).bandwidth_gbps == 20.0
 
 
 def test_a_session_is_opened_and_closed(connection, study, session):

@@ -10,6 +10,7 @@ from onetrip.core import tuning
 from onetrip.core.errors import ArgumentError, UnsupportedError, complaint
 from onetrip.core.operators import load_spec, operator_module
 from onetrip.core.selection import Config, Problem
+from onetrip.core.units import bytes_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,8 @@ class Space:
         needed = select.workspace_bytes(impl, self.problem, config)
         if self.memory_bytes is not None and needed > self.memory_bytes:
             return (
-                f"needs {needed / 2**30:.2f} GiB of workspace, "
-                f"{self.memory_bytes / 2**30:.2f} GiB are free"
+                f"its workspace of {bytes_text(needed)} is more than the "
+                f"{bytes_text(self.memory_bytes)} that are free"
             )
         return None
 

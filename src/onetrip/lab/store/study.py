@@ -5,7 +5,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from onetrip.core.device import Device
 from onetrip.lab.store.database import transaction
@@ -100,12 +100,6 @@ def open_study(
         device_id = _id_of(
             connection, "device", {"name": device.name}, {"kind": device.kind, "arch": device.arch}
         )
-        _id_of(
-            connection,
-            "ceiling",
-            {"device_id": device_id, "ceilings": canonical(device.as_dict())},
-            {"measured_at": now},
-        )
         decisive = {name: environment[name] for name in _DECISIVE if name in environment}
         environment_sha256 = fingerprint(decisive)
         _insert_new(
@@ -115,6 +109,16 @@ def open_study(
                 "sha256": environment_sha256,
                 "block": canonical(decisive),
                 "created_at": now,
+            },
+        )
+        _insert_new(
+            connection,
+            "ceiling",
+            {
+                "device_id": device_id,
+                "environment_sha256": environment_sha256,
+                "ceilings": canonical(device.as_dict()),
+                "measured_at": now,
             },
         )
         for sources in (harness, subject):
@@ -141,6 +145,22 @@ def open_study(
             },
             {"created_at": now},
         )
+
+
+def best_ceilings(connection: sqlite3.Connection, study_id: int, device: Device) -> Device:
+    """`device` with the highest ceilings measured so far in the study's environment."""
+    rows = connection.execute(
+        "SELECT ceilings FROM ceiling JOIN study USING (device_id, environment_sha256)"
+        " WHERE study.id = ?",
+        (study_id,),
+    )
+    seen = [json.loads(row["ceilings"]) for row in rows]
+    tflops = {
+        dtype: max(ceilings["tflops"].get(dtype, 0.0) for ceilings in seen)
+        for dtype in {dtype for ceilings in seen for dtype in ceilings["tflops"]}
+    }
+    bandwidth_gbps = max(ceilings["bandwidth_gbps"] for ceilings in seen)
+    return replace(device, tflops=tflops, bandwidth_gbps=bandwidth_gbps)
 
 
 def open_session(

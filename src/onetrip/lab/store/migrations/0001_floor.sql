@@ -20,20 +20,22 @@ CREATE TABLE device (
     arch INTEGER NOT NULL
 ) STRICT;
 
--- A row for every time the ceilings of a device came out different.
-CREATE TABLE ceiling (
-    id INTEGER PRIMARY KEY,
-    device_id INTEGER NOT NULL REFERENCES device (id),
-    ceilings TEXT NOT NULL CHECK (json_valid(ceilings)),
-    measured_at REAL NOT NULL,
-    UNIQUE (device_id, ceilings)
-) STRICT;
-
 -- What of the environment decides a time; the whole block stands beside each session.
 CREATE TABLE environment (
     sha256 TEXT PRIMARY KEY,
     block TEXT NOT NULL CHECK (json_valid(block)),
     created_at REAL NOT NULL
+) STRICT;
+
+-- A row for every time the ceilings of a device came out different. A busy machine measures them
+-- too low, never too high: the highest of an environment stands.
+CREATE TABLE ceiling (
+    id INTEGER PRIMARY KEY,
+    device_id INTEGER NOT NULL REFERENCES device (id),
+    environment_sha256 TEXT NOT NULL REFERENCES environment (sha256),
+    ceilings TEXT NOT NULL CHECK (json_valid(ceilings)),
+    measured_at REAL NOT NULL,
+    UNIQUE (device_id, environment_sha256, ceilings)
 ) STRICT;
 
 -- The sources of judge, timing and reference ("harness") and of the operator ("subject").
