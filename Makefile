@@ -7,6 +7,9 @@ JOBS ?= 2
 # More arguments for pytest: make test ARGS="-k stride -x"
 ARGS ?=
 
+COMMA := ,
+SPACE := $(subst ,, )
+APIS := $(patsubst src/onetrip/ops/%/api.py,onetrip.ops.%.api,$(wildcard src/onetrip/ops/*/api.py))
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
@@ -33,9 +36,10 @@ run: install ## tune linear_cross_entropy on its default workload, with the page
 test: install ## lanes cpu and compile; no device needed
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadgroup --quiet $(ARGS)
 
-typed: install ## the cpu lane with the shapes in annotations checked at run time
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadgroup --quiet -m 'not errors and not slow' \
-	  --jaxtyping-packages=onetrip,beartype.beartype tests/ops $(ARGS)
+typed: install ## the cpu lane with the types and shapes of public functions checked at run time
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadgroup --quiet -m 'not errors' \
+	  --jaxtyping-packages=$(subst $(SPACE),$(COMMA),$(APIS) beartype.beartype) \
+	  tests/ops tests/contracts $(ARGS)
 
 check: install ## everything that CI runs
 	$(BIN)/ruff format --check .
@@ -44,6 +48,7 @@ check: install ## everything that CI runs
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 	$(BIN)/python tools/check_docs.py --check
+	$(MAKE) --no-print-directory typed ARGS='-k forward'
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadgroup --quiet $(ARGS)
 
 docs: install ## write the generated parts of the documentation again
