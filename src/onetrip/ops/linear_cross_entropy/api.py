@@ -196,10 +196,11 @@ def _without_logits(
     tensors = (x, weight, head.bias)
     wants_grad = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
     compiling = torch.compiler.is_compiling()
+    resolved = None
     if not compiling:
         asked = {**options, "memory_budget": memory_budget, "group": head.group}
         problem = problem_of(x, weight, asked)
-        impl, config = resolve(impl, problem)
+        resolved = impl, config = resolve(impl, problem)
         if wants_grad and memory_budget is not None:
             arguments.check_budget(memory_budget, select.workspace_bytes(impl, problem, config))
         weighs = tokens.token_weight is not None and tokens.token_weight.requires_grad
@@ -232,7 +233,7 @@ def _without_logits(
     else:
         call = Options(*plain, frozenset(outputs), Wanted(*asks), impl, budget, head.group)
         logprob, lse, entropy, smooth, argmax = eager_statistics(
-            *tensors, class_weight, tokens.target, call
+            *tensors, class_weight, tokens.target, call, resolved
         )
     loss = reduce_loss(logprob, lse, smooth, tokens, options)
     return loss, {"logprob": logprob, "lse": lse, "entropy": entropy, "argmax": argmax}

@@ -18,9 +18,9 @@ from onetrip.ops.linear_cross_entropy.triton_impl import (
     on_device_of,
 )
 
-_X_BLOCK = [HALF.value, DEPTH.value]
-_W_BLOCK = [COLS.value, DEPTH.value]
-_OUT_BLOCK = [HALF.value, COLS.value]
+_X_BLOCK = (HALF.value, DEPTH.value)
+_W_BLOCK = (COLS.value, DEPTH.value)
+_OUT_BLOCK = (HALF.value, COLS.value)
 # Four slots fill the shared memory; a tile on its way out takes the place of one.
 _STAGES = 4
 _STAGES_WITH_STORE = 3
@@ -32,13 +32,10 @@ def _programs(device: torch.device) -> int:
     return torch.cuda.get_device_properties(device).multi_processor_count
 
 
-def _describe(tensor: Tensor, block: list[int]) -> TensorDescriptor:
-    """A copy-engine descriptor of a matrix whose rows are contiguous."""
-    layout = gl.NVMMASharedLayout.get_default_for(block, getattr(gl, _NAMES[tensor.dtype]))
-    return TensorDescriptor.from_tensor(tensor, block, layout)
-
-
-_NAMES = {torch.bfloat16: "bfloat16", torch.float16: "float16"}
+@functools.cache
+def _layout(block: tuple[int, int], dtype: torch.dtype) -> gl.NVMMASharedLayout:
+    element = {torch.bfloat16: gl.bfloat16, torch.float16: gl.float16}[dtype]
+    return gl.NVMMASharedLayout.get_default_for(list(block), element)
 
 
 class GluonColumns(TritonColumns):
@@ -46,14 +43,19 @@ class GluonColumns(TritonColumns):
 
     def __init__(self, config: Mapping[str, int], *, store_logits: bool) -> None:
         super().__init__(config, store_logits=store_logits)
-        # Describing a matrix takes as long as a launch; a walk reads the same two throughout.
-        self._described: dict[int, TensorDescriptor] = {}
+        self._described: dict[tuple[int, torch.Size], TensorDescriptor] = {}
 
-    def _describe_operand(self, tensor: Tensor, block: list[int]) -> TensorDescriptor:
-        """Descriptor of hidden states or head, made once for each tensor of a walk."""
-        found = self._described.get(id(tensor))
+    def _describe(self, tensor: Tensor, block: tuple[int, int]) -> TensorDescriptor:
+        """A copy-engine descriptor of a matrix whose rows are contiguous.
+
+        Making one takes as long as a launch, and a walk meets the same matrices again.
+        """
+        key = tensor.data_ptr(), tensor.shape
+        found = self._described.get(key)
         if found is None:
-            found = self._described[id(tensor)] = _describe(tensor, block)
+            layout = _layout(block, tensor.dtype)
+            found = TensorDescriptor.from_tensor(tensor, list(block), layout)
+            self._described[key] = found
         return found
 
     def stats(self, call: Call, kept: Tensor | None) -> Partials:
@@ -70,9 +72,9 @@ class GluonColumns(TritonColumns):
             kernel_gluon_stats._linear_cross_entropy_stats_kernel[
                 (min(items, _programs(call.input.device)),)
             ](
-                self._describe_operand(call.input, _X_BLOCK),
-                self._describe_operand(call.weight, _W_BLOCK),
-                _describe(
+                self._describe(call.input, _X_BLOCK),
+                self._describe(call.weight, _W_BLOCK),
+                self._describe(
                     call.input if kept is None else kept, _X_BLOCK if kept is None else _OUT_BLOCK
                 ),
                 call.weight if call.bias is None else call.bias,
@@ -119,9 +121,9 @@ class GluonColumns(TritonColumns):
             kernel_gluon_dlogits._linear_cross_entropy_dlogits_kernel[
                 (min(items, _programs(out.device)),)
             ](
-                self._describe_operand(call.input, _X_BLOCK),
-                self._describe_operand(call.weight, _W_BLOCK),
-                _describe(out, _OUT_BLOCK),
+                self._describe(call.input, _X_BLOCK),
+                self._describe(call.weight, _W_BLOCK),
+                self._describe(out, _OUT_BLOCK),
                 call.weight if call.bias is None else call.bias,
                 coefficients if call.class_weight is None else call.class_weight,
                 call.target,

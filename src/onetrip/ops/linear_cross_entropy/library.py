@@ -12,12 +12,7 @@ from torch import Tensor
 
 from onetrip.ops.linear_cross_entropy.columns import Forward
 from onetrip.ops.linear_cross_entropy.rows import RowGradients, RowStats, exponential_units
-from onetrip.ops.linear_cross_entropy.statistics import (
-    Options,
-    Statistics,
-    kept_columns,
-    outputs_of,
-)
+from onetrip.ops.linear_cross_entropy.statistics import Options, find_route
 from onetrip.ops.linear_cross_entropy.walk import Wanted
 
 
@@ -60,10 +55,9 @@ def compiled_statistics(
     options = _options(
         ignore_index, logit_scale, softcap, outputs, grads, impl, memory_budget, group
     )
-    statistics = Statistics(input, weight, bias, class_weight, target, options)
-    saved = statistics.forward()
-    ref = saved.ref.clone() if saved.ref is saved.call.ref else saved.ref
-    return *outputs_of(saved, statistics.shard.total), saved.stats.rest, ref, saved.kept
+    route = find_route(input, weight, options)
+    saved = route.forward(route.request(input, weight, bias, class_weight, target))
+    return *route.outputs(saved), saved.stats.rest, saved.ref, saved.kept
 
 
 @compiled_statistics.register_fake
@@ -98,7 +92,7 @@ def _(
         rows("argmax" in options.outputs, torch.int64),
         rows(),
         rows(),
-        input.new_empty(N, kept_columns(input, weight, options)),
+        input.new_empty(N, find_route(input, weight, replace(options, group="")).plan.kept),
     )
 
 
@@ -132,19 +126,17 @@ def compiled_gradients(
     options = _options(
         ignore_index, logit_scale, softcap, outputs, grads, impl, memory_budget, group
     )
-    statistics = Statistics(input, weight, bias, class_weight, target, options)
-    call = statistics.backend().prepare(statistics.request)
+    route = find_route(input, weight, options)
+    call = route.backend().prepare(route.request(input, weight, bias, class_weight, target))
     if group:
         # The target's logit may live elsewhere; what the forward pass shared is in `ref`.
         call = replace(call, ref=ref)
     stats = RowStats(logprob, lse, rest, entropy if entropy.numel() else None, None, None)
     units = None
-    if statistics.plan.relative:
+    if route.plan.relative:
         units = exponential_units(stats, ref, call.valid, logit_scale)
-    if d_smooth is not None:
-        d_smooth = d_smooth / statistics.shard.total
     saved = Forward(call, stats, ref, units, kept)
-    result = statistics.backward(saved, RowGradients(d_logprob, d_lse, d_entropy, d_smooth))
+    result = route.backward(saved, RowGradients(d_logprob, d_lse, d_entropy, d_smooth))
     nothing = input.new_empty(0)
     return (
         nothing if result.input is None else result.input,

@@ -81,7 +81,7 @@ def make_plan(
     relative_copy = N * D * itemsize if relative and grad_weight else 0
     if can_keep:
         room = free - relative_copy
-        tile = 0 if relative and room >= width * N * itemsize else min(max_columns, 4096)
+        tile = 0 if relative and room >= width * N * itemsize else min(max_columns, 8192)
         kept = (room - tile * N * scratch_bytes) // max(N * itemsize, 1)
         kept = max(0, min(width, kept // COLUMN_STEP * COLUMN_STEP))
         kept = 0 if kept < min(MIN_KEPT, width) else kept

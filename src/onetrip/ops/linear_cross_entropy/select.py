@@ -22,7 +22,7 @@ _HALF = ("float16", "bfloat16")
 
 # impl -> device kind and dtype class -> configuration; evidence in results/ or the ladder named.
 _DEFAULTS: Mapping[tuple[str, str], Config] = {
-    ("gluon", "half"): {"GROUP": 4, "CHUNK": 16},
+    ("gluon", "half"): {"GROUP": 4, "CHUNK": 8},
     ("triton", "half"): {
         "BLOCK_N": 128, "BLOCK_V": 128, "BLOCK_D": 64, "GROUP": 8, "CHUNK": 16,
         "num_warps": 4, "num_stages": 3,

@@ -1,6 +1,6 @@
 """Statistics of every token and their gradients: what runs, in which tiles, with what kept."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from onetrip.ops.linear_cross_entropy.columns import Backend, Forward, Request, 
 from onetrip.ops.linear_cross_entropy.plan import Plan
 from onetrip.ops.linear_cross_entropy.resolve import make_backend, problem_of, resolve
 from onetrip.ops.linear_cross_entropy.rows import RowGradients
-from onetrip.ops.linear_cross_entropy.shards import find_shard
+from onetrip.ops.linear_cross_entropy.shards import Shard, find_shard
 from onetrip.ops.linear_cross_entropy.walk import Gradients, Wanted, backward
 
 # Names of the statistics that are asked for besides the log-probability.
@@ -41,28 +41,36 @@ class Options:
     group: str
 
 
-class Statistics:
-    """One call: resolved once, so that its backward pass runs what its forward pass ran."""
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What runs one call, forward and backward: resolved once, and free of tensors."""
 
-    def __init__(
+    options: Options
+    problem: Problem
+    impl: str
+    config: Config
+    plan: Plan
+    shard: Shard
+
+    def backend(self) -> Backend:
+        """A backend for this call's implementation, configuration and tiles."""
+        return make_backend(self.impl, self.problem, self.config, self.plan.columns)
+
+    def request(
         self,
         input: Tensor,
         weight: Tensor,
         bias: Tensor | None,
         class_weight: Tensor | None,
         target: Tensor,
-        options: Options,
-        route: tuple[str, Config] | None = None,
-    ) -> None:
-        self.options = options
-        self.shard = find_shard(options.group, weight.shape[0], input.device)
-        if class_weight is not None and class_weight.shape[0] != self.shard.total:
-            expected = f"a vector of all {self.shard.total} classes"
+    ) -> Request:
+        """The call's tensors beside what is asked of them."""
+        total = self.shard.total
+        if class_weight is not None and class_weight.shape[0] != total:
+            expected = f"a vector of all {total} classes"
             raise ShapeError(complaint("weight", expected=expected, got=list(class_weight.shape)))
-        self.problem = _problem(input, weight, options)
-        self.impl, self.config = route or resolve(options.impl, self.problem)
-        self.plan = self._plan()
-        self.request = Request(
+        options = self.options
+        return Request(
             input=input,
             weight=weight,
             bias=bias,
@@ -77,30 +85,47 @@ class Statistics:
             shard=self.shard,
         )
 
-    def _plan(self) -> Plan:
-        wanted = self.options.wanted
-        return select.plan_for(
-            self.impl,
-            self.problem,
-            self.config,
-            grad_input=wanted.input,
-            grad_weight=wanted.weight,
-            keep=bool(wanted),
-        )
-
-    def backend(self) -> Backend:
-        """A backend for this call's implementation, configuration and tiles."""
-        return make_backend(self.impl, self.problem, self.config, self.plan.columns)
-
-    def forward(self) -> Forward:
+    def forward(self, request: Request) -> Forward:
         """Walk the vocabulary once."""
         stores = select.stores_exponentials(self.problem)
-        return forward(self.backend(), self.request, self.plan, stores_exponentials=stores)
+        return forward(self.backend(), request, self.plan, stores_exponentials=stores)
 
     def backward(self, saved: Forward, grads: RowGradients) -> Gradients:
         """Walk it again and finish the wanted gradients."""
-        wanted = self.options.wanted
-        return backward(self.backend(), self.plan, saved, grads, wanted, self.shard)
+        if grads.smooth is not None:
+            grads = replace(grads, smooth=grads.smooth / self.shard.total)
+        return backward(self.backend(), self.plan, saved, grads, self.options.wanted, self.shard)
+
+    def outputs(self, saved: Forward) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Log-probability, lse, entropy, smooth (a mean over all classes), argmax; or empty."""
+        stats = saved.stats
+        empty = stats.lse.new_empty(0)
+        return (
+            stats.logprob,
+            stats.lse,
+            empty if stats.entropy is None else stats.entropy,
+            empty.clone() if stats.smooth is None else stats.smooth / self.shard.total,
+            empty.to(torch.int64) if stats.argmax is None else stats.argmax,
+        )
+
+
+def find_route(
+    input: Tensor, weight: Tensor, options: Options, resolved: tuple[str, Config] | None = None
+) -> Route:
+    """Resolve a call from its shapes and its device; `resolved` when the caller has done so."""
+    problem = _problem(input, weight, options)
+    impl, config = resolved or resolve(options.impl, problem)
+    wanted = options.wanted
+    plan = select.plan_for(
+        impl,
+        problem,
+        config,
+        grad_input=wanted.input,
+        grad_weight=wanted.weight,
+        keep=bool(wanted),
+    )
+    shard = find_shard(options.group, weight.shape[0], input.device)
+    return Route(options, problem, impl, config, plan, shard)
 
 
 def _problem(input: Tensor, weight: Tensor, options: Options) -> Problem:
@@ -112,32 +137,3 @@ def _problem(input: Tensor, weight: Tensor, options: Options) -> Problem:
         "label_smoothing": 1.0 if "smooth" in options.outputs else 0.0,
     }
     return problem_of(input, weight, asked)
-
-
-def kept_columns(input: Tensor, weight: Tensor, options: Options) -> int:
-    """Columns that a call keeps, from shapes alone."""
-    problem = _problem(input, weight, options)
-    impl, config = resolve(options.impl, problem)
-    wanted = options.wanted
-    plan = select.plan_for(
-        impl,
-        problem,
-        config,
-        grad_input=wanted.input,
-        grad_weight=wanted.weight,
-        keep=bool(wanted),
-    )
-    return plan.kept
-
-
-def outputs_of(forward: Forward, total: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Log-probability, lse, entropy, smooth (a mean over all classes), argmax; empty if absent."""
-    stats = forward.stats
-    empty = stats.lse.new_empty(0)
-    return (
-        stats.logprob,
-        stats.lse,
-        empty if stats.entropy is None else stats.entropy,
-        empty.clone() if stats.smooth is None else stats.smooth / total,
-        empty.to(torch.int64) if stats.argmax is None else stats.argmax,
-    )

@@ -166,15 +166,21 @@ class _Walk:
         return total.to(dtype)
 
     def _tiles(self) -> list[tuple[int, int]]:
-        """Column ranges: kept ones used as they are in one piece, all others by the plan."""
+        """Column ranges: kept ones used as they are in one piece, all others by the plan.
+
+        Sizes that are odd send a product to a slow kernel, so the last odd columns of a range
+        go by themselves.
+        """
         V = self.call.weight.shape[0]
         kept = min(self.plan.kept, V)
-        # A product whose sizes are odd runs at half the rate: a few odd columns go by themselves.
-        whole = kept - kept % COLUMN_STEP if self.row_scale is not None else 0
-        edges = [0, whole] if whole else [0]
+        edges = [0]
         while edges[-1] < V:
-            limit = kept if edges[-1] < kept else V
-            edges.append(min(edges[-1] + self.plan.columns, limit))
+            start = edges[-1]
+            limit = kept if start < kept else V
+            whole = start + (limit - start) // COLUMN_STEP * COLUMN_STEP
+            limit = whole if whole > start else limit
+            as_they_are = start < kept and self.row_scale is not None
+            edges.append(limit if as_they_are else min(start + self.plan.columns, limit))
         return list(itertools.pairwise(edges))
 
     def _tile(self, rows: int) -> Tensor:
