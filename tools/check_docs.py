@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 from generators import GENERATORS
+from onetrip.core.errors import OnetripError
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -84,7 +85,11 @@ def main() -> int:
     mode.add_argument("--check", action="store_true", help="list what is stale")
     mode.add_argument("--write", action="store_true", help="write it again")
     write = parser.parse_args().write
-    outdated = stale(ROOT)
+    try:
+        outdated = stale(ROOT)
+    except (DocsError, OnetripError) as error:
+        print(f"check_docs: {error}", file=sys.stderr)
+        return 1
     for page, (text, wanted) in outdated.items():
         name = page.relative_to(ROOT).as_posix()
         if write:

@@ -3,9 +3,9 @@
 import dataclasses
 
 import pytest
-import tiny_kernels
 import triton
 
+import tiny_kernels
 from onetrip.core.errors import ArgumentError, UnsupportedError
 from onetrip.testing.compile_lane import broken_bounds, compile_case, kernels_without_case
 from onetrip.tile.compile_case import TARGETS, CompileCase

@@ -1,6 +1,7 @@
 """Every Python file keeps the rules of the house, and every rule catches what it is for."""
 
 import pytest
+
 import ratchets
 from tree import ROOT, name_of, python_files
 

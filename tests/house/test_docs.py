@@ -7,13 +7,16 @@ import shlex
 import subprocess
 import sys
 
-import check_docs
 import pytest
+
+import check_docs
+import generators.results
 from generators.cli import command_table
+from onetrip.bench.results import append_results, results_path
+from onetrip.core.errors import DataError
+from onetrip.core.settings import SETTINGS
 from pages import anchors, blocks, broken_links
 from tree import ROOT, markdown_files, name_of
-
-from onetrip.core.settings import SETTINGS
 
 GUIDES = [path for path in markdown_files() if "src" not in path.parts]
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
@@ -40,6 +43,44 @@ def test_generated_part_that_drifted_is_found():
 def test_impossible_part_is_named(page, message):
     with pytest.raises(check_docs.DocsError, match=message):
         check_docs.regenerated(page, "page.md")
+
+
+def test_table_of_results_comes_from_the_lines(tmp_path, monkeypatch):
+    monkeypatch.setattr(generators.results, "FOLDER", tmp_path / "results")
+    environment = {
+        "device": "A device",
+        "torch": "2.11.0",
+        "triton": "3.6.0",
+        "time": "2026-11-22T1",
+    }
+    row = {
+        "workload": "gemma2-2b",
+        "dtype": "bfloat16",
+        "contender": "eager",
+        "outcome": "done",
+        "floor_ms": 10.0,
+        "peak_bytes": 1 << 30,
+        "worst_share": 0.5,
+        "environment": environment,
+    }
+    append_results(
+        results_path("linear_cross_entropy", "h100", tmp_path / "results"),
+        [
+            {**row, "passes": "forward", "latency_ms": {"median": 99.0}},
+            {**row, "passes": "forward", "latency_ms": {"median": 12.0}},
+            {**row, "passes": "both", "latency_ms": {"median": 36.0}},
+        ],
+    )
+    page = (
+        "<!-- generated:results linear_cross_entropy h100 passes={} -->\nold\n<!-- /generated -->"
+    )
+    written = check_docs.regenerated(page.format("forward"), "page.md")
+    assert "| gemma2-2b | eager | 12.0 ms | 1.20 | 1.00 GiB | 0.5 |" in written
+    assert "Measured on A device, torch 2.11.0, Triton 3.6.0, 2026-11-22." in written
+    assert "99" not in written
+    assert "36" not in written
+    with pytest.raises(DataError, match="onetrip bench linear_cross_entropy --save"):
+        check_docs.regenerated(page.format("sideways"), "page.md")
 
 
 @pytest.mark.parametrize("path", markdown_files(), ids=name_of)

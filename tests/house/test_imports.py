@@ -5,9 +5,9 @@ import sys
 import textwrap
 
 import pytest
-from tree import ROOT
 
 from onetrip.core.operators import operator_names
+from tree import ROOT
 
 # Meets every import of the heavy packages with the error that a machine without them gives.
 WITHOUT_HEAVY_PACKAGES = """

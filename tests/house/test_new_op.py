@@ -6,8 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import new_op
 import pytest
+
+import new_op
 from tree import ROOT
 
 NAME = "doubled_relu"

@@ -4,10 +4,10 @@ import inspect
 import re
 
 import pytest
-from tree import PACKAGE, ROOT
 
 import onetrip
 from onetrip.core.operators import load_spec, operator_module, operator_names
+from tree import PACKAGE, ROOT
 
 REQUIRED = (
     "__init__.py",

@@ -6,9 +6,9 @@ import inspect
 from types import ModuleType
 
 import pytest
-from tree import PACKAGE, ROOT, name_of
 
 import onetrip
+from tree import PACKAGE, ROOT, name_of
 
 NAMES = [name for name in onetrip.__all__ if name != "__version__"]
 

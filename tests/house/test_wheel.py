@@ -5,6 +5,7 @@ import sys
 import zipfile
 
 import pytest
+
 from tree import PACKAGE, ROOT
 
 pytestmark = pytest.mark.xdist_group("wheel")
