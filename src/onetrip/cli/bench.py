@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from onetrip.core.errors import ArgumentError, complaint
-from onetrip.core.units import bytes_text, read_bytes, three_digits, time_text
+from onetrip.core.units import bytes_text, rate_text, read_bytes, three_digits, time_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -71,9 +71,12 @@ def _bench(
     from onetrip.testing.contract import Case, load_operator
 
     parts = load_operator(operator)
-    target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    if target.type == "cuda" and not torch.cuda.is_available():
-        raise ArgumentError(complaint("device", expected="cpu: torch sees no GPU", got=device))
+    on_gpu = torch.cuda.is_available()
+    device = device or ("cuda" if on_gpu else "cpu")
+    if device.partition(":")[0] not in (("cpu", "cuda") if on_gpu else ("cpu",)):
+        expected = "cpu or cuda" if on_gpu else "cpu, since torch sees no GPU"
+        raise ArgumentError(complaint("device", expected=expected, got=repr(device)))
+    target = torch.device(device)
     if recorded is not None:
         problems = [resolve(operator, recorded=recorded)]
     else:
@@ -142,7 +145,8 @@ def _print(console: "Console", comparison: "Comparison") -> None:
     console.print(f"\n[bold]{first['operator']}[/]  {comparison.problem}: {sizes} {dtype}")
     console.print(
         f"on {screen.plain(first['environment']['device'])}, in this run: "
-        f"{'–' if rate is None else f'{rate:,.3g}'} TFLOP/s, {ceilings.bandwidth_gbps:,.3g} GB/s"
+        f"{'no product' if rate is None else rate_text(rate)}, "
+        f"{three_digits(ceilings.bandwidth_gbps)} GB/s"
     )
     for passes in dict.fromkeys(row["passes"] for row in comparison.rows):
         rows = [row for row in comparison.rows if row["passes"] == passes]

@@ -10,7 +10,7 @@ from onetrip.core.cost import ITEMSIZE
 from onetrip.core.errors import ArgumentError, complaint
 from onetrip.core.estimate import Estimate, estimate
 from onetrip.core.operators import load_spec
-from onetrip.core.units import bytes_text, time_text
+from onetrip.core.units import bytes_text, rate_text, three_digits, time_text
 
 
 def register(app: typer.Typer) -> None:
@@ -98,8 +98,8 @@ def _print(answer: Estimate) -> None:
     device = answer.device
     kind = "measured" if device.measured else "datasheet"
     console.print(
-        f"on {device.name} ({kind}): {device.tflops_for(answer.dtype):,.0f} TFLOP/s in "
-        f"{answer.dtype}, {device.bandwidth_gbps:,.0f} GB/s\n"
+        f"on {device.name} ({kind}): {rate_text(device.tflops_for(answer.dtype))} in "
+        f"{answer.dtype}, {three_digits(device.bandwidth_gbps)} GB/s\n"
     )
     facts = screen.facts_table()
     facts.add_row("operations", f"{answer.cost.flops:.3g}", time_text(answer.compute_ms))

@@ -40,6 +40,15 @@ def read_bytes(text: str) -> int:
     return int(float(stripped.rstrip("kmg")) * factor)
 
 
+def rate_text(tflops: float) -> str:
+    """Write a matrix rate in TFLOP/s, a slow machine's too.
+
+    >>> rate_text(798.2), rate_text(0.0484)
+    ('798 TFLOP/s', '0.048 TFLOP/s')
+    """
+    return f"{tflops:.3f} TFLOP/s" if tflops < 1 else f"{three_digits(tflops)} TFLOP/s"
+
+
 def three_digits(value: float) -> str:
     """Write a number with three significant digits, without an exponent.
 

@@ -1,0 +1,133 @@
+"""`onetrip doctor`: what this machine has, what it lacks, and how fast it is."""
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from onetrip.core.units import bytes_text, rate_text, three_digits
+
+if TYPE_CHECKING:
+    from onetrip.bench.diagnosis import Diagnosis, FoundDevice
+
+
+def register(app: typer.Typer) -> None:
+    """Add `doctor` to the application."""
+    app.command("doctor")(_doctor)
+
+
+def _doctor(
+    measure: Annotated[
+        bool,
+        typer.Option(
+            "--measure",
+            help="Measure each device's ceilings (seconds) and keep them for estimates.",
+        ),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Look at this machine: devices, versions, ceilings, missing extras, folders, Triton."""
+    from onetrip.bench.diagnosis import diagnose
+
+    if measure:
+        _measure()
+    found = diagnose()
+    if as_json:
+        typer.echo(json.dumps(_as_dict(found), indent=1))
+    else:
+        _print(found)
+
+
+def _measure() -> None:
+    from onetrip.cli import screen
+    from onetrip.core.errors import require
+
+    torch = require("torch", extra="dev", purpose="Measuring a device")
+    from onetrip.bench.roofline import measure_ceilings, save_ceilings
+    from onetrip.tile.problem import problem_on
+
+    progress = screen.console(stderr=True)
+    names = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+    for name in names:
+        with progress.status(f"measuring {name} …"):
+            ceilings = measure_ceilings(name)
+        path = save_ceilings(ceilings, problem_on(name, {}, "float32").device_name)
+        progress.print(f"{name}: kept in {path}", soft_wrap=True)
+
+
+def _as_dict(found: "Diagnosis") -> dict[str, object]:
+    devices = [
+        {
+            "device": device.torch_device,
+            "driver_name": device.driver_name,
+            "memory_bytes": device.memory_bytes,
+            "ceilings": None if device.ceilings is None else device.ceilings.as_dict(),
+            "ceilings_from": device.ceilings_from,
+        }
+        for device in found.devices
+    ]
+    extras = [{**asdict(extra), "command": extra.command} for extra in found.extras]
+    return {
+        "versions": found.versions,
+        "platform": found.platform,
+        "devices": devices,
+        "extras": extras,
+        "kernel": asdict(found.kernel),
+        "folders": found.folders,
+        "environment": found.environment,
+    }
+
+
+def _print(found: "Diagnosis") -> None:
+    from onetrip.cli import screen
+
+    console = screen.console()
+    versions = "  ".join(
+        f"{name} {version or '[red]missing[/]'}" for name, version in found.versions.items()
+    )
+    console.print(f"[bold]versions[/]   {versions}", soft_wrap=True)
+    console.print(f"[bold]platform[/]   {found.platform}", soft_wrap=True)
+    mark = "[green]✓[/]" if found.kernel.works else "[red]✗[/]"
+    console.print(f"[bold]triton[/]     {mark} {screen.plain(found.kernel.what)}", soft_wrap=True)
+    for name, where in found.folders.items():
+        console.print(f"[bold]{name}[/]{' ' * (11 - len(name))}{where}", soft_wrap=True)
+    for extra in found.extras:
+        state = "[green]✓[/]"
+        if extra.missing:
+            state = f"[yellow]lacks {', '.join(extra.missing)}[/]: {screen.plain(extra.command)}"
+        console.print(f"[bold]extra[/]      {extra.name} {state}", soft_wrap=True)
+    if not found.devices:
+        console.print("[bold]devices[/]    unknown without torch: pip install torch")
+        return
+    dtypes = list(
+        dict.fromkeys(
+            dtype
+            for device in found.devices
+            if device.ceilings is not None
+            for dtype in device.ceilings.tflops
+        )
+    )
+    table = screen.table(
+        "device", ">memory", ">GB/s", *(f">{dtype}" for dtype in dtypes), "~ceilings"
+    )
+    for device in found.devices:
+        table.add_row(*_cells(device, dtypes))
+    console.print()
+    console.print(table)
+    if dtypes:
+        console.print("[dim]Matrix rates in TFLOP/s. GB/s: bytes read and written by a copy.[/]")
+
+
+def _cells(device: "FoundDevice", dtypes: list[str]) -> list[str]:
+    ceilings = device.ceilings
+    name = device.torch_device
+    if device.driver_name != name:
+        name = f"{name} {device.driver_name}"
+    tflops = {} if ceilings is None else ceilings.tflops
+    rates = [
+        rate_text(tflops[dtype]).removesuffix(" TFLOP/s") if dtype in tflops else "–"
+        for dtype in dtypes
+    ]
+    bandwidth = "–" if ceilings is None else three_digits(ceilings.bandwidth_gbps)
+    return [name, bytes_text(device.memory_bytes), bandwidth, *rates, device.ceilings_from]
