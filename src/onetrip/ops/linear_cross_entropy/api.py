@@ -158,7 +158,7 @@ def linear_cross_entropy(
         class_weight=weight,
         token_weight=None if token_weight is None else token_weight.reshape(-1),
     )
-    x = input.reshape(-1, input.shape[-1])
+    x = input.reshape(target.numel(), input.shape[-1])
     if impl == "reference" or x.numel() == 0:
         if head.group:
             raise UnsupportedError('`impl="reference"` does not split the vocabulary over `group`.')
@@ -193,7 +193,10 @@ def _without_logits(
     x = x.contiguous()
     # Rows may have any stride, so that a slice of a larger head is read where it lies.
     weight = head.weight if head.weight.stride(1) == 1 else head.weight.contiguous()
-    tensors = (x, weight, head.bias)
+    # A kernel reads vectors without a stride; their gradients come back through these.
+    bias = None if head.bias is None else head.bias.contiguous()
+    tokens = tokens.for_kernels()
+    tensors = (x, weight, bias)
     wants_grad = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
     compiling = torch.compiler.is_compiling()
     resolved = None

@@ -16,6 +16,7 @@ from onetrip.ops.linear_cross_entropy.kernel_gluon import (
     tile_product,
     wanted,
 )
+from onetrip.tile.compile_case import CompileCase, descriptor_type
 
 FIRST = gl.constexpr(0)
 SECOND = gl.constexpr(1)
@@ -148,3 +149,38 @@ def _linear_cross_entropy_dlogits_kernel(
         [4, 1],
         [240, 24],
     )  # fmt: skip
+
+
+def _compile_cases() -> tuple[CompileCase, ...]:
+    def tile(rows: int, columns: int) -> str:
+        block = [rows, columns]
+        layout = gl.NVMMASharedLayout.get_default_for(block, gl.bfloat16)
+        return descriptor_type("bf16", block, layout)
+
+    signature = {
+        "x_desc": tile(64, 64), "w_desc": tile(256, 64), "out_desc": tile(64, 256),
+        "bias_ptr": "*bf16", "class_weight_ptr": "*fp32", "target_ptr": "*i32",
+        "coefficients_ptr": "*fp32", "redo_ptr": "*i32", "N": "i32", "D": "i32", "V": "i32",
+        "col_start": "i32", "width": "i32", "items": "i32", "scale": "fp32", "cap": "fp32",
+    }  # fmt: skip
+    names = ("HAS_BIAS", "HAS_CLASS_WEIGHT", "CAP", "ENTROPY", "SMOOTHING", "ONLY_FLAGGED")
+    plain = {**dict.fromkeys(names, False), "CHUNK": 8, "STAGES": 3}
+    return tuple(
+        CompileCase(
+            name,
+            _linear_cross_entropy_dlogits_kernel,
+            signature,
+            {**plain, **flags},
+            targets=("sm_90",),
+        )
+        for name, flags in (
+            ("plain", {}),
+            ("redo", {"ONLY_FLAGGED": True}),
+            ("gemma", {"CAP": True}),
+            ("rl", {"ENTROPY": True}),
+            ("smoothing", {"SMOOTHING": True}),
+        )
+    )
+
+
+COMPILE_CASES = _compile_cases()

@@ -20,6 +20,7 @@ from onetrip.ops.linear_cross_entropy.kernel_gluon import (
     scale_and_cap,
     tile_product,
 )
+from onetrip.tile.compile_case import CompileCase, descriptor_type
 
 # Stored exponentials stay finite up to this power of two above the row's reference.
 STORED_LIMIT = gl.constexpr(100.0)
@@ -208,3 +209,45 @@ def _linear_cross_entropy_stats_kernel(
         [4, 1],
         [240, 24],
     )  # fmt: skip
+
+
+def _compile_cases() -> tuple[CompileCase, ...]:
+    def tile(rows: int, columns: int) -> str:
+        block = [rows, columns]
+        layout = gl.NVMMASharedLayout.get_default_for(block, gl.bfloat16)
+        return descriptor_type("bf16", block, layout)
+
+    floats = dict.fromkeys(("class_weight", "ref", "max", "sum", "gap", "linear", "best"), "*fp32")
+    signature = {f"{name}_ptr": kind for name, kind in floats.items()} | {
+        "x_desc": tile(64, 64), "w_desc": tile(256, 64), "bias_ptr": "*bf16",
+        "target_ptr": "*i32", "best_at_ptr": "*i32", "N": "i32", "D": "i32", "V": "i32",
+        "kept": "i32", "items": "i32", "scale": "fp32", "cap": "fp32",
+    }  # fmt: skip
+    names = (
+        "HAS_BIAS",
+        "HAS_CLASS_WEIGHT",
+        "CAP",
+        "STORE_LOGITS",
+        "ENTROPY",
+        "SMOOTHING",
+        "ARGMAX",
+    )
+    plain = {**dict.fromkeys(names, False), "GROUP": 4, "CHUNK": 8}
+    return tuple(
+        CompileCase(
+            name,
+            _linear_cross_entropy_stats_kernel,
+            {**signature, "kept_desc": tile(64, 256 if store else 64)},
+            {**plain, **flags, "STORE": store, "STAGES": 3 if store else 4},
+            targets=("sm_90",),
+        )
+        for name, store, flags in (
+            ("plain", False, {}),
+            ("plain-keeps", True, {}),
+            ("gemma", False, {"CAP": True}),
+            ("rl", False, {"ENTROPY": True, "ARGMAX": True}),
+        )
+    )
+
+
+COMPILE_CASES = _compile_cases()

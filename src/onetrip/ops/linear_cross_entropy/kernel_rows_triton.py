@@ -8,6 +8,7 @@ small model. Every formula here is derived in `rows.py`, which is what these are
 import triton
 import triton.language as tl
 
+from onetrip.tile.compile_case import CompileCase
 from onetrip.tile.soft_cap import soft_cap
 
 
@@ -234,3 +235,54 @@ def _linear_cross_entropy_scale_rows_kernel(
     value = tl.load(in_ptr + rows * stride_inn + offs_d[None, :], mask=mask, other=0.0)
     scaled = tl.where(factor[:, None] == 0, 0.0, value.to(tl.float32) * factor[:, None])
     tl.store(out_ptr + rows * D + offs_d[None, :], scaled.to(out_ptr.dtype.element_ty), mask=mask)
+
+
+def _compile_cases() -> tuple[CompileCase, ...]:
+    floats = dict.fromkeys(
+        ("max", "sum", "gap", "linear", "best", "ref", "weight_sum", "logprob", "lse", "rest",
+         "entropy", "smooth", "units"),
+        "*fp32",
+    )  # fmt: skip
+    merge = {f"{name}_ptr": kind for name, kind in floats.items()} | {
+        "best_at_ptr": "*i32", "target_ptr": "*i32", "valid_ptr": "*i1", "argmax_ptr": "*i64",
+        "redo_ptr": "*i32", "N": "i32", "groups": "i32", "max_lift": "fp32", "scale": "fp32",
+    }  # fmt: skip
+    prepare = {
+        "x_ptr": "*bf16", "w_ptr": "*bf16", "bias_ptr": "*bf16", "target_ptr": "*i64",
+        "local_ptr": "*i32", "valid_ptr": "*i1", "ref_ptr": "*fp32", "bad_ptr": "*i32",
+        "N": "i32", "D": "i32", "ignore_index": "i32", "start": "i32", "V": "i32", "total": "i32",
+        "stride_xn": "i32", "stride_wv": "i32", "scale": "fp32", "cap": "fp32",
+    }  # fmt: skip
+    patch = {
+        "kept_ptr": "*bf16", "target_ptr": "*i32", "at_target_ptr": "*fp32", "N": "i32",
+        "kept": "i32", "stride_keptn": "i32",
+    }  # fmt: skip
+    scale = {
+        "in_ptr": "*fp32", "factor_ptr": "*fp32", "out_ptr": "*bf16", "N": "i32", "D": "i32",
+        "stride_inn": "i32",
+    }  # fmt: skip
+    everything = dict.fromkeys(("ENTROPY", "SMOOTHING", "ARGMAX", "MEND"), True)
+    return (
+        CompileCase(
+            "prepare",
+            _linear_cross_entropy_prepare_kernel,
+            prepare,
+            {"HAS_BIAS": True, "CAP": True, "BLOCK_N": 4, "BLOCK_D": 1024},
+        ),
+        CompileCase(
+            "merge",
+            _linear_cross_entropy_merge_kernel,
+            merge,
+            {**everything, "BLOCK_N": 128, "BLOCK_G": 16},
+        ),
+        CompileCase("patch", _linear_cross_entropy_patch_kernel, patch, {"BLOCK_N": 128}),
+        CompileCase(
+            "scale-rows",
+            _linear_cross_entropy_scale_rows_kernel,
+            scale,
+            {"BLOCK_N": 8, "BLOCK_D": 512},
+        ),
+    )
+
+
+COMPILE_CASES = _compile_cases()

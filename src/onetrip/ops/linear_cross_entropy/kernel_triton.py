@@ -16,6 +16,7 @@ run together share columns of the head and the chunk's hidden states stay in cac
 import triton
 import triton.language as tl
 
+from onetrip.tile.compile_case import CompileCase
 from onetrip.tile.soft_cap import soft_cap
 
 LOG2E = tl.constexpr(1.4426950408889634)
@@ -147,10 +148,7 @@ def _linear_cross_entropy_stats_kernel(
             kept_ptrs = kept_ptr + offs_n.to(tl.int64)[:, None] * stride_keptn + offs_v[None, :]
             mask_kept = mask_n[:, None] & (offs_v < kept)[None, :]
             if STORE_LOGITS:
-                value = z
-            else:
-                value = tl.exp2(tl.minimum((z - ref[:, None]) * LOG2E, STORED_LIMIT))
-            tl.store(kept_ptrs, value.to(kept_ptr.dtype.element_ty), mask=mask_kept)
+                tl.store(kept_ptrs, z.to(kept_ptr.dtype.element_ty), mask=mask_kept)
         z = tl.where(offs_v[None, :] == target[:, None], float("-inf"), z)
         m_new = tl.maximum(m, tl.max(z, axis=1))
         base = tl.where(m_new == float("-inf"), 0.0, m_new)
@@ -162,6 +160,12 @@ def _linear_cross_entropy_stats_kernel(
             gap = rescale * (gap + s * drop) + tl.sum(tl.where(e > 0, e * over, 0.0), axis=1)
         s = s * rescale + tl.sum(e, axis=1)
         m = m_new
+        if STORE:
+            if not STORE_LOGITS:
+                # One factor a row turns the exponential over the maximum into the one to keep.
+                lift = tl.exp2(tl.minimum((base - ref) * LOG2E, STORED_LIMIT))
+                value = e * lift[:, None]
+                tl.store(kept_ptrs, value.to(kept_ptr.dtype.element_ty), mask=mask_kept)
     out = group.to(tl.int64) * N + offs_n
     tl.store(max_ptr + out, m, mask=mask_n)
     tl.store(sum_ptr + out, s, mask=mask_n)
@@ -314,3 +318,75 @@ def _linear_cross_entropy_finish_kernel(
     )  # fmt: skip
     out_ptrs = out_ptr + offs_n.to(tl.int64)[:, None] * stride_outn + offs_c[None, :]
     tl.store(out_ptrs, g.to(out_ptr.dtype.element_ty), mask=mask)
+
+
+def _case(
+    kernel: object, signature: dict[str, str], flags: dict[str, bool], dtype: str, amd: bool
+) -> CompileCase:
+    """What `select.py` launches by default on NVIDIA or AMD devices."""
+    half = dtype == "bf16"
+    tiling = {"BLOCK_N": 128, "BLOCK_V": 128, "BLOCK_D": 64} if half else {}
+    tiling = tiling or {"BLOCK_N": 64, "BLOCK_V": 64, "BLOCK_D": 32}
+    all_flags = dict.fromkeys(
+        ("HAS_BIAS", "HAS_CLASS_WEIGHT", "CAP", "ENTROPY", "SMOOTHING"), False
+    )
+    name = "-".join([dtype, "amd" if amd else "nvidia"] + ["keeps"] * flags.get("STORE", False))
+    return CompileCase(
+        name=f"{'stats' if kernel is _linear_cross_entropy_stats_kernel else 'dlogits'}-{name}",
+        kernel=kernel,
+        signature=signature,
+        constexprs={**all_flags, **flags, **tiling, "CHUNK": 8},
+        num_warps=8 if half else 4,
+        num_stages=2 if amd else 3,
+        targets=("gfx942", "gfx950") if amd else ("sm_80", "sm_90", "sm_100"),
+        multiples_of_16=("N", "D", "stride_xn", "stride_wv"),
+        # float32 runs here only by name; "auto" takes the vendor's products.
+        max_spills=0 if half else 8,
+    )
+
+
+def _compile_cases() -> tuple[CompileCase, ...]:
+    cases = []
+    for dtype, amd in (("bf16", False), ("bf16", True), ("fp32", False)):
+        sizes = dict.fromkeys(("N", "D", "V", "stride_xn", "stride_wv"), "i32")
+        operands = {"x_ptr": f"*{dtype}", "w_ptr": f"*{dtype}", "bias_ptr": f"*{dtype}"}
+        rows = {"class_weight_ptr": "*fp32", "target_ptr": "*i32"}
+        scales = {"scale": "fp32", "cap": "fp32"}
+        partials = dict.fromkeys(("ref", "max", "sum", "gap", "linear", "best"), "*fp32")
+        stats = {
+            **operands, **rows, **sizes, **scales,
+            **{f"{name}_ptr": kind for name, kind in partials.items()},
+            "best_at_ptr": "*i32", "kept_ptr": f"*{dtype}", "kept": "i32", "stride_keptn": "i32",
+        }  # fmt: skip
+        dlogits = {
+            **operands, **rows, **sizes, **scales,
+            "coefficients_ptr": "*fp32", "redo_ptr": "*i32", "out_ptr": f"*{dtype}",
+            "col_start": "i32", "width": "i32", "stride_outn": "i32",
+        }  # fmt: skip
+        for store in (False, True):
+            flags = {"STORE": store, "STORE_LOGITS": False, "ARGMAX": False, "GROUP": 8}
+            kernel = _linear_cross_entropy_stats_kernel
+            cases.append(_case(kernel, stats, flags, dtype, amd))
+        flags = {"ONLY_FLAGGED": False, "REDO_ROWS": 128}
+        cases.append(_case(_linear_cross_entropy_dlogits_kernel, dlogits, flags, dtype, amd))
+    finish = {
+        "kept_ptr": "*bf16", "out_ptr": "*bf16", "class_weight_ptr": "*fp32",
+        "target_ptr": "*i32", "ref_ptr": "*fp32", "coefficients_ptr": "*fp32", "N": "i32",
+        "V": "i32", "col_start": "i32", "width": "i32", "stride_keptn": "i32",
+        "stride_outn": "i32", "cap": "fp32",
+    }  # fmt: skip
+    flags = {"STORED_LOGITS": False, "CAP": True, "ENTROPY": True, "SMOOTHING": True}
+    cases.append(
+        CompileCase(
+            "finish-everything",
+            _linear_cross_entropy_finish_kernel,
+            finish,
+            {**flags, "HAS_CLASS_WEIGHT": True, "BLOCK_N": 8, "BLOCK_V": 512},
+            # All of them scalar registers, on AMD.
+            max_spills=64,
+        )
+    )
+    return tuple(cases)
+
+
+COMPILE_CASES = _compile_cases()

@@ -1,7 +1,7 @@
 """From per-token statistics to a loss: plain torch on vectors [N], differentiated by autograd."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -20,6 +20,17 @@ class Tokens:
     valid: Tensor
     class_weight: Tensor | None
     token_weight: Tensor | None
+
+    def for_kernels(self) -> "Tokens":
+        """The same with a target that lies in one piece and weights in float32, as the loss is."""
+        weights = (self.class_weight, self.token_weight)
+        class_weight, token_weight = (None if w is None else w.float() for w in weights)
+        return replace(
+            self,
+            target=self.target.contiguous(),
+            class_weight=class_weight,
+            token_weight=token_weight,
+        )
 
     def target_weight(self) -> Tensor:
         """Class weight of each token's target, 0 where it does not count."""

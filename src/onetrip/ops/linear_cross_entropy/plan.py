@@ -8,6 +8,7 @@ When even the float32 accumulator of the input's gradient does not fit, that gra
 in a second sweep over `rows` tokens at a time, which costs a fifth product and almost no memory.
 """
 
+import functools
 from dataclasses import dataclass
 
 from onetrip.core.cost import ITEMSIZE
@@ -40,6 +41,7 @@ def padded(size: int, step: int = COLUMN_STEP) -> int:
     return -(-size // step) * step
 
 
+@functools.lru_cache(maxsize=512)
 def make_plan(
     *,
     N: int,

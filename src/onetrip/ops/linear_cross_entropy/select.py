@@ -24,8 +24,13 @@ _HALF = ("float16", "bfloat16")
 _DEFAULTS: Mapping[tuple[str, str], Config] = {
     ("gluon", "half"): {"GROUP": 4, "CHUNK": 8},
     ("triton", "half"): {
-        "BLOCK_N": 128, "BLOCK_V": 128, "BLOCK_D": 64, "GROUP": 8, "CHUNK": 16,
-        "num_warps": 4, "num_stages": 3,
+        "BLOCK_N": 128, "BLOCK_V": 128, "BLOCK_D": 64, "GROUP": 8, "CHUNK": 8,
+        "num_warps": 8, "num_stages": 3,
+    },
+    # Two stages: a compute unit has 64 KiB of shared memory.
+    ("triton", "hip"): {
+        "BLOCK_N": 128, "BLOCK_V": 128, "BLOCK_D": 64, "GROUP": 8, "CHUNK": 8,
+        "num_warps": 8, "num_stages": 2,
     },
     ("triton", "float32"): {
         "BLOCK_N": 64, "BLOCK_V": 64, "BLOCK_D": 32, "GROUP": 8, "CHUNK": 16,
@@ -132,6 +137,8 @@ def _default(impl: str, problem: Problem) -> Config:
     if impl == "reference":
         return {}
     kind = "half" if problem.dtype in _HALF else "float32"
+    if problem.hip:
+        kind = "hip" if kind == "half" else kind
     if problem.device_kind == "cpu":
         kind = "interpreter"
     return {**_DEFAULTS[impl, kind], "columns": MAX_COLUMNS}
