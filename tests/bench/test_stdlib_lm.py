@@ -40,6 +40,14 @@ def test_corpus_is_the_same_twice_and_parts_share_no_file(small_corpus):
     assert corpus.bytes > 300_000
 
 
+def test_part_of_a_corpus_is_its_beginning(small_corpus):
+    whole = read_corpus(small_corpus)
+    part = read_corpus(small_corpus, max_bytes=whole.bytes // 2)
+    assert whole.bytes // 2 <= part.bytes < whole.bytes
+    texts = (*whole.heldout, *whole.train)
+    assert (*part.heldout, *part.train) == texts[: len(part.heldout) + len(part.train)]
+
+
 def test_digest_follows_names_and_contents(tmp_path):
     for n in range(5):
         (tmp_path / f"module_{n}.py").write_text(f"x = {n}\n")
@@ -218,7 +226,7 @@ def test_first_publisher_wins(tmp_path):
 
 def test_command_writes_a_problem_beside_the_model(tmp_path, monkeypatch, capsys, small_corpus):
     corpus = read_corpus(small_corpus)
-    monkeypatch.setattr(module, "read_corpus", lambda root: corpus)
+    monkeypatch.setattr(module, "read_corpus", lambda root, max_bytes: corpus)
     monkeypatch.setitem(module.PRESETS, "cpu", TINY)
     arguments = ["--preset", "cpu", "--seconds", "0.2", "--tokens", "50"]
     main([*arguments, "--out", str(tmp_path / "lm")])

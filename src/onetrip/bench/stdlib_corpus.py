@@ -1,8 +1,9 @@
 """A text corpus that every Python carries: the standard library's own sources, as tokens."""
 
 import hashlib
+import os
 import sysconfig
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,12 +39,8 @@ class Corpus:
 
     train: tuple[str, ...]
     heldout: tuple[str, ...]
+    bytes: int
     digest: str
-
-    @property
-    def bytes(self) -> int:
-        """Size of all texts in UTF-8."""
-        return sum(len(text.encode()) for text in (*self.train, *self.heldout))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +55,16 @@ class Tokens:
     vocab: int
 
 
-def read_corpus(root: Path | None = None) -> Corpus:
-    """Read every ``.py`` file under `root`, by default the standard library's folder.
+def read_corpus(root: Path | None = None, max_bytes: int | None = None) -> Corpus:
+    """Read the ``.py`` files under `root`, by default the standard library's folder.
 
-    One file in 20 is held out: those whose paths have the smallest hashes.
+    Files come in the order of the hashes of their paths, so that any first part of them is a fair
+    sample. The first in 20 are held out.
+
+    Parameters
+    ----------
+    root : folder to read.
+    max_bytes : stop when this much is read.
 
     Raises
     ------
@@ -70,36 +73,43 @@ def read_corpus(root: Path | None = None) -> Corpus:
 
     Examples
     --------
-    >>> import json, pathlib
-    >>> read_corpus(pathlib.Path(json.__file__).parent.parent / "asyncio").bytes > 100_000
+    >>> import asyncio, pathlib
+    >>> read_corpus(pathlib.Path(asyncio.__file__).parent, max_bytes=200_000).bytes >= 200_000
     True
     """
     folder = Path(sysconfig.get_paths()["stdlib"]) if root is None else root
     digest = hashlib.sha256(str(FORMAT).encode())
-    texts: dict[bytes, str] = {}  # hash of the path -> content, in the order of the paths
-    for path in sorted(folder.rglob("*.py")):
-        relative = path.relative_to(folder)
-        if _SKIPPED_FOLDERS.intersection(relative.parts):
-            continue
+    texts: list[str] = []
+    n_bytes = 0
+    for name, path in sorted(_sources(folder)):
         content = path.read_bytes()
         try:
-            text = content.decode()
+            texts.append(content.decode())
         except UnicodeDecodeError:
             continue  # a few of CPython's tests are broken on purpose
-        name = hashlib.sha256(relative.as_posix().encode()).digest()
         digest.update(name + hashlib.sha256(content).digest())
-        texts[name] = text
+        n_bytes += len(content)
+        if max_bytes is not None and n_bytes >= max_bytes:
+            break
     if len(texts) < 2:
         raise DataError(
             f"The corpus needs Python sources to train on and to hold out, but {folder} has "
             f"{len(texts)} of them. Pass `root`, a folder with more."
         )
-    held_out = set(sorted(texts)[: max(1, len(texts) // _FILES_PER_HELD_OUT)])
+    n_heldout = max(1, len(texts) // _FILES_PER_HELD_OUT)
     return Corpus(
-        train=tuple(text for name, text in texts.items() if name not in held_out),
-        heldout=tuple(text for name, text in texts.items() if name in held_out),
-        digest=digest.hexdigest()[:16],
+        tuple(texts[n_heldout:]), tuple(texts[:n_heldout]), n_bytes, digest.hexdigest()[:16]
     )
+
+
+def _sources(folder: Path) -> Iterator[tuple[bytes, Path]]:
+    """Hash of the path within `folder`, and the path, of every Python file."""
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name not in _SKIPPED_FOLDERS]
+        for name in names:
+            if name.endswith(".py"):
+                path = Path(place, name)
+                yield hashlib.sha256(path.relative_to(folder).as_posix().encode()).digest(), path
 
 
 def tokenise(corpus: Corpus, vocab: int, progress: Progress = silent) -> Tokens:

@@ -37,7 +37,8 @@ class LmConfig:
     Training stops after `seconds` on the clock or `epochs` passes over the corpus, whichever
     comes first; the learning rate is annealed by then. With `seconds` infinite, the same device
     gives the same model again, in the same precision (bfloat16 where that pays). `batch` counts
-    sequences of `context` tokens.
+    sequences of `context` tokens. `corpus_bytes` is how much of the corpus is read, None for all:
+    more than a CPU can train on within a minute would only cost time to tokenise.
     """
 
     vocab: int = 8192
@@ -48,6 +49,7 @@ class LmConfig:
     batch: int = 4
     seconds: float = 60.0
     epochs: float = 4.0
+    corpus_bytes: int | None = 8_000_000
     learning_rate: float = 3e-3
     dropout: float = 0.0
     tied: bool = False
@@ -72,6 +74,7 @@ DEVICE_LM = LmConfig(
     context=1024,
     batch=16,
     seconds=120.0,
+    corpus_bytes=None,
     learning_rate=1e-3,
     dropout=0.1,
     device="cuda",
@@ -190,7 +193,7 @@ def stdlib_lm(
     Safe to kill at any moment: a folder appears when it is complete. A model trained against
     the clock depends on the machine's speed; its `report` tells what came of it.
     """
-    corpus = read_corpus(root)
+    corpus = read_corpus(root, config.corpus_bytes)
     identity = {"format": FORMAT, "corpus": corpus.digest, "config": asdict(config)}
     if folder is None:
         text = json.dumps(identity, sort_keys=True)
