@@ -148,7 +148,7 @@ def linear_cross_entropy(
         "weight": weight,
         "token_weight": token_weight,
     }
-    arguments.check_tensors(tensors, split=bool(head.group))
+    arguments.check_tensors(tensors, split=bool(head.group), impl=impl)
     if recording.active():
         recording.note("linear_cross_entropy", tensors, {**options, "memory_budget": memory_budget})
     shape = target.shape

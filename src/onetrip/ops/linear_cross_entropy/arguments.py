@@ -101,14 +101,15 @@ def autocast(input: Tensor, head: Head) -> tuple[Tensor, Head]:
     return input.to(dtype), replace(head, weight=head.weight.to(dtype), bias=bias)
 
 
-def check_tensors(tensors: Mapping[str, Tensor | None], *, split: bool) -> None:
+def check_tensors(tensors: Mapping[str, Tensor | None], *, split: bool, impl: str) -> None:
     """Check shapes, dtypes and devices against each other; `split` is True with a group."""
     input, weight, target = tensors["input"], tensors["linear_weight"], tensors["target"]
     if input is None or weight is None or target is None:
         raise ArgumentError("`input`, `linear_weight` and `target` must be tensors, got None.")
-    if input.dtype not in _REFERENCE_FLOATS:
+    if input.dtype not in (_REFERENCE_FLOATS if impl == "reference" else _FLOATS):
         expected = "float32, float16 or bfloat16"
-        raise DtypeError(complaint("input", expected=expected, got=input.dtype))
+        way_out = '`impl="reference"` takes float64.' if input.dtype == torch.float64 else ""
+        raise DtypeError(complaint("input", expected=expected, got=input.dtype, way_out=way_out))
     if input.dim() < 1 or weight.dim() != 2 or input.shape[-1] != weight.shape[1]:
         raise ShapeError(
             "`input` [..., D] and `linear_weight` [V, D] must share D, "
