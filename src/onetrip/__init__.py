@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from onetrip.bench.recording import record as record
     from onetrip.core.estimate import estimate as estimate
     from onetrip.ops.linear_cross_entropy.api import linear_cross_entropy as linear_cross_entropy
+    from onetrip.ops.linear_cross_entropy.target_check import target_checks as target_checks
 
 __version__ = "0.1.0"
 
@@ -18,6 +19,7 @@ _PUBLIC = {
     "estimate": "onetrip.core.estimate",
     "linear_cross_entropy": "onetrip.ops.linear_cross_entropy.api",
     "record": "onetrip.bench.recording",
+    "target_checks": "onetrip.ops.linear_cross_entropy.target_check",
 }
 
 __all__ = [*sorted(_PUBLIC), "__version__"]
