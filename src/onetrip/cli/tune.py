@@ -43,8 +43,11 @@ def _tune(
         str, typer.Option(help="Time to search and confirm: 120s, 5m. Training is not counted.")
     ] = "120s",
     candidate_limit: Annotated[
-        str, typer.Option(help="Time after which one candidate is killed.")
-    ] = "60s",
+        str | None,
+        typer.Option(
+            help="Time after which a candidate is killed. Default: thrice the slowest so far."
+        ),
+    ] = None,
     objective: Annotated[
         str, typer.Option(help="latency, memory, or pareto: faster at no more memory.")
     ] = "latency",
@@ -69,6 +72,7 @@ def _tune(
     from onetrip.lab.request import TuneRequest
     from onetrip.lab.session import tune
 
+    limit_s = None if candidate_limit is None else read_seconds("candidate-limit", candidate_limit)
     request = TuneRequest(
         operator=operator,
         workload=workload,
@@ -77,7 +81,7 @@ def _tune(
         impls=tuple(impl or ()),
         objective=objective,
         budget_s=read_seconds("budget", budget),
-        candidate_limit_s=read_seconds("candidate-limit", candidate_limit),
+        candidate_limit_s=limit_s,
         seed=seed,
     )
     with _terminated_as_interrupted(), watching(as_json) as watcher:

@@ -51,9 +51,11 @@ class LineWatcher(Watcher):
 
     def preparing(self, stage: str, share: float | None) -> None:
         """Print a stage when it begins."""
-        if stage != self._stage:
-            self._stage = stage
-            self.note(f"{stage} …")
+        # "training, loss 7.2": what follows the comma changes too often for a line each.
+        name = stage.partition(",")[0]
+        if name != self._stage:
+            self._stage = name
+            self.note(f"{name} …")
 
     def opened(self, opened: Opened, trials: Sequence[Trial]) -> None:
         """Print what is searched."""

@@ -100,19 +100,25 @@ class Attempts:
     def _job(self, claim: queue.Claim) -> JudgeJob:
         confirm = claim.purpose == "confirm"
         baselines = {"default": Contender(claim.impl, self.space.defaults[claim.impl])}
+        is_default = claim.config == self.space.defaults[claim.impl]
         current = current_choice(self.request.operator, self.prepared.problem)
         if confirm and current not in (baselines["default"], Contender(claim.impl, claim.config)):
             baselines["current"] = current
+        trials = history(self.connection, self.study_id)
+        taken_s = [trial.seconds for trial in trials if trial.done and trial.purpose == "search"]
         return JudgeJob(
             problem=self.prepared.ref,
             candidate=Contender(claim.impl, claim.config),
             baselines=baselines,
+            # Plain torch is slow, and the search has no use for its time.
+            eager_timed=self.eager and (confirm or is_default),
             eager=self.eager,
             backward=self.prepared.row.backward,
             seed=claim.seed,
             truth_rows=self.truth_rows,
+            warmup=effort.CONFIRM_WARMUP if confirm else effort.SEARCH_WARMUP,
             samples=effort.CONFIRM_SAMPLES if confirm else effort.SEARCH_SAMPLES,
             seconds_each=effort.seconds_each(self.request.budget_s, claim.purpose),
             memory_bytes=self.prepared.memory_bytes,
-            seconds=self.request.candidate_limit_s,
+            seconds=self.request.candidate_limit_s or effort.limit_s(taken_s, claim.purpose),
         )

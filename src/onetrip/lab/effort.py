@@ -1,5 +1,6 @@
 """How much is done for one candidate: rows with a float64 truth, samples, seconds."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from onetrip.core.device import Device
@@ -13,8 +14,29 @@ _FEWEST_ROWS = 32
 # Truth takes a float64 product and plain torch one in the working dtype, at half the cost or less.
 _TRUTH_AND_EAGER = 1.5
 
-SEARCH_SAMPLES = 15
-CONFIRM_SAMPLES = 30
+# A search compares many with few samples; what it finds is confirmed with many.
+SEARCH_WARMUP, SEARCH_SAMPLES = 2, 12
+CONFIRM_WARMUP, CONFIRM_SAMPLES = 3, 30
+# So much longer takes a confirmation than a trial of the search.
+CONFIRM_FACTOR = 2.5
+
+# Before anything is known of a machine, and at most.
+_LONGEST_LIMIT_S = 180.0
+_SHORTEST_LIMIT_S = 20.0
+# A candidate so many times slower than the slowest right one is of no use.
+_LIMIT_FACTOR = 3.0
+
+
+def limit_s(taken_s: Sequence[float], purpose: str) -> float:
+    """Seconds after which a candidate is killed, told by what those that were timed took.
+
+    >>> limit_s([], "search"), limit_s([9.0, 10.0], "search"), limit_s([10.0], "confirm")
+    (180.0, 30.0, 75.0)
+    """
+    if not taken_s:
+        return _LONGEST_LIMIT_S
+    factor = _LIMIT_FACTOR * (CONFIRM_FACTOR if purpose == "confirm" else 1.0)
+    return min(max(factor * max(taken_s), _SHORTEST_LIMIT_S), _LONGEST_LIMIT_S)
 
 
 def truth_rows(

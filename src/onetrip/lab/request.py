@@ -22,7 +22,8 @@ class TuneRequest:
     impls : implementations to search; empty for all that run here.
     objective : "latency", "memory" or "pareto" (both, latency leading).
     budget_s : seconds of search and confirmation; training a workload comes on top.
-    candidate_limit_s : seconds after which a candidate is killed.
+    candidate_limit_s : seconds after which a candidate is killed; None for three times what the
+        slowest right one took.
     seed : of the search; a candidate's inputs are drawn from the system's randomness.
     """
 
@@ -33,7 +34,7 @@ class TuneRequest:
     impls: tuple[str, ...] = ()
     objective: str = "latency"
     budget_s: float = DEFAULT_BUDGET_S
-    candidate_limit_s: float = 60.0
+    candidate_limit_s: float | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -46,6 +47,7 @@ class TuneRequest:
                 complaint("recorded", expected="alone", got="a workload too", way_out=way_out)
             )
         for name in ("budget_s", "candidate_limit_s"):
-            if not getattr(self, name) > 0:
+            seconds = getattr(self, name)
+            if seconds is not None and not seconds > 0:
                 expected = "a positive number of seconds"
-                raise ArgumentError(complaint(name, expected=expected, got=getattr(self, name)))
+                raise ArgumentError(complaint(name, expected=expected, got=seconds))

@@ -12,7 +12,7 @@ from pathlib import Path
 from onetrip.core import settings, tuning
 from onetrip.core.operators import load_spec, operator_module
 from onetrip.core.selection import Config
-from onetrip.lab import sources
+from onetrip.lab import effort, sources
 from onetrip.lab.attempts import Attempts, current_choice
 from onetrip.lab.judge.job import Contender
 from onetrip.lab.judge.process import WORKER, kill_left_over
@@ -31,8 +31,6 @@ from onetrip.lab.watcher import Opened, Watcher
 
 # A candidate of which nothing is known yet is expected to take this long.
 _FIRST_GUESS_S = 10.0
-# A confirmation takes more samples than a trial of the search.
-_CONFIRM_FACTOR = 2.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,4 +305,4 @@ class _Session:
         leader = self._leader(trials)
         if leader is None or self._is_default(leader) or not self._unconfirmed(leader):
             return 0.0
-        return self._expected_s(trials) * _CONFIRM_FACTOR
+        return self._expected_s(trials) * effort.CONFIRM_FACTOR

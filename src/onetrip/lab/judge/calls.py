@@ -9,7 +9,7 @@ from torch import Tensor
 from onetrip.core import tuning
 from onetrip.core.workload import Workload
 from onetrip.lab.judge.job import Contender
-from onetrip.testing.contract.evaluate import forward, random_grad_outputs
+from onetrip.testing.contract.evaluate import Forward, forward, random_grad_outputs
 from onetrip.testing.contract.operator import Call, Case, load_operator
 
 Tensors = Mapping[str, Tensor]
@@ -45,18 +45,24 @@ class Steps:
         """A step of one contender: tensors by name, a gradient as "gradient of x"."""
 
         def step(inputs: Tensors) -> dict[str, Tensor]:
-            result = forward(self.case, call, inputs, self.wrt)
-            # Copied: `backward` consumes the graph that the outputs belong to.
-            results = {name: output.detach() for name, output in result.outputs.items()}
-            for name, gradient in result.backward(self.grad_outputs).items():
-                # None stands for zero: the outputs do not depend on this input.
-                found = torch.zeros_like(inputs[name]) if gradient is None else gradient
-                results[f"gradient of {name}"] = found
-            return results
+            return self._backward(forward(self.case, call, inputs, self.wrt), inputs)
 
         return step
 
+    def _backward(self, result: Forward, inputs: Tensors) -> dict[str, Tensor]:
+        # Detached first: `backward` consumes the graph that the outputs belong to.
+        results = {name: output.detach() for name, output in result.outputs.items()}
+        for name, gradient in result.backward(self.grad_outputs).items():
+            # None stands for zero: the outputs do not depend on this input.
+            found = torch.zeros_like(inputs[name]) if gradient is None else gradient
+            results[f"gradient of {name}"] = found
+        return results
 
-def steps_at(case: Case, call: Call, inputs: Tensors, wrt: tuple[str, ...], seed: int) -> Steps:
-    """Draw incoming gradients for what `call` returns on `inputs`."""
-    return Steps(case, wrt, random_grad_outputs(case, forward(case, call, inputs, wrt), seed))
+
+def first_step(
+    case: Case, call: Call, inputs: Tensors, wrt: tuple[str, ...], seed: int
+) -> tuple[Steps, dict[str, Tensor]]:
+    """Take a step, with random incoming gradients for what it returns, and keep them for others."""
+    result = forward(case, call, inputs, wrt)
+    steps = Steps(case, wrt, random_grad_outputs(case, result, seed))
+    return steps, steps._backward(result, inputs)

@@ -35,10 +35,11 @@ class JudgeJob:
     ----------
     seed : of inputs and of the order of samples; drawn after the candidate was fixed.
     baselines : subject -> contender: "default", and "current" where a table has an entry.
-    eager : whether plain torch fits and is timed too.
+    eager : whether plain torch has room for the whole problem.
+    eager_timed : whether it is timed too.
     backward : a step is forward and backward.
     truth_rows : rows on which float64 truth is computed; None for all.
-    samples, seconds_each : of the timing protocol, for each contender.
+    warmup, samples, seconds_each : of the timing protocol, for each contender.
     memory_bytes : what a candidate may take over its inputs; None for no limit.
     seconds : time limit of the whole job.
     """
@@ -47,9 +48,11 @@ class JudgeJob:
     candidate: Contender
     baselines: Mapping[str, Contender]
     eager: bool
+    eager_timed: bool
     backward: bool
     seed: int
     truth_rows: int | None
+    warmup: int
     samples: int
     seconds_each: float
     memory_bytes: int | None
@@ -65,7 +68,7 @@ def judge_job_from(document: Mapping) -> JudgeJob:
 
     >>> contender = Contender("torch", {})
     >>> job = JudgeJob(ProblemRef("linear_cross_entropy", None, None, "cpu"), contender,
-    ...                {"default": contender}, True, True, 1, None, 5, 1.0, None, 30.0)
+    ...                {"default": contender}, True, True, True, 1, None, 2, 5, 1.0, None, 30.0)
     >>> judge_job_from(job.as_dict()) == job
     True
     """

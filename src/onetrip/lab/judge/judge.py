@@ -8,16 +8,13 @@ from torch import Tensor
 from onetrip.bench.problems import resolve
 from onetrip.bench.timing import TimingReport, interleaved
 from onetrip.lab.judge import verify
-from onetrip.lab.judge.calls import Step, Steps, Tensors, new_case, pinned, steps_at
+from onetrip.lab.judge.calls import Step, Steps, Tensors, first_step, new_case, pinned
 from onetrip.lab.judge.failure import Stage
 from onetrip.lab.judge.job import Contender, JudgeJob, judge_job_from
 from onetrip.lab.judge.limits import limited_memory
 from onetrip.lab.verdict import Check, Comparison, Outcome, Timing, Verdict
 from onetrip.testing.contract.operator import Call, Case
 from onetrip.testing.poison import poisoned
-
-# Sets of inputs that take turns while the clock runs: no sample sees the one before it again.
-_INPUT_SETS = 2
 
 
 def run(document: Mapping, stage: Stage) -> dict[str, object]:
@@ -30,25 +27,29 @@ def judge(job: JudgeJob, stage: Stage) -> Verdict:
     stage("reading the problem")
     ref = job.problem
     problem = resolve(ref.operator, workload=ref.workload, recorded=ref.recorded)
-    sets = [problem.inputs(job.seed + n, ref.device_kind) for n in range(_INPUT_SETS)]
+    inputs = problem.inputs(job.seed, ref.device_kind)
     case = new_case(ref.operator, problem.workload, ref.device_kind)
-    wrt = case.differentiable(sets[0]) if job.backward else ()
+    wrt = case.differentiable(inputs) if job.backward else ()
     candidate = pinned(case, job.candidate)
 
-    checks, scope = _against_truth(job, case, candidate, sets[0], wrt, stage)
+    steps, checks, scope = _against_truth(job, case, candidate, inputs, wrt, stage)
     if not _all_passed(checks):
         return _incorrect(checks, scope)
-    stage("running the whole problem")
-    steps = steps_at(case, case.reference if job.eager else candidate, sets[0], wrt, job.seed)
-    if job.eager and job.truth_rows is not None:
-        stage("comparing the whole problem")
-        actual = _guarded(steps.of(candidate), sets[0], job.memory_bytes)
-        checks += verify.at_full_size(actual, steps.of(case.reference)(sets[0]))
-        scope += ", and the whole problem against plain torch"
-        del actual
-        if not _all_passed(checks):
-            return _incorrect(checks, scope)
+    if job.truth_rows is not None:
+        stage("running the whole problem")
+        whole = case.reference if job.eager else candidate
+        steps, expected = first_step(case, whole, inputs, wrt, job.seed)
+        if job.eager:
+            actual = _guarded(steps.of(candidate), inputs, job.memory_bytes)
+            checks += verify.at_full_size(actual, expected)
+            scope += ", and the whole problem against plain torch"
+            del actual
+        del expected
+    if not _all_passed(checks):
+        return _incorrect(checks, scope)
     stage("timing")
+    # They take turns while the clock runs: no sample sees the inputs of the one before it.
+    sets = [inputs, verify.roll_rows(inputs, case.operator.spec)]
     return _timed(job, case, steps, sets, checks, scope)
 
 
@@ -59,7 +60,7 @@ def _against_truth(
     inputs: Tensors,
     wrt: tuple[str, ...],
     stage: Stage,
-) -> tuple[list[Check], str]:
+) -> tuple[Steps, list[Check], str]:
     spec = case.operator.spec
     scope = "all rows against float64"
     if job.truth_rows is not None:
@@ -68,15 +69,14 @@ def _against_truth(
         scope = f"{job.truth_rows} rows (axis {letter}) against float64"
     stage("computing the truth")
     wide = verify.wide(inputs)
-    steps = steps_at(case, case.reference, wide, wrt, job.seed)
-    gold = steps.of(case.reference)(wide)
+    steps, gold = first_step(case, case.reference, wide, wrt, job.seed)
     eager = steps.of(case.reference)(inputs)
     stage("running the candidate")
     given = {name: tensor.clone() for name, tensor in inputs.items()}
     actual = _guarded(steps.of(candidate), given, job.memory_bytes)
     stage("verifying")
     checks = verify.against_truth(actual, eager, gold, spec)
-    return [*checks, *verify.untouched(inputs, given)], scope
+    return steps, [*checks, *verify.untouched(inputs, given)], scope
 
 
 def _guarded(step: Step, inputs: Tensors, memory_bytes: int | None) -> dict[str, Tensor]:
@@ -100,7 +100,7 @@ def _timed(
 ) -> Verdict:
     contenders = {"candidate": job.candidate, **job.baselines}
     calls = {subject: pinned(case, contender) for subject, contender in contenders.items()}
-    if job.eager:
+    if job.eager_timed:
         contenders["eager"] = Contender("reference", {})
         calls["eager"] = case.reference
     report = _time({subject: steps.of(call) for subject, call in calls.items()}, sets, job)
@@ -130,6 +130,7 @@ def _time(steps: Mapping[str, Step], sets: list[dict[str, Tensor]], job: JudgeJo
     return interleaved(
         {subject: call(step) for subject, step in steps.items()},
         device=job.problem.device_kind,
+        warmup=job.warmup,
         samples=job.samples,
         seconds_each=job.seconds_each,
         prepare=next_inputs,

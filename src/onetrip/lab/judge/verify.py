@@ -25,15 +25,29 @@ FULL_SIZE_UNEQUAL = 2.0**-6
 
 def take_rows(inputs: Tensors, spec: OperatorSpec, rows: int, seed: int) -> dict[str, Tensor]:
     """A window of `rows` along the operator's first axis, at a place that `seed` picks."""
-    letter = next(iter(spec.axes))
     taken = dict(inputs)
-    for declared in spec.inputs:
-        if letter in declared.axes and declared.name in inputs:
-            whole = inputs[declared.name]
-            axis = declared.axes.index(letter)
-            begin = seed % (whole.shape[axis] - rows + 1)
-            taken[declared.name] = whole.narrow(axis, begin, rows).contiguous()
+    for name, axis in _row_axes(inputs, spec).items():
+        begin = seed % (inputs[name].shape[axis] - rows + 1)
+        taken[name] = inputs[name].narrow(axis, begin, rows).contiguous()
     return taken
+
+
+def roll_rows(inputs: Tensors, spec: OperatorSpec) -> dict[str, Tensor]:
+    """The same problem with its rows half way round: other values everywhere, at no cost."""
+    rolled = dict(inputs)
+    for name, axis in _row_axes(inputs, spec).items():
+        rolled[name] = inputs[name].roll(inputs[name].shape[axis] // 2, dims=axis)
+    return rolled
+
+
+def _row_axes(inputs: Tensors, spec: OperatorSpec) -> dict[str, int]:
+    """Which tensors have the operator's first axis, and where."""
+    letter = next(iter(spec.axes))
+    return {
+        declared.name: declared.axes.index(letter)
+        for declared in spec.inputs
+        if letter in declared.axes and declared.name in inputs
+    }
 
 
 def against_truth(

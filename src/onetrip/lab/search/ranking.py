@@ -95,9 +95,11 @@ def _score(trial: Trial, typical_ms: list[float]) -> Score | None:
     own = trial.verdict.timing("candidate")
     if own is None:
         return None
-    pair = trial.verdict.against("default")
+    pair, default = trial.verdict.against("default"), trial.verdict.timing("default")
     latency_ms = own.median_ms
-    if pair is not None and typical_ms:
-        latency_ms = statistics.median(typical_ms) / pair.speedup
+    if pair is not None and default is not None and typical_ms:
+        # What the default's speedup over itself differs from 1 is noise.
+        speedup = 1.0 if trial.config == default.config else pair.speedup
+        latency_ms = statistics.median(typical_ms) / speedup
     peak_bytes = float("inf") if own.peak_bytes is None else float(own.peak_bytes)
     return Score(trial, latency_ms, peak_bytes)
