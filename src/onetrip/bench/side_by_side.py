@@ -15,7 +15,7 @@ from onetrip.bench.outcome import Failure, catching
 from onetrip.bench.peers import Peer, load_peer
 from onetrip.bench.problems import BenchProblem
 from onetrip.bench.roofline import measure_ceilings
-from onetrip.bench.timing import Timing, TimingReport, interleaved
+from onetrip.bench.timing import Timing, TimingReport, interleaved, release_memory
 from onetrip.bench.truths import find_truth
 from onetrip.core.device import Device
 from onetrip.core.units import bytes_text
@@ -189,8 +189,7 @@ def _gate(
         say(f"holding {name} against it")
         with catching(failures, name):
             reports[name] = examine(case, call, inputs, wrt, true)
-        if case.device.type == "cuda":
-            torch.cuda.empty_cache()
+        release_memory(case.device)
     return reports
 
 

@@ -5,6 +5,7 @@ each candidate once, in random order, so that a drift of clocks meets all of the
 each sample the last-level cache is written over. Ratios are paired: within one block.
 """
 
+import gc
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -136,6 +137,8 @@ def interleaved(
         with catching(failures, name):
             warm_ms, peaks[name] = _warm(call, prepare, clock, warmup, seconds_each, device, memory)
             strides[name] = _stride(warm_ms, samples, seconds_each)
+        if name in failures:
+            release_memory(device)
     order = random.Random(seed)
     for block in range(samples):
         due = [name for name in strides if name not in failures and block % strides[name] == 0]
@@ -271,6 +274,16 @@ def _flusher(device: torch.device, flush_bytes: int | None) -> Callable[[], obje
     if flush_bytes == 0:
         return lambda: None
     return torch.empty(flush_bytes, dtype=torch.int8, device=device).zero_
+
+
+def release_memory(device: torch.device) -> None:
+    """Give back what a failed call left: its tensors hang on frames of the traceback.
+
+    >>> release_memory(torch.device("cpu"))
+    """
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 def cache_bytes(device: str | torch.device) -> int:

@@ -53,8 +53,9 @@ def _bench(
     seed: Annotated[int, typer.Option(help="Of the inputs' values.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     save: Annotated[
-        bool, typer.Option("--save", help="Append every row to results/<operator>/<device>.jsonl.")
+        bool, typer.Option("--save", help="Append rows to RESULTS/<operator>/<device>.jsonl.")
     ] = False,
+    results: Annotated[Path, typer.Option(help="Folder of saved results.")] = Path("results"),
 ) -> None:
     """Measure implementations side by side: error first, then time, memory and ratio.
 
@@ -85,35 +86,36 @@ def _bench(
         ]
     peers = peers_of(operator) if against is None else find_peers(operator, tuple(against))
     budgets_bytes = [_read_budget(text) for text in memory_budget or ()]
-    console, progress = screen.console(), screen.console(stderr=True)
     for name in impl or ():
         if name != "auto" and name not in parts.spec.implementations:
             expected = f"one of {['auto', *parts.spec.implementations]}"
             raise ArgumentError(complaint("impl", expected=expected, got=repr(name)))
+    passes = (FORWARD,) if forward_only or not parts.spec.differentiable else (FORWARD, BOTH)
     found = []
     for problem in problems:
+        name = problem.workload.name
         case = Case(parts, "reference", problem.workload, target)
         contenders = ours(case, impl or ("auto",), budgets_bytes) + theirs(case, peers)
-        with progress.status(f"{problem.workload.name} …") as status:
+        with screen.working() as say:
+            say(f"{name}: preparing the problem")
+            problem.prepare()
             comparison = compare(
                 case,
                 problem,
                 contenders,
-                passes=(FORWARD,)
-                if forward_only or not parts.spec.differentiable
-                else (FORWARD, BOTH),
+                passes=passes,
                 samples=samples,
                 seconds_each=seconds,
                 seed=seed,
-                say=lambda what, name=problem.workload.name: status.update(f"{name}: {what} …"),
+                say=lambda step, name=name: say(f"{name}: {step}"),
             )
         found.append(comparison)
         if save:
-            path = results_path(operator, comparison.ceilings.name)
-            append_results(path, comparison.rows)
-            progress.print(f"{len(comparison.rows)} rows appended to {path}")
+            append_results(
+                results_path(operator, comparison.ceilings.name, results), comparison.rows
+            )
         if not as_json:
-            _print(console, comparison)
+            _print(screen.console(), comparison)
     if as_json:
         typer.echo(json.dumps([row for comparison in found for row in comparison.rows], indent=1))
 

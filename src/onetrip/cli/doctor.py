@@ -47,13 +47,12 @@ def _measure() -> None:
     from onetrip.bench.roofline import measure_ceilings, save_ceilings
     from onetrip.tile.problem import problem_on
 
-    progress = screen.console(stderr=True)
     names = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
-    for name in names:
-        with progress.status(f"measuring {name} …"):
+    with screen.working() as say:
+        for name in names:
+            say(f"measuring {name}")
             ceilings = measure_ceilings(name)
-        path = save_ceilings(ceilings, problem_on(name, {}, "float32").device_name)
-        progress.print(f"{name}: kept in {path}", soft_wrap=True)
+            save_ceilings(ceilings, problem_on(name, {}, "float32").device_name)
 
 
 def _as_dict(found: "Diagnosis") -> dict[str, object]:

@@ -1,7 +1,6 @@
 """`onetrip`: the application that the command files register themselves with."""
 
 import importlib
-import importlib.util
 import sys
 from typing import Annotated
 
@@ -44,8 +43,7 @@ def _root(
 
 
 for _command in COMMANDS:
-    if importlib.util.find_spec(f"onetrip.cli.{_command}") is not None:
-        importlib.import_module(f"onetrip.cli.{_command}").register(app)
+    importlib.import_module(f"onetrip.cli.{_command}").register(app)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,6 +1,8 @@
 """How every command prints: one console, one look of tables."""
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rich import box
 from rich.console import Console
@@ -14,6 +16,23 @@ def console(*, stderr: bool = False) -> Console:
     """A console on stdout, or stderr, that leaves numbers uncoloured; wide into a file."""
     stream = sys.stderr if stderr else sys.stdout
     return Console(highlight=False, stderr=stderr, width=None if stream.isatty() else _FILE_WIDTH)
+
+
+@contextmanager
+def working() -> Iterator[Callable[[str], None]]:
+    """Show on stderr what is being done: a live line in a terminal, else a line for each step.
+
+    Yields
+    ------
+    callable
+        To be told the step that begins.
+    """
+    stderr = console(stderr=True)
+    if not stderr.is_terminal:
+        yield lambda step: stderr.print(plain(step), soft_wrap=True)
+        return
+    with stderr.status("…") as status:
+        yield lambda step: status.update(f"{plain(step)} …")
 
 
 def table(*columns: str, title: str | None = None) -> Table:

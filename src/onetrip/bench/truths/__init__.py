@@ -29,9 +29,13 @@ def find_truth(
         gold = in_chunks(case, inputs, wrt, torch.float64)
         grads = random_grad_outputs(case, gold, grad_seed)
         gold_gradients = gold.backward(grads)
+        # Detached, for the graph holds the leaves: gigabytes of float64.
+        gold_outputs = {output: tensor.detach() for output, tensor in gold.outputs.items()}
+        del gold
         eager = in_chunks(case, inputs, wrt, None)
         eager_gradients = {
             leaf: None if gradient is None else gradient.to(inputs[leaf].dtype)
             for leaf, gradient in eager.backward(grads).items()
         }
-    return Truth(eager.outputs, gold.outputs, eager_gradients, gold_gradients, grads)
+        eager_outputs = {output: tensor.detach() for output, tensor in eager.outputs.items()}
+    return Truth(eager_outputs, gold_outputs, eager_gradients, gold_gradients, grads)

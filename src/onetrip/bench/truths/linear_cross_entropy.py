@@ -36,7 +36,7 @@ def in_chunks(
         name: tensor.detach().to(wide) if tensor.is_floating_point() else tensor
         for name, tensor in inputs.items()
     }
-    leaves = {name: tensors[name].clone().requires_grad_() for name in wrt}
+    leaves = {name: tensors[name].detach().requires_grad_() for name in wrt}
     tensors |= leaves
     names = list(tensors)
     by_token = {"input", "target", "token_weight"}
