@@ -1,4 +1,5 @@
-import time
+import itertools
+import random
 
 import pytest
 import torch
@@ -8,32 +9,68 @@ from onetrip.bench.timing import MIN_SAMPLES, interleaved, median_interval
 from onetrip.core.errors import ArgumentError
 
 
-def busy(milliseconds: float):
-    def call() -> None:
-        end = time.perf_counter() + milliseconds * 1e-3
-        while time.perf_counter() < end:
-            pass
+class Clock:
+    """Time that passes only when somebody works: no other load on the machine gets into it."""
 
-    return call
+    def __init__(self):
+        self.now_ns = 0
+
+    def perf_counter_ns(self):
+        return self.now_ns
+
+    def monotonic(self):
+        return self.now_ns * 1e-9
+
+    def work(self, milliseconds):
+        self.now_ns += round(milliseconds * 1e6)
 
 
-def test_known_durations_are_found():
-    report = interleaved({"slow": busy(4), "fast": busy(1)}, samples=15, flush_bytes=0)
-    assert report.timings["slow"].median_ms == pytest.approx(4, rel=0.3)
-    assert report.timings["fast"].median_ms == pytest.approx(1, rel=0.5)
+@pytest.fixture
+def clock(monkeypatch):
+    made = Clock()
+    monkeypatch.setattr(timing, "time", made)
+    return made
+
+
+def test_known_durations_are_found(clock):
+    report = interleaved(
+        {"slow": lambda: clock.work(4), "fast": lambda: clock.work(1)}, samples=15, flush_bytes=0
+    )
+    assert report.timings["slow"].median_ms == pytest.approx(4)
+    assert report.timings["fast"].median_ms == pytest.approx(1)
     speedup = report.speedup("fast", "slow")
-    assert speedup.low <= speedup.median <= speedup.high
-    assert speedup.median == pytest.approx(4, rel=0.4)
+    assert (speedup.low, speedup.median, speedup.high) == pytest.approx((4, 4, 4))
     assert speedup.decided
     assert speedup.pairs == 15
 
 
-def test_equal_candidates_are_undecided():
-    x = torch.randn(256, 256)
-    report = interleaved({"a": lambda: x @ x, "b": lambda: x @ x}, samples=31, flush_bytes=0)
-    speedup = report.speedup("a", "b")
-    assert speedup.low < 1.1
-    assert speedup.high > 0.9
+def test_a_drift_of_the_machine_does_not_get_into_the_ratio(clock):
+    drift = itertools.count(1)
+    slowed = {"factor": 1.0}
+
+    def prepare():
+        slowed["factor"] = 1 + next(drift) / 20
+
+    candidates = {
+        "slow": lambda: clock.work(3 * slowed["factor"]),
+        "fast": lambda: clock.work(1 * slowed["factor"]),
+    }
+    report = interleaved(candidates, samples=30, prepare=prepare, flush_bytes=0)
+    assert report.timings["fast"].high_ms > 1.2 * report.timings["fast"].low_ms
+    speedup = report.speedup("fast", "slow")
+    assert speedup.median == pytest.approx(3, rel=0.03)
+    assert speedup.high - speedup.low < 0.2
+
+
+def test_equal_candidates_are_undecided(clock):
+    noise = random.Random(3)
+
+    def noisy():
+        clock.work(noise.uniform(1, 2))
+
+    speedup = interleaved({"a": noisy, "b": noisy}, samples=40, flush_bytes=0).speedup("a", "b")
+    assert speedup.low < 1 < speedup.high
+    assert not speedup.decided
 
 
 def test_samples_are_interleaved_in_random_order():
@@ -53,32 +90,34 @@ def test_samples_are_interleaved_in_random_order():
     assert all(len(report.timings[name].samples_ms) == 20 for name in names)
 
 
-def test_prepare_runs_before_each_call_and_outside_the_clock():
+def test_prepare_runs_before_each_call_and_outside_the_clock(clock):
     events = []
 
-    def prepare() -> None:
+    def prepare():
         events.append("prepare")
-        time.sleep(0.02)
+        clock.work(20)
 
-    report = interleaved(
-        {"a": lambda: events.append("call")}, samples=5, warmup=1, prepare=prepare, flush_bytes=0
-    )
+    def call():
+        events.append("call")
+        clock.work(1)
+
+    report = interleaved({"a": call}, samples=5, warmup=1, prepare=prepare, flush_bytes=0)
     assert events == ["prepare", "call"] * (len(events) // 2)
-    assert report.timings["a"].median_ms < 5
+    assert report.timings["a"].samples_ms == pytest.approx([1] * 5)
 
 
-def test_a_slow_candidate_leaves_blocks_out_and_stays_paired():
+def test_a_slow_candidate_leaves_blocks_out_and_stays_paired(clock):
     report = interleaved(
-        {"slow": busy(10), "fast": busy(0.1)},
+        {"slow": lambda: clock.work(10), "fast": lambda: clock.work(0.1)},
         samples=24,
-        warmup=1,
         seconds_each=0.1,
         flush_bytes=0,
-        memory=False,
     )
-    assert MIN_SAMPLES <= len(report.timings["slow"].samples_ms) < 24
+    slow = report.timings["slow"]
+    assert MIN_SAMPLES <= len(slow.samples_ms) == 6
+    assert slow.blocks == (0, 4, 8, 12, 16, 20)
     assert len(report.timings["fast"].samples_ms) == 24
-    assert report.speedup("fast", "slow").pairs == len(report.timings["slow"].samples_ms)
+    assert report.speedup("fast", "slow").pairs == 6
 
 
 def test_a_candidate_that_raises_is_out_and_the_others_go_on():

@@ -287,7 +287,7 @@ def release_memory(device: torch.device) -> None:
 
 
 def cache_bytes(device: str | torch.device) -> int:
-    """Size of the last-level cache that a sample must not find warm; at most 64 MiB on a CPU.
+    """Size of the last-level cache that a sample must not find warm; at most 32 MiB on a CPU.
 
     A server's shared cache of hundreds of megabytes is not one process's: writing over all of it
     would take longer than what is timed.
@@ -299,7 +299,7 @@ def cache_bytes(device: str | torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).L2_cache_size
     sizes = [_kibibytes(path) for path in Path("/sys/devices/system/cpu/cpu0/cache").glob("*/size")]
-    return min(max(sizes, default=32 * _MIB), 64 * _MIB)
+    return min(max(sizes, default=32 * _MIB), 32 * _MIB)
 
 
 def _kibibytes(path: Path) -> int:
