@@ -135,18 +135,13 @@ def tile_product(x_bufs, w_bufs, ready, free, step, D, half: gl.constexpr, layou
 
 @gluon.jit
 def _soft_cap(z, cap):
-    """``cap * tanh(z / cap)``: `onetrip.tile.soft_cap` in Gluon."""
-    y = z / cap
-    t = gl.exp2(gl.abs(y) * -2.8853900817779268)
-    far = (1.0 - t) / (1.0 + t)
-    far = gl.where(y < 0, -far, far)
-    q = y * y
-    series = -0.0088632355299022 * q + 0.0218694885361552
-    series = series * q - 0.0539682539682540
-    series = series * q + 0.1333333333333333
-    series = series * q - 0.3333333333333333
-    near = y + y * q * series
-    return cap * gl.where(gl.abs(y) < 0.3, near, far)
+    """``cap * tanh(z / cap)`` with an absolute error of about 1e-7 of the cap.
+
+    Enough for the logits of half-precision operands, at a third of the registers that
+    `onetrip.tile.soft_cap` takes to be exact near zero as well.
+    """
+    t = gl.exp2(z * (2.0 * LOG2E / cap))
+    return cap - 2.0 * cap / (1.0 + t)
 
 
 @gluon.jit

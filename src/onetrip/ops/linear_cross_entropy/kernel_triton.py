@@ -74,6 +74,14 @@ def _logits_tile(
 
 
 @triton.jit
+def _store_kept(value, kept_ptr, offs_n, offs_v, N, kept, stride_keptn):
+    """Store the columns of a tile that are to be kept."""
+    kept_ptrs = kept_ptr + offs_n.to(tl.int64)[:, None] * stride_keptn + offs_v[None, :]
+    mask = (offs_n < N)[:, None] & (offs_v < kept)[None, :]
+    tl.store(kept_ptrs, value.to(kept_ptr.dtype.element_ty), mask=mask)
+
+
+@triton.jit
 def _linear_cross_entropy_stats_kernel(
     x_ptr,
     w_ptr,
@@ -144,11 +152,8 @@ def _linear_cross_entropy_stats_kernel(
             at = tl.min(tl.where(z == top[:, None], offs_v[None, :], 2147483647), axis=1)
             best_at = tl.where(top > best, at, best_at)
             best = tl.maximum(best, top)
-        if STORE:
-            kept_ptrs = kept_ptr + offs_n.to(tl.int64)[:, None] * stride_keptn + offs_v[None, :]
-            mask_kept = mask_n[:, None] & (offs_v < kept)[None, :]
-            if STORE_LOGITS:
-                tl.store(kept_ptrs, z.to(kept_ptr.dtype.element_ty), mask=mask_kept)
+        if STORE_LOGITS:
+            _store_kept(z, kept_ptr, offs_n, offs_v, N, kept, stride_keptn)
         z = tl.where(offs_v[None, :] == target[:, None], float("-inf"), z)
         m_new = tl.maximum(m, tl.max(z, axis=1))
         base = tl.where(m_new == float("-inf"), 0.0, m_new)
@@ -164,8 +169,7 @@ def _linear_cross_entropy_stats_kernel(
             if not STORE_LOGITS:
                 # One factor a row turns the exponential over the maximum into the one to keep.
                 lift = tl.exp2(tl.minimum((base - ref) * LOG2E, STORED_LIMIT))
-                value = e * lift[:, None]
-                tl.store(kept_ptrs, value.to(kept_ptr.dtype.element_ty), mask=mask_kept)
+                _store_kept(e * lift[:, None], kept_ptr, offs_n, offs_v, N, kept, stride_keptn)
     out = group.to(tl.int64) * N + offs_n
     tl.store(max_ptr + out, m, mask=mask_n)
     tl.store(sum_ptr + out, s, mask=mask_n)

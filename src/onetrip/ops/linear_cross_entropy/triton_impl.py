@@ -211,7 +211,7 @@ class TritonColumns:
                 HAS_CLASS_WEIGHT=call.class_weight is not None,
                 CAP=call.softcap is not None,
                 STORE=kept is not None,
-                STORE_LOGITS=self.store_logits,
+                STORE_LOGITS=kept is not None and self.store_logits,
                 ENTROPY=call.entropy,
                 SMOOTHING=call.smoothing,
                 ARGMAX=call.argmax,
