@@ -18,10 +18,12 @@ from onetrip.lab.verdict import Timing
 def print_result(found: Outcomes, export: Path | None) -> None:
     """Baselines, best, ratio with its interval, share of the floor, memory; then what it means."""
     console = screen.console()
+    # A terminal gets whole words, a file whole lines.
+    whole_lines = not console.is_terminal
     opened = found.opened
     limits = floor(found)
     console.print()
-    console.print(f"[bold]{screen.plain(headline(opened))}[/]", soft_wrap=True)
+    console.print(f"[bold]{screen.plain(headline(opened))}[/]", soft_wrap=whole_lines)
     rate = opened.device.tflops_for(opened.problem.dtype)
     console.print(
         f"floor {time_text(float(str(limits['floor_ms'])))}, {limits['bound']}-bound, at "
@@ -29,23 +31,26 @@ def print_result(found: Outcomes, export: Path | None) -> None:
         "measured on this device"
     )
     if found.leader is not None:
-        console.print()
         console.print(_result(found, found.leader))
     mark = "[green]✓[/]" if found.decision.standing is Standing.PROMOTED else "–"
-    console.print(f"{mark} {screen.plain(_conclusion(found))}", soft_wrap=True)
+    console.print(f"{mark} {screen.plain(_conclusion(found))}", soft_wrap=whole_lines)
+    if found.decision.standing is Standing.PROMOTED:
+        console.print(f"  Your tuning table: {screen.plain(str(found.table))}", soft_wrap=True)
     if export is not None:
         where = f"Exported to {export}." if found.entry else f"Nothing to export to {export}."
         console.print(f"  {screen.plain(where)}", soft_wrap=True)
-    console.print(f"  {_summary(found)}", soft_wrap=True)
+    console.print(f"  {_summary(found)}", soft_wrap=whole_lines)
     for trial in found.trials:
         if trial.state in ("incorrect", "crashed", "timeout", "out_of_memory", "compile_error"):
             name = contender(trial.impl, trial.config)
             reason = screen.plain(f"#{trial.experiment_id} {name}: {trial.reason}")
-            console.print(f"  [red]{trial.state}[/] {reason}", soft_wrap=True)
+            console.print(f"  [red]{trial.state}[/] {reason}", soft_wrap=whole_lines)
 
 
 def _result(found: Outcomes, leader: Score) -> Table:
-    table = screen.table("", "configuration", ">time", ">× floor", ">peak memory", ">speedup")
+    table = screen.table(
+        "", "~configuration", ">time", ">× floor", ">peak memory", ">speedup of best"
+    )
     verdict = leader.trial.verdict
     if verdict is None:
         return table
@@ -78,9 +83,10 @@ def _conclusion(found: Outcomes) -> str:
     why = found.decision.why
     match found.decision.standing:
         case Standing.PROMOTED:
+            impl = None if found.entry is None else found.entry.impl
             return (
-                f'Promoted, {why}. impl="auto" and the named implementation now run it for '
-                f"problems of this size: {found.table}"
+                f'Promoted, {why}. From now on impl="auto" and impl="{impl}" run it for problems '
+                "of about this size."
             )
         case Standing.IN_TABLE:
             return f"Already in your tuning table: {why}."

@@ -153,7 +153,7 @@ class LiveWatcher(Watcher):
     def _bar(self, share: float, text: str) -> RenderableType:
         row = Table.grid(padding=(0, 2, 0, 0))
         row.add_row(
-            ProgressBar(total=1.0, completed=share, width=_BAR_WIDTH),
+            ProgressBar(total=1.0, completed=share, width=_BAR_WIDTH, complete_style="cyan"),
             text or f"{share:.0%}",
         )
         return row
@@ -203,7 +203,7 @@ def memory(peak_bytes: float | None) -> str:
 
 
 def _ranking(ranked: Sequence[Score], opened: Opened) -> Table:
-    table = screen.table(">#", "configuration", ">time", ">memory", ">speed of default", "from")
+    table = screen.table(">#", "~configuration", ">time", ">memory", ">× default's speed", "from")
     for place, score in enumerate(ranked):
         trial = score.trial
         table.add_row(
