@@ -7,7 +7,12 @@ import triton
 
 import tiny_kernels
 from onetrip.core.errors import ArgumentError, UnsupportedError
-from onetrip.testing.compile_lane import broken_bounds, compile_case, kernels_without_case
+from onetrip.testing.compile_lane import (
+    _amd_registers,
+    broken_bounds,
+    compile_case,
+    kernels_without_case,
+)
 from onetrip.tile.compile_case import TARGETS, CompileCase
 
 pytestmark = pytest.mark.xdist_group("tiny_kernels")
@@ -53,6 +58,11 @@ def test_spills_within_the_bound_pass(tiny):
     allowed = dataclasses.replace(case, max_spills=compiled.spills)
     assert broken_bounds(case, compiled)
     assert not broken_bounds(allowed, compiled)
+
+
+def test_amd_scalar_spills_into_lanes_do_not_count():
+    assembly = "  .sgpr_spill_count: 2\n  .vgpr_count:     95\n  .vgpr_spill_count: 3\n"
+    assert _amd_registers(assembly) == (95, 3)
 
 
 def test_shared_memory_is_held_to_the_case(tiny):

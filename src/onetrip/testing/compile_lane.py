@@ -2,7 +2,7 @@
 
 A kernel file declares its `CompileCase`s; this lane finds them, compiles them with Triton's own
 compilers and reads registers, spilled registers and shared memory from what comes out. NVIDIA's
-numbers come from the `ptxas` that Triton ships, AMD's from the assembly text.
+numbers come from the binary, through the `cuobjdump` that Triton ships, AMD's from the assembly.
 
 On the command line, for one operator or one module, or all operators::
 
@@ -16,7 +16,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,8 @@ _OPS_DIR = Path(__file__).resolve().parent.parent / "ops"
 class Compiled:
     """What one case uses on one target: for each thread, registers; for a program, bytes.
 
-    `spills` counts registers of 4 bytes; on AMD scalar registers count as well.
+    `spills` counts registers of 4 bytes that live in memory. On AMD, scalar registers that are
+    moved into lanes of vector registers stay on chip and do not count.
     """
 
     case: str
@@ -99,7 +100,7 @@ def compile_case(case: CompileCase, target: str) -> Compiled:
     if target.startswith("gfx"):
         registers, spills = _amd_registers(compiled.asm["amdgcn"])
     else:
-        registers, spills = _nvidia_registers(compiled.asm["ptx"], target, case.options)
+        registers, spills = _nvidia_registers(compiled.asm["cubin"])
     return Compiled(case.name, target, registers, spills, shared_bytes)
 
 
@@ -178,33 +179,23 @@ def _gpu_target(target: str):
 
 def _amd_registers(assembly: str) -> tuple[int, int]:
     def count(key: str) -> int:
-        return sum(int(number) for number in re.findall(rf"\.{key}:\s+(\d+)", assembly))
+        return max(int(number) for number in re.findall(rf"\.{key}:\s+(\d+)", assembly))
 
-    return count("vgpr_count"), count("vgpr_spill_count") + count("sgpr_spill_count")
+    return count("vgpr_count"), count("vgpr_spill_count")
 
 
-def _nvidia_registers(ptx: str, target: str, options: Mapping[str, object]) -> tuple[int, int]:
+def _nvidia_registers(binary: bytes) -> tuple[int, int]:
+    """Registers of a thread, and its stack in units of them: kernels put nothing else there."""
     from triton import knobs
 
-    arch = int(target.removeprefix("sm_"))
-    ptxas = knobs.nvidia.ptxas_blackwell if arch >= 100 else knobs.nvidia.ptxas
-    gpu_name = re.findall(r"^\.target (\w+)", ptx, re.MULTILINE)[0]
-    extra = str(options.get("ptx_options") or "").split()
-    if options.get("enable_fp_fusion") is False:
-        extra.append("--fmad=false")
     with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder, "kernel.ptx")
-        source.write_text(ptx, encoding="utf-8")
-        command = [ptxas.path, "-v", *extra, f"--gpu-name={gpu_name}"]
-        report = subprocess.run(
-            [*command, str(source), "-o", str(source.with_suffix(".cubin"))],
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stderr
-    registers = max(int(number) for number in re.findall(r"Used (\d+) registers", report))
-    spilled_bytes = sum(int(number) for number in re.findall(r"(\d+) bytes spill stores", report))
-    return registers, -(-spilled_bytes // 4)
+        cubin = Path(folder, "kernel.cubin")
+        cubin.write_bytes(binary)
+        command = [knobs.nvidia.cuobjdump.path, "--dump-resource-usage", str(cubin)]
+        usage = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    registers = [int(number) for number in re.findall(r"REG:(\d+)", usage)]
+    stack_bytes = [int(number) for number in re.findall(r"STACK:(\d+)", usage)]
+    return max(registers), max(stack_bytes) // 4
 
 
 def _modules_named(names: Iterable[str]) -> tuple[str, ...]:
