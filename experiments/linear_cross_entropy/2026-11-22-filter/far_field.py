@@ -5,6 +5,7 @@ from gradients import CHUNK, Error, Problem, as_a_kernel
 from torch import Tensor
 
 FAR_FIELDS = ("none", "mean", "p", "rank1")
+_OF_BLOCK = ("rank1", "inner")
 
 
 def filtered(
@@ -18,7 +19,9 @@ def filtered(
     - "none": nothing stands in;
     - "mean": even;
     - "p": the column's mean probability over all tokens;
-    - "rank1": the column's mean probability over the tokens of this block of rows.
+    - "rank1": the column's mean probability over the tokens of this block of rows;
+    - "inner": the column's mean share of the tile's mass over the tokens of this block. It needs
+      no log-sum-exp, so the first pass can make it while it holds the tile.
 
     `one_hot` says whether a target inside a dead tile is added exactly.
     """
@@ -54,14 +57,19 @@ def _add_far_field(
         sums = torch.zeros(row_live.shape[1], *values.shape[1:], device=dx.device)
         return sums.index_add_(0, of_tile, values)
 
-    # "mean" and "p" have one share for all rows, "rank1" one for each block of rows.
-    length = tile[0] if far == "rank1" else CHUNK
+    # "mean" and "p" have one share for all rows, the others one for each block of rows.
+    length = tile[0] if far in _OF_BLOCK else CHUNK
     everywhere = problem.p.sum(0) if far == "p" else torch.ones(v, device=dx.device)
     for start in range(0, n, length):
         rows = slice(start, start + length)
         p, x, dead = problem.p[rows], problem.x[rows].float(), ~row_live[rows]
-        mass = by_tile(p.T).T * dead  # [rows, tiles]
-        weight = p.sum(0) if far == "rank1" else everywhere
+        whole = by_tile(p.T).T  # [rows, tiles]
+        mass = whole * dead
+        weight = everywhere
+        if far == "rank1":
+            weight = p.sum(0)
+        elif far == "inner":
+            weight = (p / whole.clamp_min(1e-30)[:, of_tile]).sum(0)
         share = weight / by_tile(weight).clamp_min(1e-30)[of_tile]  # [V]
         dx[rows] += mass @ by_tile(w * share[:, None])
         dw += (mass.T @ x)[of_tile] * share[:, None]

@@ -26,7 +26,14 @@ TILES: tuple[Tile, ...] = ((128, 256), (128, 128), (256, 256), (1, 256))
 ELEMENT_EPS = 2.0**-12
 LIVE_POWERS = (6, 8, 10)
 # L1 is loose enough at 2^-4 once a far field stands in for what is dropped.
-ERROR_POWERS = {"L1": (4, 5, 6, 8, 10), "L2": (6, 8, 9, 10, 12), "rank1": (6, 8, 9, 10, 11, 12)}
+ERROR_POWERS = {
+    "L1": (4, 5, 6, 8, 10),
+    "L2": (6, 8, 9, 10),
+    "rank1": (6, 8, 9, 10, 11),
+    "inner": (6, 8, 9, 10, 11),
+}
+# Rules that judge what one far field leaves, and stand for that one alone.
+OWN_FAR_FIELD = ("rank1", "inner")
 PARTS = ("fro", "largest", "own_median", "own")
 
 
@@ -69,10 +76,10 @@ def live_table(problems: dict[str, Problem]) -> Iterator[str]:
     yield "|---" * (2 + len(rules)) + "|"
     for tile in TILES:
         for ordering, problem in problems.items():
-            # One row alone is of rank one: that rule says nothing there.
+            # One row alone is of rank one: those rules say nothing there.
             shares = [
                 "-"
-                if tile[0] == 1 and rule == "rank1"
+                if tile[0] == 1 and rule in OWN_FAR_FIELD
                 else f"{share_of(live_tiles(problem, tile, rule, eps)):.3f}"
                 for rule, eps, _ in rules
             ]
@@ -93,7 +100,7 @@ def outcomes(problems: dict[str, Problem], tiles: tuple[Tile, ...]) -> Iterator[
             for rule, powers in ERROR_POWERS.items():
                 for k in powers:
                     live = live_tiles(problem, tile, rule, 2.0**-k)
-                    for far in ("rank1",) if rule == "rank1" else FAR_FIELDS:
+                    for far in (rule,) if rule in OWN_FAR_FIELD else FAR_FIELDS:
                         errors = filtered(problem, live, tile, far)
                         name = f"{rule} 2^-{k}"
                         yield Outcome(name, far, label, ordering, share_of(live), *errors)

@@ -14,7 +14,8 @@ def live_tiles(problem: Problem, tile: Tile, rule: str, eps: float) -> Tensor:
     - "element" (cut-cross-entropy's): a tile with any ``|p - one_hot| > eps`` stays;
     - "L1": the dropped ``sum p`` of each row is at most ``eps * (1 - p_target)``;
     - "L2": the dropped ``sum p**2`` of each row is at most ``eps**2 * sum (p - one_hot)**2``;
-    - "rank1": as "L2", for what the tile's rank-one model leaves of p.
+    - "rank1": as "L2", for what the tile's rank-one model leaves of p;
+    - "inner": the same with the model that the first pass can make (see `far_field`).
 
     Under the three budgets a dropped tile's one-hot entries are added exactly, a row of the head
     each. A block of rows drops column tiles in the order of their worst row's share of its
@@ -27,7 +28,7 @@ def live_tiles(problem: Problem, tile: Tile, rule: str, eps: float) -> Tensor:
         value = _by_tile(problem.p, tile, lambda tiles: tiles.sum(-1))
         budget = eps * (1 - p_target)
     else:
-        left = _beside_rank_one if rule == "rank1" else _squares
+        left = {"L2": _squares, "rank1": _beside_rank_one, "inner": _beside_inner}[rule]
         value = _by_tile(problem.p, tile, left)
         squares = problem.p.square().sum(1) - p_target.square() + (1 - p_target).square()
         budget = eps**2 * squares
@@ -63,6 +64,12 @@ def _squares(tiles: Tensor) -> Tensor:
 def _beside_rank_one(tiles: Tensor) -> Tensor:
     row = tiles.sum(3, keepdim=True)
     share = tiles.sum(1, keepdim=True) / row.sum(1, keepdim=True).clamp_min(1e-30)
+    return (tiles - row * share).square().sum(-1)
+
+
+def _beside_inner(tiles: Tensor) -> Tensor:
+    row = tiles.sum(3, keepdim=True)
+    share = (tiles / row.clamp_min(1e-30)).mean(1, keepdim=True)
     return (tiles - row * share).square().sum(-1)
 
 
