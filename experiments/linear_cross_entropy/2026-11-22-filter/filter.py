@@ -34,7 +34,7 @@ ERROR_POWERS = {
 }
 # Rules that judge what one far field leaves, and stand for that one alone.
 OWN_FAR_FIELD = ("rank1", "inner")
-PARTS = ("fro", "largest", "own_median", "own")
+PARTS = ("norm", "largest", "own_median", "own")
 
 
 @dataclass(frozen=True)

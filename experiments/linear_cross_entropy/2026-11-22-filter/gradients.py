@@ -13,11 +13,11 @@ CHUNK = 512
 class Error:
     """Relative errors of one gradient against float64.
 
-    `fro` is of the whole; `largest` is the worst row's error over the largest row; `own` the
+    `norm` is of the whole; `largest` is the worst row's error over the largest row; `own` the
     worst row's error over that row itself, and `own_median` the median of these.
     """
 
-    fro: float
+    norm: float
     largest: float
     own_median: float
     own: float
@@ -29,7 +29,7 @@ def error_of(actual: Tensor, gold: Tensor) -> Error:
     row = gold.norm(dim=1)
     own = (wrong / row.clamp_min(1e-300))[row > 0]
     return Error(
-        fro=(wrong.norm() / row.norm()).item(),
+        norm=(wrong.norm() / row.norm()).item(),
         largest=(wrong.max() / row.max()).item(),
         own_median=own.median().item(),
         own=own.max().item(),
