@@ -64,6 +64,7 @@ def test_json_is_one_document_and_nothing_else_on_stdout(tune, tmp_path):
     share, over = found["best"]["floor_share"], found["best"]["over_floor"]
     assert share * over == pytest.approx(1.0)
     assert over == pytest.approx(found["best"]["latency_ms"]["median"] / found["floor"]["floor_ms"])
+    assert not found["floor"]["beaten"]
     assert found["counts"]["pruned"] == 3
     assert {"TPE", "neighbour", "default"} <= {trial["proposer"] for trial in found["trials"]}
     (entry,) = tuning.read_table(export)
@@ -102,6 +103,14 @@ def test_what_does_not_confirm_leaves_the_default_and_exports_nothing(tune, tmp_
     assert "Nothing to export" in done.stdout
     assert not export.exists()
     assert not (tmp_path / "cache" / "tuning").exists()
+
+
+def test_a_time_below_the_floor_speaks_against_the_ceilings(tune):
+    done = tune("toy", script={"ceiling": 1e-5})
+    assert "a time lies below the floor" in done.stdout
+    # The ceilings of a quiet minute stand from then on.
+    tune("toy")
+    assert "below the floor" not in tune("toy", script={"ceiling": 1e-5}).stdout
 
 
 def test_pareto_lists_the_front(tune):

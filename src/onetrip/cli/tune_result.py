@@ -30,6 +30,12 @@ def print_result(found: Outcomes, export: Path | None) -> None:
         f"{rate:,.3g} TFLOP/s and {opened.device.bandwidth_gbps:,.3g} GB/s "
         "measured on this device"
     )
+    if limits["beaten"]:
+        console.print(
+            "[yellow]a time lies below the floor: the ceilings were measured too low, on a busy "
+            "machine most likely. Tune again when it is quiet; the highest ceilings stand.[/]",
+            soft_wrap=whole_lines,
+        )
     if found.leader is not None:
         console.print(_result(found, found.leader))
     mark = "[green]✓[/]" if found.decision.standing is Standing.PROMOTED else "–"

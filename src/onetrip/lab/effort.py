@@ -9,6 +9,9 @@ from onetrip.core.selection import Problem
 
 # Float64 truth and plain torch of one candidate may take about this long.
 TRUTH_SECONDS = 1.5
+# In float64 autograd keeps more copies than the reference's workspace counts, and inputs and
+# gradients are wide too.
+_TRUTH_SHARE = 0.25
 # Fewer rows than this prove little.
 _FEWEST_ROWS = 32
 # Truth takes a float64 product and plain torch one in the working dtype, at half the cost or less.
@@ -82,7 +85,7 @@ def _fits(operator: str, problem: Problem, axes: dict[str, int], memory_bytes: i
     if memory_bytes is None:
         return True
     part = replace(problem, axes={**problem.axes, **axes}, dtype="float64")
-    return _reference_bytes(operator, part) <= memory_bytes
+    return _reference_bytes(operator, part) <= memory_bytes * _TRUTH_SHARE
 
 
 def _reference_bytes(operator: str, problem: Problem) -> int:

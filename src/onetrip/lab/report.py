@@ -70,7 +70,19 @@ def floor(found: Outcomes) -> dict[str, object]:
         "compute_ms": cost.compute_ms(device, dtype),
         "memory_ms": cost.memory_ms(device),
         "bound": cost.bound(device, dtype),
+        "beaten": floor_is_beaten(found),
     }
+
+
+def floor_is_beaten(found: Outcomes) -> bool:
+    """Whether a time lies below the floor: then the ceilings were measured too low."""
+    floor_ms = found.opened.cost.floor_ms(found.opened.device, found.opened.problem.dtype)
+    return any(
+        timing.median_ms < floor_ms
+        for trial in found.trials
+        if trial.verdict is not None
+        for timing in trial.verdict.timings
+    )
 
 
 def counts(found: Outcomes) -> dict[str, int]:

@@ -22,13 +22,13 @@ DEVICE = {
 }
 
 
-def prepare(job):
+def prepare(job, script):
     return {
         "workload": job["problem"]["workload"] or "small",
         "source": "workload",
         "key": "",
         "problem": {"axes": AXES, "dtype": "float32", "device_name": "laptop"},
-        "device": DEVICE,
+        "device": DEVICE | {"bandwidth_gbps": 20.0 * script.get("ceiling", 1.0)},
         "environment": {"torch": "none", "python": sys.version.split()[0]},
         "memory_bytes": 15 << 20,
     }
@@ -97,7 +97,7 @@ def main():
 
     if job["task"] == "prepare":
         send({"stage": "training", "share": 0.5})
-        send({"answer": prepare(job)})
+        send({"answer": prepare(job, script)})
         return
     send({"stage": "verifying"})
     time.sleep(script.get("seconds", 0.0))

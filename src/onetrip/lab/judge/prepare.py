@@ -30,6 +30,8 @@ def run(document: Mapping, stage: Stage) -> dict[str, object]:
     made.prepare(stage.progress)
     workload = made.workload
     problem = problem_on(device, workload.axes, workload.dtype, workload.options)
+    # Before the ceilings: what they allocate stays with this process.
+    memory_bytes = _free_bytes(device)
     stage("measuring the device's ceilings")
     dtypes = tuple(dict.fromkeys((workload.dtype, "float64")))
     ceilings = measure_ceilings(device, dtypes=dtypes, seconds_each=_CEILING_SECONDS)
@@ -42,7 +44,7 @@ def run(document: Mapping, stage: Stage) -> dict[str, object]:
         | {"axes": dict(problem.axes), "options": dict(problem.options)},
         "device": ceilings.as_dict(),
         "environment": environment(device),
-        "memory_bytes": _free_bytes(device),
+        "memory_bytes": memory_bytes,
     }
 
 
