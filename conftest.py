@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -26,6 +27,13 @@ torch.set_num_threads(
 # The same examples in every run: a red test stays red until it is mended.
 settings.register_profile("onetrip", derandomize=True, deadline=None, max_examples=25)
 settings.load_profile("onetrip")
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Look for examples in the package only: what tests import beside them is not collected."""
+    in_tests = Path(__file__).parent / "tests" in collection_path.parents
+    is_support = collection_path.suffix == ".py" and not collection_path.name.startswith("test_")
+    return True if in_tests and is_support else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
