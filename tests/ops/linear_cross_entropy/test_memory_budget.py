@@ -116,6 +116,18 @@ def test_plan_keeps_every_budget_that_the_smallest_tiles_keep(problem, budget):
     assert make_plan(**problem, budget=budget).workspace_bytes <= budget
 
 
+@given(st.integers(1, 20_000), st.integers(1, 8192), st.integers(1, 300_000), budgets)
+def test_blocks_of_rows_keep_every_budget_that_one_row_keeps(N, D, V, budget):
+    axes = {"N": N, "D": D, "V": V}
+
+    def declared(budget):
+        problem = Problem(axes, "float32", options={"memory_budget": budget})
+        return select.workspace_bytes("torch", problem, {"rows": 256, "columns": 4096})
+
+    budget = max(budget, declared(1))
+    assert declared(budget) <= budget
+
+
 @given(sizes, budgets)
 def test_tiles_are_whole_steps(problem, budget):
     plan = make_plan(**problem, budget=budget)
@@ -181,3 +193,18 @@ def test_declared_workspace_keeps_the_default_budget(dtype, options):
         asked = problem if impl == "torch" else hopper
         config = select.default_config(impl, asked)
         assert select.workspace_bytes(impl, asked, config) <= select.DEFAULT_BUDGET
+
+
+@pytest.mark.parametrize("times", [1.5, 3])
+def test_many_tokens_of_few_classes_fit_the_budget_that_was_named(times):
+    """Vectors over the tokens are more here than a block of logits."""
+    tensors = draw(3000, 8, 300)
+    tensors["input"].requires_grad_()
+
+    def call(memory_budget):
+        return onetrip.linear_cross_entropy(**tensors, impl="torch", memory_budget=memory_budget)
+
+    budget = int(minimum_of(call) * times)
+    with peak_memory() as memory:
+        call(budget)
+    assert memory.peak_bytes <= budget + tensors["input"].nbytes + SLACK_BYTES

@@ -209,7 +209,7 @@ def _without_logits(
         weighs = tokens.token_weight is not None and tokens.token_weight.requires_grad
         if wants_grad and select.by_rows(impl, problem) and not weighs:
             budget = select.budget_of(problem)
-            rows = min(config["rows"], rows_per_block(*weight.shape, budget))
+            rows = min(config["rows"], rows_per_block(*x.shape, V=weight.shape[0], budget=budget))
             return loss_by_rows(*tensors, tokens, options, rows=rows), {}
     outputs = {name for name in options["aux"] if name != "logprob"}
     outputs |= {"lse"} if options["z_loss"] > 0 else set()

@@ -4,10 +4,14 @@ The backward pass walks the vocabulary in tiles of `columns`. Columns below `kep
 exponentials stored by the forward pass and cost two products in the backward pass; the others
 cost a third, to form the logits again. So the whole takes ``4 - kept / V`` products.
 
-When even the float32 accumulator of the input's gradient does not fit, that gradient is computed
-in a second sweep over `rows` tokens at a time, which costs a fifth product and almost no memory.
+The float32 accumulator of the input's gradient is often the largest piece. Where the budget is
+small it is borrowed from the weight's gradient: the memory of that gradient's last columns is free
+until the walk reaches them, so their share of the input's gradient is added first, and only their
+logits are formed a third time. Where the weight is frozen or the vocabulary short, the input's
+gradient is computed in a second sweep, `rows` tokens at a time.
 """
 
+import functools
 import functools
 from dataclasses import dataclass
 
@@ -17,23 +21,26 @@ from onetrip.core.cost import ITEMSIZE
 COLUMN_STEP = 256
 # Wider tiles than this no longer make the products faster (results: 2026-11-22-ladder).
 MAX_COLUMNS = 16384
-# Below this width the products starve, so the second sweep pays.
-MIN_COLUMNS = 1024
-# Keeping fewer columns than this saves less than the extra launches cost.
-MIN_KEPT = 1024
 # float32 vectors over the rows: statistics, coefficients and their temporaries.
 ROW_VECTORS = 24
+# What one pass over the accumulator costs, in columns' worth of a product: a device's operations
+# per byte of traffic (H100, bfloat16: 798e12 / 3e12), times 8 bytes over 2 operations an entry.
+COLUMNS_PER_PASS = 1064
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Tile sizes and the workspace they add up to, in bytes."""
+    """Tile sizes and the workspace they add up to, in bytes.
+
+    `borrowed` columns of the weight's gradient hold the accumulator; 0 where it has its own.
+    """
 
     columns: int
     kept: int
     rows: int
     relative: bool
     workspace_bytes: int
+    borrowed: int = 0
 
 
 def padded(size: int, step: int = COLUMN_STEP) -> int:
@@ -41,6 +48,7 @@ def padded(size: int, step: int = COLUMN_STEP) -> int:
     return -(-size // step) * step
 
 
+@functools.lru_cache(maxsize=512)
 @functools.lru_cache(maxsize=512)
 def make_plan(
     *,
@@ -78,43 +86,61 @@ def make_plan(
     width = padded(V)
     vectors = ROW_VECTORS * 4 * N
     accumulator = 4 * N * D if grad_input and dtype != "float32" else 0
-    free = budget - vectors - accumulator
-    kept = 0
-    relative_copy = N * D * itemsize if relative and grad_weight else 0
+    column_bytes = max(N * itemsize, 1)
+    tile_column_bytes = max(N * scratch_bytes, 1)
+
+    def columns_in(room: int, most: int = max_columns) -> int:
+        fit = min(most, width, room // tile_column_bytes)
+        return max(fit // COLUMN_STEP * COLUMN_STEP, COLUMN_STEP)
+
+    room = budget - vectors - accumulator
+    columns = columns_in(room)
+    plans = [Plan(columns, 0, N, False, vectors + accumulator + columns * tile_column_bytes)]
     if can_keep:
-        room = free - relative_copy
-        tile = 0 if relative and room >= width * N * itemsize else min(max_columns, 8192)
-        kept = (room - tile * N * scratch_bytes) // max(N * itemsize, 1)
-        kept = max(0, min(width, kept // COLUMN_STEP * COLUMN_STEP))
-        kept = 0 if kept < min(MIN_KEPT, width) else kept
-    if kept:
-        free -= kept * N * itemsize + relative_copy
-    rows = N
-    columns = min(max_columns, width, free // max(N * scratch_bytes, 1))
-    if not kept and columns < min(MIN_COLUMNS, width) and accumulator:
-        # Two sweeps: the weight's gradient over all rows, then the input's over a few rows.
-        free = budget - vectors
-        columns = min(max_columns, width, free // max(N * scratch_bytes, 1))
-        columns = max(columns // COLUMN_STEP * COLUMN_STEP, COLUMN_STEP)
+        copy = N * D * itemsize if relative and grad_weight else 0
+        if relative and room >= copy + width * column_bytes:
+            used = vectors + accumulator + copy + width * column_bytes
+            plans.append(Plan(columns, width, N, True, used))
+        for tile in (4096, 8192, 16384):
+            columns = columns_in(room, min(tile, max_columns))
+            rest = room - copy - columns * tile_column_bytes
+            kept = min(width, rest // column_bytes // COLUMN_STEP * COLUMN_STEP)
+            if kept > 0:
+                used = budget - rest + kept * column_bytes
+                plans.append(Plan(columns, kept, N, relative, used))
+    if accumulator:
+        room = budget - vectors
+        columns = columns_in(room)
+        tile_bytes = columns * tile_column_bytes
+        borrowed = padded(-(-4 * N // itemsize))
+        if grad_weight and 2 * borrowed <= V:
+            plans.append(Plan(columns, 0, N, False, vectors + tile_bytes, borrowed))
         per_row = 4 * D + columns * scratch_bytes
-        rows = max(min(N, max(free, 0) // per_row), 1)
-        used = max(columns * N * scratch_bytes if grad_weight else 0, rows * per_row)
-        return Plan(columns, 0, rows, False, vectors + used)
-    columns = max(columns // COLUMN_STEP * COLUMN_STEP, COLUMN_STEP)
-    needs_tile = kept < width or not relative
-    used = vectors + accumulator
-    if kept:
-        used += kept * N * itemsize + relative_copy
-    if needs_tile:
-        used += columns * N * scratch_bytes
-    return Plan(columns, kept, rows, relative and kept > 0, used)
+        rows = max(min(N - 1, max(room, 0) // per_row), 1)
+        used = vectors + max(tile_bytes if grad_weight else 0, rows * per_row)
+        plans.append(Plan(columns, 0, rows, False, used))
+    within = [plan for plan in plans if plan.workspace_bytes <= budget]
+    if not within:
+        return min(plans, key=lambda plan: plan.workspace_bytes)
+    return min(within, key=lambda plan: _products(plan, N, V, grad_weight))
 
 
-def rows_per_block(V: int, D: int, budget: int) -> int:
+def _products(plan: Plan, N: int, V: int, grad_weight: bool) -> float:
+    """Time of a plan in units of one product of all logits, passes over the accumulator included.
+
+    Ties go to the plan that stands first: the simplest.
+    """
+    sweeps = 1 if plan.rows >= N else 1 + grad_weight
+    passes = -(-(V - min(plan.kept, V)) // plan.columns) + (plan.kept > 0)
+    formed = sweeps + (plan.borrowed - min(plan.kept, V)) / max(V, 1)
+    return formed + COLUMNS_PER_PASS * passes / max(V, 1)
+
+
+def rows_per_block(N: int, D: int, V: int, budget: int) -> int:
     """Rows whose logits and scaled inputs fit the budget; multiples of 16 feed the product.
 
-    >>> rows_per_block(V=50257, D=768, budget=64 * 2**20)
-    320
+    >>> rows_per_block(N=4096, D=768, V=50257, budget=64 * 2**20)
+    304
     """
-    rows = (budget - 4 * ROW_VECTORS * 1024) // (4 * (V + 2 * D))
+    rows = (budget - 4 * ROW_VECTORS * N) // (4 * (V + 2 * D))
     return max(rows // 16 * 16, min(rows, 16), 1)

@@ -201,6 +201,31 @@ def can_keep(impl: str, problem: Problem) -> bool:
     return impl in ("triton", "gluon") and fits
 
 
+def _multiplies_in_float32(impl: str, problem: Problem) -> bool:
+    """Whether products need float32 copies of their operands: half precision on a CPU."""
+    return impl == "torch" and problem.dtype in _HALF and problem.device_kind == "cpu"
+
+
+def _copies_bytes(impl: str, problem: Problem) -> int:
+    """Bytes of the float32 copy of the input, where products need one."""
+    copied = _multiplies_in_float32(impl, problem)
+    return 4 * problem.axes["N"] * problem.axes["D"] if copied else 0
+
+
+def _torch_scratch_bytes(problem: Problem) -> int:
+    """Bytes that one logit of a tile takes in `torch_impl.py`, at the worst moment of a pass."""
+    N, D = problem.axes["N"], problem.axes["D"]
+    entropy = 4 * ("entropy" in _option(problem, "aux", ()))  # type: ignore[operator]
+    smooth = 4 * bool(_option(problem, "label_smoothing", 0.0))
+    slope = 4 * (problem.options.get("softcap") is not None)
+    tile = ITEMSIZE[problem.dtype] if problem.dtype in _HALF else 0  # else the logits' own
+    # Forward: logits, then what is formed beside them, a byte or two for argmax at least.
+    scratch = max(4 + max(entropy, smooth, 2), tile + 4 + slope + entropy)
+    if _multiplies_in_float32("torch", problem):
+        scratch += -(-4 * D // max(N, 1))  # the tile's rows of the head, or of its gradient
+    return scratch
+
+
 def plan_for(
     impl: str,
     problem: Problem,
@@ -211,15 +236,10 @@ def plan_for(
     keep: bool = True,
 ) -> Plan:
     """Divide the problem's memory budget into tiles."""
-    axes, budget = problem.axes, budget_of(problem)
-    itemsize = ITEMSIZE[problem.dtype]
-    scratch = itemsize
+    axes, budget = problem.axes, budget_of(problem) - _copies_bytes(impl, problem)
+    scratch = ITEMSIZE[problem.dtype]
     if impl == "torch":
-        low_precision = 8 if itemsize < 4 else 0  # a float32 tile, a float32 copy for the product
-        more = ("softcap" in problem.options) + ("entropy" in problem.options.get("aux", ()))  # type: ignore[operator]
-        scratch += low_precision + 4 * more
-        if low_precision:
-            budget -= 4 * axes["N"] * axes["D"]  # float32 copy of the input, on a CPU
+        scratch = _torch_scratch_bytes(problem)
     return make_plan(
         N=axes["N"],
         D=axes["D"],
@@ -242,9 +262,9 @@ def workspace_bytes(impl: str, problem: Problem, config: Config) -> int:
         # Logits in the working dtype, in float32, their log-softmax and two gradients.
         return N * V * (2 * ITEMSIZE[problem.dtype] + 12)
     if by_rows(impl, problem):
-        rows = min(N, config["rows"], rows_per_block(V, D, budget_of(problem)))
+        rows = min(N, config["rows"], rows_per_block(N, D, V, budget_of(problem)))
         return 4 * rows * (V + 2 * D) + 4 * ROW_VECTORS * N
-    return plan_for(impl, problem, config).workspace_bytes
+    return plan_for(impl, problem, config).workspace_bytes + _copies_bytes(impl, problem)
 
 
 def predict_ms(
@@ -259,7 +279,7 @@ def predict_ms(
     if not backward:
         return matmul_ms
     if by_rows(impl, problem):
-        blocks = -(-N // max(min(config["rows"], rows_per_block(V, D, budget_of(problem))), 1))
+        blocks = -(-N // max(min(config["rows"], rows_per_block(N, D, V, budget_of(problem))), 1))
         traffic = 8 * V * D * blocks + 24 * N * V
         return 3 * matmul_ms + traffic / device.bandwidth_gbps * 1e-6
     plan = plan_for(impl, problem, config)

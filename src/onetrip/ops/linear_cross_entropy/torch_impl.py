@@ -4,11 +4,13 @@
 the weight's gradient is its own float32 accumulator, `torch_rows.py` is faster still.
 """
 
+from dataclasses import fields
+
 import torch
 from torch import Tensor
 
 from onetrip.ops.linear_cross_entropy.columns import Call, Request, Rows, finish_rows
-from onetrip.ops.linear_cross_entropy.rows import Partials
+from onetrip.ops.linear_cross_entropy.rows import Partials, merge_groups
 from onetrip.ops.linear_cross_entropy.target_check import check_targets
 
 
@@ -55,6 +57,16 @@ def call_with(request: Request, local: Tensor, valid: Tensor, ref: Tensor) -> Ca
         smoothing=request.smoothing,
         argmax=request.argmax,
     )
+
+
+def _side_by_side(first: Partials, second: Partials) -> Partials:
+    """Groups of both, one after the other."""
+
+    def join(name: str) -> Tensor | None:
+        parts = getattr(first, name), getattr(second, name)
+        return None if parts[0] is None else torch.cat(parts)
+
+    return Partials(**{f.name: join(f.name) for f in fields(Partials)})  # type: ignore[arg-type]
 
 
 class TorchColumns:
@@ -104,20 +116,15 @@ class TorchColumns:
         return scale_and_cap_(z, request.logit_scale, request.softcap)
 
     def stats(self, call: Call, kept: Tensor | None) -> Partials:
-        """Partial statistics of every tile of columns, [tiles, N]."""
+        """Statistics over all columns, [1, N], merged tile by tile."""
         V = call.weight.shape[0]
-        tiles = [
-            self._tile_stats(call, start, min(start + self.columns, V))
-            for start in range(0, V, self.columns)
-        ]
-        return Partials(
-            *(
-                torch.stack([getattr(tile, name) for tile in tiles])
-                if getattr(tiles[0], name) is not None
-                else None
-                for name in ("maximum", "total", "gap", "linear", "best", "best_at")
-            )
-        )
+        merged: Partials | None = None
+        for start in range(0, V, self.columns):
+            tile = self._tile_stats(call, start, min(start + self.columns, V))
+            merged = merge_groups(tile if merged is None else _side_by_side(merged, tile))
+        if merged is None:
+            raise RuntimeError("a head without classes is refused before")
+        return merged
 
     def _tile_stats(self, call: Call, start: int, stop: int) -> Partials:
         z = self._logits(call, start, stop)
@@ -127,7 +134,7 @@ class TorchColumns:
             if call.class_weight is not None:
                 share = call.class_weight[start:stop]
                 # A class of weight 0 must not contribute 0 * inf where its logit is masked out.
-                relative = torch.where(share != 0, relative * share, 0.0)
+                relative.mul_(share).masked_fill_(share == 0, 0.0)
             linear = relative.sum(1)
         if call.argmax:
             best, at = z.max(1)
@@ -147,7 +154,8 @@ class TorchColumns:
             gap = e.mul_(z.clamp_(min=torch.finfo(z.dtype).min)).sum(1)
         else:
             total = z.exp_().sum(1)
-        return Partials(maximum, total, gap, linear, best, best_at)
+        values = (maximum, total, gap, linear, best, best_at)
+        return Partials(*(None if value is None else value.unsqueeze(0) for value in values))  # type: ignore[arg-type]
 
     def dlogits(
         self, call: Call, coefficients: Tensor, start: int, out: Tensor, redo: Tensor | None = None
@@ -155,7 +163,7 @@ class TorchColumns:
         """Gradient of columns [start, start + out.shape[1]) into `out`."""
         stop = start + out.shape[1]
         ref, a, at_target, b, smooth = coefficients.unsqueeze(2).unbind(0)
-        writes_in_place = out.dtype == torch.float32 and out.is_contiguous()
+        writes_in_place = out.dtype == torch.float32 and out.stride(1) == 1
         z = self._logits(call, start, stop, out if writes_in_place else None)
         slope = None
         if call.softcap is not None:
