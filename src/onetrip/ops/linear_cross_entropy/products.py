@@ -1,7 +1,5 @@
 """The two products of the backward pass, in float32 inside whatever the dtype."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
@@ -15,11 +13,10 @@ def multiply(a: Tensor, b: Tensor, *, out: Tensor) -> None:
 
 
 class Accumulator:
-    """Float32 sum of products, for a result of the shape and dtype of `like`."""
+    """Float32 sum of products of the shape of `like`, in memory of its own unless it is given."""
 
-    def __init__(self, like: Tensor) -> None:
-        self.like = like
-        self.total = torch.empty_like(like, dtype=torch.float32)
+    def __init__(self, like: Tensor, total: Tensor | None = None) -> None:
+        self.total = torch.empty_like(like, dtype=torch.float32) if total is None else total
         self.empty = True
 
     def add(self, a: Tensor, b: Tensor) -> None:
@@ -35,16 +32,3 @@ class Accumulator:
         else:
             torch.addmm(self.total, a, b, out_dtype=torch.float32, out=self.total)
         self.empty = False
-
-    def finish(
-        self, row_scale: Tensor | None, reduce: Callable[[Tensor], None] | None = None
-    ) -> Tensor:
-        """The sum over processes, times one factor per row, in the dtype of `like`."""
-        total = self.total
-        if row_scale is not None:
-            # Rows without a target may hold anything, infinity included.
-            total.mul_(row_scale.unsqueeze(1))
-            total.masked_fill_((row_scale == 0).unsqueeze(1), 0.0)
-        if reduce is not None:
-            reduce(total)
-        return total.to(self.like.dtype)

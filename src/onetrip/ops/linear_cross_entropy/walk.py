@@ -48,9 +48,11 @@ def backward(
 ) -> Gradients:
     """Walk the vocabulary and finish every gradient."""
     walk = _Walk(backend, plan, saved, grads, wanted, shard)
-    if plan.rows < saved.call.input.shape[0]:
+    if plan.borrowed:
+        dinput = walk.with_borrowed_accumulator()
+    elif plan.rows < saved.call.input.shape[0]:
         walk.weight_only()
-        dinput = walk.input_by_rows() if wanted.input else None
+        dinput = walk.input_by_rows()
     else:
         dinput = walk.everything()
     return Gradients(dinput, walk.dweight, walk.dbias)
@@ -115,6 +117,31 @@ class _Walk:
                 into.add(g, call.weight[start:stop])
         return None if into is None else self._finish_input(into)
 
+    def with_borrowed_accumulator(self) -> Tensor:
+        """All gradients, the input's accumulated in the memory of the weight's last columns."""
+        call = self.call
+        N, D = call.input.shape
+        if self.dweight is None:
+            raise RuntimeError("an accumulator can be borrowed only from a wanted gradient")
+        split = call.weight.shape[0] - self.plan.borrowed
+        split -= split % COLUMN_STEP
+        lent = self.dweight[split:].reshape(-1).view(torch.float32)[: N * D].view(N, D)
+        into = Accumulator(call.input, lent)
+        tile = self._tile(N)
+        last, first = self._tiles(split), self._tiles(0, split)
+        for start, stop in last + first:
+            g = tile[:, : stop - start]
+            self.backend.dlogits(call, self.coefficients, start, g)
+            into.add(g, call.weight[start:stop])
+            if start < split:
+                self._finish_columns(g, start)
+        dinput = self._finish_input(into)
+        for start, stop in last:
+            g = tile[:, : stop - start]
+            self.backend.dlogits(call, self.coefficients, start, g)
+            self._finish_columns(g, start)
+        return dinput
+
     def weight_only(self) -> None:
         """The first of two sweeps: gradients of weight and bias over all rows."""
         if self.dweight is None and self.dbias is None:
@@ -130,16 +157,19 @@ class _Walk:
         N = self.call.input.shape[0]
         dinput = torch.empty_like(self.call.input)
         tile = self._tile(self.plan.rows)
+        total = torch.empty(self.plan.rows, self.call.input.shape[1], device=dinput.device)
         for row in range(0, N, self.plan.rows):
             end = min(row + self.plan.rows, N)
             part = self.call.rows(row, end)
             coefficients = self.coefficients[:, row:end].contiguous()
-            into = Accumulator(part.input)
+            into = Accumulator(part.input, total[: end - row])
             for start, stop in self._tiles():
                 g = tile[: end - row, : stop - start]
                 self.backend.dlogits(part, coefficients, start, g)
                 into.add(g, self.call.weight[start:stop])
-            dinput[row:end] = self._finish_input(into)
+            if self.shard.group:
+                self.shard.reduce(into.total)
+            dinput[row:end] = into.total
         return dinput
 
     def _finish_columns(self, g: Tensor, start: int) -> None:
@@ -165,15 +195,15 @@ class _Walk:
             self.shard.reduce(total)
         return total.to(dtype)
 
-    def _tiles(self) -> list[tuple[int, int]]:
+    def _tiles(self, first: int = 0, last: int | None = None) -> list[tuple[int, int]]:
         """Column ranges: kept ones used as they are in one piece, all others by the plan.
 
         Sizes that are odd send a product to a slow kernel, so the last odd columns of a range
         go by themselves.
         """
-        V = self.call.weight.shape[0]
+        V = self.call.weight.shape[0] if last is None else last
         kept = min(self.plan.kept, V)
-        edges = [0]
+        edges = [first]
         while edges[-1] < V:
             start = edges[-1]
             limit = kept if start < kept else V
