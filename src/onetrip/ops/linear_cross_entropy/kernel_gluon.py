@@ -145,12 +145,37 @@ def _soft_cap(z, cap):
 
 
 @gluon.jit
-def scale_and_cap(acc, bias_ptr, offs_v, V, scale, cap, HAS_BIAS: gl.constexpr, CAP: gl.constexpr):
+def scale_and_cap(
+    z,
+    bias_ptr,
+    offs_v,
+    V,
+    scale,
+    cap,
+    HAS_BIAS: gl.constexpr,
+    HAS_SCALE: gl.constexpr,
+    CAP: gl.constexpr,
+):
     """Bias, scale and soft cap, in that order."""
     if HAS_BIAS:
         bias = gl.load(bias_ptr + offs_v, mask=offs_v < V, other=0.0).to(gl.float32)
-        acc = acc + gl.expand_dims(bias, 0)
-    z = acc * scale
+        z = z + gl.expand_dims(bias, 0)
+    if HAS_SCALE:
+        z = z * scale
     if CAP:
         z = _soft_cap(z, cap)
+    return z
+
+
+@gluon.jit
+def put_at_target(z, value, target, col, offs_v):
+    """Put `value` [64] into the target's column of each row.
+
+    Few tiles hold a target of their rows: asking first spares the others two operations an
+    element, in kernels whose arithmetic beside the product is a dozen.
+    """
+    inside = (target >= col) & (target < col + COLS)
+    if gl.max(inside.to(gl.int32), axis=0) > 0:
+        is_target = gl.expand_dims(target, 1) == gl.expand_dims(offs_v, 0)
+        z = gl.where(is_target, gl.expand_dims(value, 1), z)
     return z

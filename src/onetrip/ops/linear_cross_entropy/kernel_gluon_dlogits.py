@@ -12,6 +12,7 @@ from onetrip.ops.linear_cross_entropy.kernel_gluon import (
     locate,
     make_ring,
     produce,
+    put_at_target,
     scale_and_cap,
     tile_product,
     wanted,
@@ -47,6 +48,7 @@ def _consume(
     cap,
     CHUNK: gl.constexpr,
     HAS_BIAS: gl.constexpr,
+    HAS_SCALE: gl.constexpr,
     HAS_CLASS_WEIGHT: gl.constexpr,
     CAP: gl.constexpr,
     ENTROPY: gl.constexpr,
@@ -73,7 +75,7 @@ def _consume(
             ref = gl.load(row_ptrs, mask=mask_n, other=0.0)
             a = gl.load(row_ptrs + N, mask=mask_n, other=0.0)
             at_target = gl.load(row_ptrs + 2 * N, mask=mask_n, other=0.0)
-            z = scale_and_cap(acc, bias_ptr, offs_v, V, scale, cap, HAS_BIAS, CAP)
+            z = scale_and_cap(acc, bias_ptr, offs_v, V, scale, cap, HAS_BIAS, HAS_SCALE, CAP)
             if ENTROPY:
                 b = gl.load(row_ptrs + 3 * N, mask=mask_n, other=0.0)
                 log_p = z - gl.expand_dims(ref, 1)
@@ -92,8 +94,7 @@ def _consume(
             if CAP:
                 bent = z / cap
                 g = g * (1.0 - bent * bent)
-            is_target = gl.expand_dims(target, 1) == gl.expand_dims(offs_v, 0)
-            g = gl.where(is_target, gl.expand_dims(at_target, 1), g)
+            g = put_at_target(g, at_target, target, col_start + tile * COLS, offs_v)
             tma.store_wait(0)
             stage.index(half).store(g.to(out_desc.dtype))
             fence_async_shared()
@@ -122,6 +123,7 @@ def _linear_cross_entropy_dlogits_kernel(
     CHUNK: gl.constexpr,
     STAGES: gl.constexpr,
     HAS_BIAS: gl.constexpr,
+    HAS_SCALE: gl.constexpr,
     HAS_CLASS_WEIGHT: gl.constexpr,
     CAP: gl.constexpr,
     ENTROPY: gl.constexpr,
@@ -137,11 +139,11 @@ def _linear_cross_entropy_dlogits_kernel(
         [
             (_consume, (FIRST, x_bufs, w_bufs, stage, ready, free, out_desc, bias_ptr,
                         class_weight_ptr, target_ptr, coefficients_ptr, redo_ptr, N, D, V,
-                        col_start, width, items, scale, cap, CHUNK, HAS_BIAS, HAS_CLASS_WEIGHT,
+                        col_start, width, items, scale, cap, CHUNK, HAS_BIAS, HAS_SCALE, HAS_CLASS_WEIGHT,
                         CAP, ENTROPY, SMOOTHING, ONLY_FLAGGED)),
             (_consume, (SECOND, x_bufs, w_bufs, stage, ready, free, out_desc, bias_ptr,
                         class_weight_ptr, target_ptr, coefficients_ptr, redo_ptr, N, D, V,
-                        col_start, width, items, scale, cap, CHUNK, HAS_BIAS, HAS_CLASS_WEIGHT,
+                        col_start, width, items, scale, cap, CHUNK, HAS_BIAS, HAS_SCALE, HAS_CLASS_WEIGHT,
                         CAP, ENTROPY, SMOOTHING, ONLY_FLAGGED)),
             (produce, (x_desc, w_desc, x_bufs, w_bufs, ready, free, redo_ptr, N, D, col_start,
                        width, items, ONE, CHUNK, ONLY_FLAGGED)),
@@ -163,7 +165,15 @@ def _compile_cases() -> tuple[CompileCase, ...]:
         "coefficients_ptr": "*fp32", "redo_ptr": "*i32", "N": "i32", "D": "i32", "V": "i32",
         "col_start": "i32", "width": "i32", "items": "i32", "scale": "fp32", "cap": "fp32",
     }  # fmt: skip
-    names = ("HAS_BIAS", "HAS_CLASS_WEIGHT", "CAP", "ENTROPY", "SMOOTHING", "ONLY_FLAGGED")
+    names = (
+        "HAS_BIAS",
+        "HAS_SCALE",
+        "HAS_CLASS_WEIGHT",
+        "CAP",
+        "ENTROPY",
+        "SMOOTHING",
+        "ONLY_FLAGGED",
+    )
     plain = {**dict.fromkeys(names, False), "CHUNK": 8, "STAGES": 3}
     return tuple(
         CompileCase(

@@ -17,6 +17,7 @@ from onetrip.ops.linear_cross_entropy.kernel_gluon import (
     locate,
     make_ring,
     produce,
+    put_at_target,
     scale_and_cap,
     tile_product,
 )
@@ -58,6 +59,7 @@ def _consume(
     GROUP: gl.constexpr,
     CHUNK: gl.constexpr,
     HAS_BIAS: gl.constexpr,
+    HAS_SCALE: gl.constexpr,
     HAS_CLASS_WEIGHT: gl.constexpr,
     CAP: gl.constexpr,
     STORE: gl.constexpr,
@@ -80,7 +82,8 @@ def _consume(
         mask_n = offs_n < N
         target = gl.load(target_ptr + offs_n, mask=mask_n, other=-1)
         ref = gl.load(ref_ptr + offs_n, mask=mask_n, other=0.0)
-        m = gl.full([HALF], float("-inf"), gl.float32, row_layout)
+        nothing = gl.full([HALF], float("-inf"), gl.float32, row_layout)
+        m = nothing
         s = gl.zeros([HALF], gl.float32, row_layout)
         gap = gl.zeros([HALF], gl.float32, row_layout)
         linear = gl.zeros([HALF], gl.float32, row_layout)
@@ -90,7 +93,7 @@ def _consume(
             col = tile * COLS
             acc, step = tile_product(x_bufs, w_bufs, ready, free, step, D, half, layout)
             offs_v = col + gl.arange(0, COLS, col_layout)
-            z = scale_and_cap(acc, bias_ptr, offs_v, V, scale, cap, HAS_BIAS, CAP)
+            z = scale_and_cap(acc, bias_ptr, offs_v, V, scale, cap, HAS_BIAS, HAS_SCALE, CAP)
             if SMOOTHING:
                 relative = z - gl.expand_dims(ref, 1)
                 if HAS_CLASS_WEIGHT:
@@ -114,8 +117,7 @@ def _consume(
                     stage.index(half).store(z.to(kept_desc.dtype))
                     fence_async_shared()
                     tma.async_copy_shared_to_global(kept_desc, [row, col], stage.index(half))
-            is_target = gl.expand_dims(target, 1) == gl.expand_dims(offs_v, 0)
-            z = gl.where(is_target, float("-inf"), z)
+            z = put_at_target(z, nothing, target, col, offs_v)
             m_new = gl.maximum(m, gl.max(z, axis=1))
             base = gl.where(m_new == float("-inf"), 0.0, m_new)
             e = gl.exp2(z * LOG2E - gl.expand_dims(base * LOG2E, 1))
@@ -175,6 +177,7 @@ def _linear_cross_entropy_stats_kernel(
     CHUNK: gl.constexpr,
     STAGES: gl.constexpr,
     HAS_BIAS: gl.constexpr,
+    HAS_SCALE: gl.constexpr,
     HAS_CLASS_WEIGHT: gl.constexpr,
     CAP: gl.constexpr,
     STORE: gl.constexpr,
@@ -196,12 +199,12 @@ def _linear_cross_entropy_stats_kernel(
             (_consume, (FIRST, x_bufs, w_bufs, stage, ready, free, kept_desc, bias_ptr,
                         class_weight_ptr, target_ptr, ref_ptr, max_ptr, sum_ptr, gap_ptr,
                         linear_ptr, best_ptr, best_at_ptr, N, D, V, kept, items, scale, cap,
-                        GROUP, CHUNK, HAS_BIAS, HAS_CLASS_WEIGHT, CAP, STORE, STORE_LOGITS,
+                        GROUP, CHUNK, HAS_BIAS, HAS_SCALE, HAS_CLASS_WEIGHT, CAP, STORE, STORE_LOGITS,
                         ENTROPY, SMOOTHING, ARGMAX)),
             (_consume, (SECOND, x_bufs, w_bufs, stage, ready, free, kept_desc, bias_ptr,
                         class_weight_ptr, target_ptr, ref_ptr, max_ptr, sum_ptr, gap_ptr,
                         linear_ptr, best_ptr, best_at_ptr, N, D, V, kept, items, scale, cap,
-                        GROUP, CHUNK, HAS_BIAS, HAS_CLASS_WEIGHT, CAP, STORE, STORE_LOGITS,
+                        GROUP, CHUNK, HAS_BIAS, HAS_SCALE, HAS_CLASS_WEIGHT, CAP, STORE, STORE_LOGITS,
                         ENTROPY, SMOOTHING, ARGMAX)),
             (produce, (x_desc, w_desc, x_bufs, w_bufs, ready, free, target_ptr, N, D, 0, V, items,
                        GROUP, CHUNK, NO)),
@@ -225,6 +228,7 @@ def _compile_cases() -> tuple[CompileCase, ...]:
     }  # fmt: skip
     names = (
         "HAS_BIAS",
+        "HAS_SCALE",
         "HAS_CLASS_WEIGHT",
         "CAP",
         "STORE_LOGITS",

@@ -12,7 +12,6 @@ gradient is computed in a second sweep, `rows` tokens at a time.
 """
 
 import functools
-import functools
 from dataclasses import dataclass
 
 from onetrip.core.cost import ITEMSIZE
