@@ -154,7 +154,7 @@ def _print(console: "Console", comparison: "Comparison") -> None:
         rows = [row for row in comparison.rows if row["passes"] == passes]
         lead = next((row for row in rows if row["impl"] and "speedups" in row), None)
         table = screen.table(
-            "contender", ">median", ">× floor", ">peak memory", ">error",
+            "contender", ">median", ">× floor", ">memory", ">error",
             *([] if lead is None else [">speedup"]),
             title=f"{passes}: floor {time_text(rows[0]['floor_ms'])}, {rows[0]['bound']}-bound",
         )  # fmt: skip
@@ -164,21 +164,23 @@ def _print(console: "Console", comparison: "Comparison") -> None:
         console.print(table)
         if lead is not None:
             console.print(
-                f"[dim]error: share of the budget, ✗ above 1. speedup: how many times faster "
-                f"{lead['contender']} is.[/]"
+                f"[dim]memory: peak over the inputs. error: share of the budget, ✗ above 1.\n"
+                f"speedup: how many times faster {lead['contender']} is.[/]"
             )
+    notes = screen.notes_table()
     for name, reason in _reasons(comparison):
-        console.print(f"  {name}: {screen.plain(reason)}", soft_wrap=True)
+        notes.add_row(name, screen.plain(reason))
+    console.print(notes)
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
     share = row["worst_share"]
-    error = "–" if row["within_budget"] is None else "∞" if share is None else f"{share:.2g}"
+    error = "" if row["within_budget"] is None else "∞" if share is None else f"{share:.2g}"
     if "latency_ms" not in row:
         return [row["contender"], f"[yellow]{row['outcome']}[/]", "", "", error]
     times = row["latency_ms"]
     spread = (times["high"] - times["low"]) / 2 / times["median"]
-    median = f"{time_text(times['median'])} ±{spread:.0%}"
+    median = f"{time_text(times['median'])} ±{f'{spread:.0%}' if spread < 1 else '>99%'}"
     if row["outcome"] == "incorrect":
         median, error = f"[red]✗ {median}[/]", f"[red]✗ {error}[/]"
     return [

@@ -82,22 +82,26 @@ def _print(found: "Diagnosis") -> None:
     from onetrip.cli import screen
 
     console = screen.console()
-    versions = "  ".join(
-        f"{name} {version or '[red]missing[/]'}" for name, version in found.versions.items()
+    facts = screen.notes_table()
+    facts.add_row(
+        "[bold]versions[/]",
+        ", ".join(
+            f"{name} {version or '[red]missing[/]'}" for name, version in found.versions.items()
+        ),
     )
-    console.print(f"[bold]versions[/]   {versions}", soft_wrap=True)
-    console.print(f"[bold]platform[/]   {found.platform}", soft_wrap=True)
+    facts.add_row("[bold]platform[/]", found.platform)
     mark = "[green]✓[/]" if found.kernel.works else "[red]✗[/]"
-    console.print(f"[bold]triton[/]     {mark} {screen.plain(found.kernel.what)}", soft_wrap=True)
+    facts.add_row("[bold]triton[/]", f"{mark} {screen.plain(found.kernel.what)}")
     for name, where in found.folders.items():
-        console.print(f"[bold]{name}[/]{' ' * (11 - len(name))}{where}", soft_wrap=True)
+        facts.add_row(f"[bold]{name}[/]", screen.plain(where))
     for extra in found.extras:
         state = "[green]✓[/]"
         if extra.missing:
             state = f"[yellow]lacks {', '.join(extra.missing)}[/]: {screen.plain(extra.command)}"
-        console.print(f"[bold]extra[/]      {extra.name} {state}", soft_wrap=True)
+        facts.add_row("[bold]extra[/]", f"{extra.name} {state}")
+    console.print(facts)
     if not found.devices:
-        console.print("[bold]devices[/]    unknown without torch: pip install torch")
+        console.print("[bold]devices[/]   unknown without torch: pip install torch")
         return
     dtypes = list(
         dict.fromkeys(

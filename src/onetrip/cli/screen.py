@@ -41,7 +41,9 @@ def table(*columns: str, title: str | None = None) -> Table:
     A column named ``">time"`` is aligned to the right; one named ``"~note"`` wraps where the
     terminal ends, and no other does.
     """
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
+    made = Table(
+        box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), title=title, title_justify="left"
+    )
     for column in columns:
         made.add_column(
             column.lstrip("><~"),
@@ -58,6 +60,14 @@ def facts_table() -> Table:
     made.add_column()
     made.add_column(justify="right")
     made.add_column(justify="right")
+    return made
+
+
+def notes_table() -> Table:
+    """A table without a head: a name, and a text that wraps beside it."""
+    made = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    made.add_column(no_wrap=True)
+    made.add_column(overflow="fold")
     return made
 
 
