@@ -145,6 +145,30 @@ def test_a_candidate_that_dies_is_recorded_and_the_rest_goes_on(run, script):
     assert found.decision.standing is Standing.PROMOTED
 
 
+def test_a_candidate_that_hangs_is_killed_and_the_rest_goes_on(run, script):
+    script(hang=[BEST])
+    found = run(candidate_limit_s=3.0)
+    (hung,) = [trial for trial in found.trials if trial.config == BEST]
+    assert hung.state == "timeout"
+    assert hung.reason == "while verifying: no answer after 3 s"
+    assert found.stopped == "exhausted"
+    assert found.decision.standing is Standing.PROMOTED
+
+
+def test_an_interrupt_between_any_two_lines_leaves_no_open_attempt(run, database):
+    class StopsAtOnce(Recorder):
+        def trying(self, claim, stage):
+            raise KeyboardInterrupt
+
+    found = run(StopsAtOnce())
+    assert found.stopped == "interrupted"
+    assert [trial.state for trial in found.trials] == ["queued"]
+    connection = connect(database)
+    (row,) = connection.execute("SELECT outcome, evidence FROM attempt").fetchall()
+    assert (row["outcome"], row["evidence"]) == ("interrupted", "{}")
+    connection.close()
+
+
 def test_a_budget_ends_the_search_and_leaves_time_to_confirm(run, script):
     script(seconds=0.4)
     found = run(budget_s=5.0)

@@ -88,7 +88,7 @@ def _tune(
         try:
             found = tune(request, watcher)
         except KeyboardInterrupt:
-            watcher.note("Stopped before anything was tried. What was prepared is kept.")
+            watcher.note("Stopped. What was prepared and found so far is kept.")
             raise typer.Exit(INTERRUPTED) from None
     _export(found, export)
     if as_json:

@@ -64,16 +64,22 @@ class Attempts:
         if claim is None:
             return
         self.watcher.trying(claim, "starting")
-        try:
-            verdict = self._judge(claim)
-        except BaseException:
-            reason = "the tune was stopped before this attempt answered"
-            queue.finish(
-                self.connection, claim.attempt_id, Verdict(Outcome.INTERRUPTED, reason=reason)
-            )
-            raise
+        verdict = self._judge(claim)
         queue.finish(self.connection, claim.attempt_id, verdict)
         self.watcher.judged(history(self.connection, self.study_id), claim.experiment_id)
+
+    def give_back(self) -> None:
+        """Put what was claimed and not answered back into the queue, without blame.
+
+        An interrupt may come between any two lines, so this asks the store what is open.
+        """
+        reason = "the tune was stopped before this attempt answered"
+        for open_attempt in queue.open_attempts(self.connection):
+            queue.finish(
+                self.connection,
+                open_attempt.attempt_id,
+                Verdict(Outcome.INTERRUPTED, reason=reason),
+            )
 
     def _judge(self, claim: queue.Claim) -> Verdict:
         stage = "starting"

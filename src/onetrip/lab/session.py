@@ -144,6 +144,7 @@ class _Session:
             stopped = self._search()
             self._confirm()
         except KeyboardInterrupt:
+            self.attempts.give_back()
             stopped = "interrupted"
         close_session(self.connection, self.session_id, stopped)
         return self._outcomes(opened, stopped)

@@ -101,6 +101,8 @@ def main():
         return
     send({"stage": "verifying"})
     time.sleep(script.get("seconds", 0.0))
+    if job["candidate"]["config"] in script.get("hang", []):
+        time.sleep(600)
     if job["candidate"]["config"] in script.get("die", []):
         os._exit(7)
     send({"stage": "timing"})

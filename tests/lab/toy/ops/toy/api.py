@@ -2,8 +2,6 @@
 
 import ctypes
 import os
-import sys
-import time
 
 import torch
 
@@ -19,11 +17,9 @@ DEFECTS = {
     "raises": 5,
     "segmentation fault": 6,
     "leaves": 7,
-    "hangs": 8,
     "takes all memory": 9,
     "does not compile": 10,
     "wrong rows beyond the first 32": 11,
-    "starts a process and hangs": 12,
     "not a number": 13,
 }
 
@@ -69,12 +65,6 @@ def toy(x, *, impl="auto"):
         ctypes.string_at(0)
     elif defect == DEFECTS["leaves"]:
         os._exit(3)
-    elif defect == DEFECTS["hangs"]:
-        time.sleep(600)
-    elif defect == DEFECTS["starts a process and hangs"]:
-        if os.fork() == 0:
-            print(f"child {os.getpid()}", file=sys.stderr, flush=True)
-        time.sleep(600)
     elif defect == DEFECTS["takes all memory"]:
         torch.ones(1 << 40, dtype=torch.uint8)
     elif defect == DEFECTS["does not compile"]:
