@@ -139,7 +139,7 @@ def rows_per_block(N: int, D: int, V: int, budget: int) -> int:
     """Rows whose logits and scaled inputs fit the budget; multiples of 16 feed the product.
 
     >>> rows_per_block(N=4096, D=768, V=50257, budget=64 * 2**20)
-    304
+    320
     """
     rows = (budget - 4 * ROW_VECTORS * N) // (4 * (V + 2 * D))
     return max(rows // 16 * 16, min(rows, 16), 1)

@@ -1,11 +1,11 @@
 """The vocabulary split over a process group: who holds which classes, and how statistics meet."""
 
-import weakref
 from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from onetrip.ops.linear_cross_entropy.rows import Partials
 
@@ -56,22 +56,24 @@ def process_group(name: str) -> dist.ProcessGroup:
     return dist.distributed_c10d._resolve_process_group(name)
 
 
-_found: weakref.WeakKeyDictionary[dist.ProcessGroup, dict[int, Shard]] = weakref.WeakKeyDictionary()
+# Kept by head, not by size: ranks may differ in size, and all of them must agree whether to ask.
+_known = WeakTensorKeyDictionary()
 
 
-def find_shard(name: str, V: int, device: torch.device) -> Shard:
+def find_shard(name: str, weight: Tensor) -> Shard:
     """Ask the group how many classes each process holds; they are in rank order.
 
-    The first call of a group exchanges the sizes and waits for them; later ones remember.
+    The first call of a head exchanges the sizes and waits for them; later ones remember.
     """
+    V = weight.shape[0]
     if not name:
         return Shard("", 0, V)
-    group = process_group(name)
-    known = _found.setdefault(group, {})
-    if V not in known:
-        mine = torch.tensor([V], device=device)
+    known: dict[tuple[str, int], Shard] = _known.setdefault(weight, {})
+    if (name, V) not in known:
+        group = process_group(name)
+        mine = torch.tensor([V], device=weight.device)
         sizes = [torch.empty_like(mine) for _ in range(dist.get_world_size(group))]
         dist.all_gather(sizes, mine, group=group)
         counts = torch.cat(sizes).tolist()
-        known[V] = Shard(name, sum(counts[: dist.get_rank(group)]), sum(counts))
-    return known[V]
+        known[name, V] = Shard(name, sum(counts[: dist.get_rank(group)]), sum(counts))
+    return known[name, V]

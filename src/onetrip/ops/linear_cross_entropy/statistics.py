@@ -124,7 +124,7 @@ def find_route(
         grad_weight=wanted.weight,
         keep=bool(wanted),
     )
-    shard = find_shard(options.group, weight.shape[0], input.device)
+    shard = find_shard(options.group, weight)
     return Route(options, problem, impl, config, plan, shard)
 
 
