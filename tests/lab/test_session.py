@@ -1,11 +1,12 @@
 """A whole tune of the toy with a worker that answers in milliseconds."""
 
 import json
+import sys
 
 import pytest
 
 from onetrip.core import tuning
-from onetrip.core.errors import ArgumentError, UnsupportedError
+from onetrip.core.errors import ArgumentError, MissingDependencyError, UnsupportedError
 from onetrip.core.operators import operator_module
 from onetrip.core.selection import Problem
 from onetrip.lab.promotion import Standing
@@ -239,3 +240,11 @@ def test_everything_about_the_study_is_written_down(run, database):
 def test_a_request_that_makes_no_sense_says_so(run, request_, error, words):
     with pytest.raises(error, match=words):
         run(**request_)
+
+
+def test_a_missing_library_is_named_before_anything_is_prepared(run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    watcher = Recorder()
+    with pytest.raises(MissingDependencyError, match=r"pip install 'onetrip\[lab\]'"):
+        run(watcher)
+    assert watcher.stages == []

@@ -19,7 +19,7 @@ from onetrip.lab.judge.process import WORKER, kill_left_over
 from onetrip.lab.prepared import Prepared, prepare
 from onetrip.lab.promotion import CONFIRMATIONS, Decision, Standing, decide, tuned_entry
 from onetrip.lab.request import TuneRequest
-from onetrip.lab.search.proposer import Proposer
+from onetrip.lab.search.proposer import Proposer, load_optuna
 from onetrip.lab.search.ranking import Score, best, scores
 from onetrip.lab.search.space import Space, open_space
 from onetrip.lab.store import queue
@@ -77,6 +77,8 @@ def tune(
         Before anything is tried: the request, the problem or the database is no good.
     """
     spec = load_spec(request.operator)
+    # Now, not after a workload has been trained for a minute.
+    load_optuna()
     database = database or settings.database()
     with only_writer(database, watcher.note), closing(connect(database)) as connection:
         for lost in queue.open_attempts(connection):

@@ -33,7 +33,7 @@ class Proposer:
     """
 
     def __init__(self, space: Space, objective: str, seed: int) -> None:
-        self._optuna = _load_optuna()
+        self._optuna = load_optuna()
         self._space = space
         self._objective = objective
         self._seed = seed
@@ -169,7 +169,8 @@ class Proposer:
         return {"params": parameters, "distributions": ranges}
 
 
-def _load_optuna() -> types.ModuleType:
+def load_optuna() -> types.ModuleType:
+    """The library that models the results, or an error that says how to get it."""
     optuna = require("optuna", extra="lab", purpose="`onetrip tune`")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna
