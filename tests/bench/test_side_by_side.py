@@ -146,7 +146,7 @@ def test_backward_is_timed_where_asked_and_only_there():
 
 def test_budgets_and_auto_make_contenders():
     names = [c.name for c in ours(CASE, ("auto", "torch"), (1 << 20, 3 << 29))]
-    assert names == [f"onetrip-torch@{size}" for size in ("1MiB", "1.50GiB")] * 2
+    assert names == [f"onetrip-torch@{size}" for size in ("1MiB", "1.5GiB")] * 2
     loaded = ours(CASE, ("torch",), (1 << 20,))[0].load()
     inputs = PROBLEM.inputs(0, "cpu")
     torch.testing.assert_close(loaded(**inputs), OPERATOR.reference(**inputs))

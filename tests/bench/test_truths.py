@@ -23,6 +23,7 @@ def test_chunks_give_the_whole_truth(name, rows, monkeypatch):
         torch.testing.assert_close(found.gold[name], gold, rtol=1e-12, atol=1e-12)
         torch.testing.assert_close(found.eager[name], whole.eager[name], rtol=1e-4, atol=1e-4)
     for name, gold in whole.gold_gradients.items():
+        assert gold is not None
         torch.testing.assert_close(found.gold_gradients[name], gold, rtol=1e-10, atol=1e-12)
         eager = found.eager_gradients[name]
         assert eager is not None

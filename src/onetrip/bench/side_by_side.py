@@ -18,7 +18,7 @@ from onetrip.bench.roofline import measure_ceilings
 from onetrip.bench.timing import Timing, TimingReport, interleaved, release_memory
 from onetrip.bench.truths import find_truth
 from onetrip.core.device import Device
-from onetrip.core.units import bytes_text
+from onetrip.core.units import short_bytes_text
 from onetrip.testing.budget import BudgetReport
 from onetrip.testing.contract import Case
 
@@ -64,7 +64,7 @@ def ours(
         for budget_bytes in memory_budgets_bytes or (None,):
             suffix, workload = "", case.workload
             if budget_bytes is not None:
-                suffix = f"@{bytes_text(budget_bytes)}".replace(" ", "").replace(".00", "")
+                suffix = f"@{short_bytes_text(budget_bytes)}"
                 options = {**workload.options, "memory_budget": budget_bytes}
                 workload = replace(workload, options=options)
             named = replace(case, impl=impl, workload=workload)

@@ -29,6 +29,18 @@ def bytes_text(count_bytes: float) -> str:
     return f"{three_digits(count_bytes / 1024)} TiB"
 
 
+def short_bytes_text(count_bytes: int) -> str:
+    """Write a size as a person would type it.
+
+    >>> short_bytes_text(32 << 20), short_bytes_text(3 << 29), short_bytes_text(1000)
+    ('32MiB', '1.5GiB', '1000B')
+    """
+    for unit, factor in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if count_bytes >= factor:
+            return f"{count_bytes / factor:.4g}{unit}"
+    return f"{count_bytes}B"
+
+
 def read_bytes(text: str) -> int:
     """Read what a person types for a size; raises `ValueError` otherwise.
 
