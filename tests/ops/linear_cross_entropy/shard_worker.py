@@ -1,5 +1,6 @@
 """One process of the tests of heads split over a group: runs every case, saves what it got."""
 
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -120,7 +121,11 @@ def run(rank: int, world: int, folder: str) -> None:
     """Run all cases and save them."""
     torch.set_num_threads(1)
     dist.init_process_group(
-        "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=world
+        "gloo",
+        init_method=f"file://{folder}/meeting",
+        rank=rank,
+        world_size=world,
+        timeout=timedelta(minutes=1),
     )
     from torch.distributed.device_mesh import init_device_mesh
 

@@ -7,9 +7,11 @@ import shard_worker
 import torch
 import torch.multiprocessing
 
-pytestmark = pytest.mark.skipif(
-    not torch.distributed.is_available(), reason="torch without torch.distributed"
-)
+pytestmark = [
+    pytest.mark.skipif(not torch.distributed.is_available(), reason="no torch.distributed"),
+    # One worker starts the processes for all of them.
+    pytest.mark.xdist_group("shards"),
+]
 
 WORLDS = (2, 4)
 CASES = [

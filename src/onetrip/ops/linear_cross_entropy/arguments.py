@@ -1,5 +1,6 @@
 """Checks of the public function's arguments, and the forms of a head that it accepts."""
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -99,6 +100,14 @@ def autocast(input: Tensor, head: Head) -> tuple[Tensor, Head]:
     dtype = torch.get_autocast_dtype(kind)
     bias = None if head.bias is None else head.bias.to(dtype)
     return input.to(dtype), replace(head, weight=head.weight.to(dtype), bias=bias)
+
+
+def without_autocast(tensor: Tensor) -> contextlib.AbstractContextManager[object]:
+    """Keep autocast from the operator's own products: what it casts is cast, the rest is meant."""
+    kind = tensor.device.type
+    if not torch.is_autocast_enabled(kind):
+        return contextlib.nullcontext()
+    return torch.autocast(kind, enabled=False)
 
 
 def check_tensors(tensors: Mapping[str, Tensor | None], *, split: bool, impl: str) -> None:

@@ -8,6 +8,7 @@ from torch import Tensor
 from onetrip.core.errors import ShapeError, complaint
 from onetrip.core.selection import Config, Problem
 from onetrip.ops.linear_cross_entropy import select
+from onetrip.ops.linear_cross_entropy.arguments import without_autocast
 from onetrip.ops.linear_cross_entropy.columns import Backend, Forward, Request, forward
 from onetrip.ops.linear_cross_entropy.plan import Plan
 from onetrip.ops.linear_cross_entropy.resolve import make_backend, problem_of, resolve
@@ -88,13 +89,16 @@ class Route:
     def forward(self, request: Request) -> Forward:
         """Walk the vocabulary once."""
         stores = select.stores_exponentials(self.problem)
-        return forward(self.backend(), request, self.plan, stores_exponentials=stores)
+        with without_autocast(request.input):
+            return forward(self.backend(), request, self.plan, stores_exponentials=stores)
 
     def backward(self, saved: Forward, grads: RowGradients) -> Gradients:
         """Walk it again and finish the wanted gradients."""
         if grads.smooth is not None:
             grads = replace(grads, smooth=grads.smooth / self.shard.total)
-        return backward(self.backend(), self.plan, saved, grads, self.options.wanted, self.shard)
+        with without_autocast(saved.call.input):
+            wanted = self.options.wanted
+            return backward(self.backend(), self.plan, saved, grads, wanted, self.shard)
 
     def outputs(self, saved: Forward) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Log-probability, lse, entropy, smooth (a mean over all classes), argmax; or empty."""
@@ -113,7 +117,7 @@ def find_route(
     input: Tensor, weight: Tensor, options: Options, resolved: tuple[str, Config] | None = None
 ) -> Route:
     """Resolve a call from its shapes and its device; `resolved` when the caller has done so."""
-    problem = _problem(input, weight, options)
+    problem = problem_from(input, weight, options)
     impl, config = resolved or resolve(options.impl, problem)
     wanted = options.wanted
     plan = select.plan_for(
@@ -128,7 +132,8 @@ def find_route(
     return Route(options, problem, impl, config, plan, shard)
 
 
-def _problem(input: Tensor, weight: Tensor, options: Options) -> Problem:
+def problem_from(input: Tensor, weight: Tensor, options: Options) -> Problem:
+    """Describe the statistics of a call to `select`."""
     asked: dict[str, object] = {
         "memory_budget": options.memory_budget,
         "reduction": "none",
