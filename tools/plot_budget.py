@@ -1,0 +1,49 @@
+"""Draw time over memory for linear cross entropy from `results/`; needs matplotlib.
+
+    python tools/plot_budget.py docs/ops/linear_cross_entropy-budget.svg
+"""
+
+import sys
+from pathlib import Path
+
+from onetrip.bench.results import latest, read_results
+from onetrip.core.errors import require
+
+RESULTS = Path(__file__).resolve().parent.parent / "results/linear_cross_entropy/h100.jsonl"
+WORKLOADS = ("gpt2-small", "gemma2-2b", "llama3-8b")
+MIB = 2**20
+
+
+def main(out: str) -> None:
+    """One panel a workload: our curve over the budget, a point for every correct peer."""
+    require("matplotlib", extra="dev", purpose="A plot")
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "onetrip"
+    from matplotlib import pyplot
+
+    rows = [row for row in latest(read_results(RESULTS)) if row["passes"] == "forward+backward"]
+    figure, panels = pyplot.subplots(1, 3, figsize=(12, 3.8), constrained_layout=True)
+    for panel, workload in zip(panels, WORKLOADS, strict=True):
+        mine, peers = [], []
+        for row in rows:
+            if row["workload"] != workload or row["outcome"] != "done":
+                continue
+            point = (row["peak_bytes"] / MIB, row["latency_ms"]["median"], row["contender"])
+            (mine if row["impl"] else peers).append(point)
+        mine.sort()
+        panel.plot([p[0] for p in mine], [p[1] for p in mine], "o-", ms=4, label="onetrip")
+        for memory_mib, latency_ms, name in peers:
+            panel.plot(memory_mib, latency_ms, "x", color="0.35")
+            panel.annotate(name, (memory_mib, latency_ms), (4, 4), textcoords="offset points")
+        panel.axhline(next(r["floor_ms"] for r in rows if r["workload"] == workload), ls=":")
+        panel.set(xscale="log", yscale="log", title=workload)
+        panel.set_xlabel("peak memory over inputs, MiB (gradients included)")
+    panels[0].set_ylabel("forward + backward, ms")
+    figure.suptitle("H100, bfloat16, N = 8192; dotted: floor of three products")
+    figure.savefig(out, metadata={"Date": None})
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
