@@ -21,7 +21,7 @@ def main(out: str) -> None:
 
     matplotlib.use("svg")
     matplotlib.rcParams["svg.hashsalt"] = "onetrip"
-    from matplotlib import pyplot
+    from matplotlib import pyplot, ticker
 
     rows = [row for row in latest(read_results(RESULTS)) if row["passes"] == "forward+backward"]
     figure, panels = pyplot.subplots(1, 3, figsize=(12, 3.8), constrained_layout=True)
@@ -39,6 +39,11 @@ def main(out: str) -> None:
             panel.annotate(name, (memory_mib, latency_ms), (4, 4), textcoords="offset points")
         panel.axhline(next(r["floor_ms"] for r in rows if r["workload"] == workload), ls=":")
         panel.set(xscale="log", yscale="log", title=workload)
+        panel.margins(x=0.25, y=0.1)
+        for axis in (panel.xaxis, panel.yaxis):
+            axis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
+            axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+            axis.set_minor_locator(ticker.NullLocator())
         panel.set_xlabel("peak memory over inputs, MiB (gradients included)")
     panels[0].set_ylabel("forward + backward, ms")
     figure.suptitle("H100, bfloat16, N = 8192; dotted: floor of three products")
