@@ -164,7 +164,7 @@ def finish_rows(call: Call, parts: Partials, *, mend: bool) -> Rows:
     stats = finish_stats(merged, ref=call.ref, valid=call.valid, weight_sum=call.weight_sum)
     if not mend:
         return Rows(stats, call.ref)
-    low = low_references(stats, call.ref, call.valid, MAX_LIFT)
+    low = low_references(stats, call.ref, MAX_LIFT)
     ref = torch.where(low, stats.lse, call.ref)
     blocks = torch.nn.functional.pad(low, (0, -low.shape[0] % REDO_ROWS)).view(-1, REDO_ROWS)
     units = exponential_units(stats, ref, call.valid, call.logit_scale)

@@ -184,7 +184,8 @@ def _linear_cross_entropy_merge_kernel(
     if ARGMAX:
         tl.store(argmax_ptr + offs_n, best_at.to(tl.int64), mask=mask_n)
     if MEND:
-        low = valid & (lse - ref > max_lift) & mask_n
+        # Of rows without a target too: their infinity times a factor of 0 would be NaN.
+        low = (lse - ref > max_lift) & mask_n
         tl.store(redo_ptr + pid, tl.max(low.to(tl.int32), axis=0))
         ref = tl.where(low, lse, ref)
         size = tl.where(valid, -scale * tl.exp(ref - lse), without_target)

@@ -48,7 +48,6 @@ def padded(size: int, step: int = COLUMN_STEP) -> int:
 
 
 @functools.lru_cache(maxsize=512)
-@functools.lru_cache(maxsize=512)
 def make_plan(
     *,
     N: int,

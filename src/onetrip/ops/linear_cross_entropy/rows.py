@@ -113,9 +113,12 @@ def finish_stats(
     return RowStats(logprob, lse, rest, entropy, smooth, argmax)
 
 
-def low_references(stats: RowStats, ref: Tensor, valid: Tensor, max_lift: float) -> Tensor:
-    """Rows [N], bool, whose log-sum-exp is more than `max_lift` nats above their reference."""
-    return valid & (stats.lse - ref > max_lift)
+def low_references(stats: RowStats, ref: Tensor, max_lift: float) -> Tensor:
+    """Rows [N], bool, whose log-sum-exp is more than `max_lift` nats above their reference.
+
+    Rows without a target count too: their infinity times a factor of 0 would be NaN.
+    """
+    return stats.lse - ref > max_lift
 
 
 def exponential_units(stats: RowStats, ref: Tensor, valid: Tensor, scale: float) -> Tensor:
