@@ -1,9 +1,14 @@
+import os
+import subprocess
+import sys
 from importlib import metadata
 
 import pytest
 
 from onetrip.bench import diagnosis
 from onetrip.bench.diagnosis import diagnose, extras, known_ceilings, probe_kernel
+from onetrip.bench.probe_triton import doubles_on
+from onetrip.tile.problem import is_interpreting
 
 
 @pytest.fixture(autouse=True)
@@ -65,3 +70,18 @@ def test_probe_says_what_is_not_installed(monkeypatch):
     assert probe_kernel() == diagnosis.KernelProbe(
         False, "triton is not installed: pip install triton"
     )
+
+
+@pytest.mark.skipif(not is_interpreting(), reason="kernels are not interpreted here")
+def test_the_probe_kernel_is_right():
+    assert doubles_on("cpu")
+
+
+def test_the_probe_compiles_without_a_device():
+    """In a process of its own: this one may have Triton in interpreter mode."""
+    code = "from onetrip.bench.diagnosis import probe_kernel; print(probe_kernel())"
+    plain = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=100, env=plain
+    )
+    assert done.stdout.startswith("KernelProbe(works=True, what='a kernel compiles"), done.stderr
