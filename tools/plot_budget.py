@@ -1,8 +1,9 @@
 """Draw time over memory for linear cross entropy from `results/`; needs matplotlib.
 
-    python tools/plot_budget.py docs/ops/linear_cross_entropy-budget.svg
+python tools/plot_budget.py docs/ops/linear_cross_entropy-budget.svg
 """
 
+import importlib
 import sys
 from pathlib import Path
 
@@ -16,12 +17,11 @@ MIB = 2**20
 
 def main(out: str) -> None:
     """One panel a workload: our curve over the budget, a point for every correct peer."""
-    require("matplotlib", extra="dev", purpose="A plot")
-    import matplotlib
-
+    matplotlib = require("matplotlib", extra="plot", purpose="A plot")
     matplotlib.use("svg")
     matplotlib.rcParams["svg.hashsalt"] = "onetrip"
-    from matplotlib import pyplot, ticker
+    pyplot = importlib.import_module("matplotlib.pyplot")
+    ticker = importlib.import_module("matplotlib.ticker")
 
     rows = [row for row in latest(read_results(RESULTS)) if row["passes"] == "forward+backward"]
     figure, panels = pyplot.subplots(1, 3, figsize=(12, 3.8), constrained_layout=True)

@@ -22,6 +22,7 @@ MIB = 2**20
 
 
 def truth(x, w, t):
+    """Loss and gradients in float64, a thousand rows at a time."""
     wide = w.double()
     loss, dw = 0.0, torch.zeros_like(wide)
     dx = torch.empty(x.shape, dtype=torch.float64, device=x.device)
@@ -38,6 +39,7 @@ def truth(x, w, t):
 
 
 def main():
+    """Print a line for every kind of logits and every contender, and write them."""
     problem = load_file(Path(sys.argv[1]) / "problem.safetensors")
     cases = {"trained": tuple(problem[name].cuda() for name in ("hidden", "head", "target"))}
     for data in ("random", "peaked"):

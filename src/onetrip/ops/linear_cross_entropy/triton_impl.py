@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false, reportCallIssue=false, reportIndexIssue=false
 """Launches the portable Triton kernels for the walk in `columns.py`."""
 
 import contextlib
@@ -152,10 +153,9 @@ class TritonColumns:
         stats = RowStats(logprob, lse, rest, entropy, smooth, argmax)
         return Rows(stats, ref, units, redo)
 
-    def scale_rows(self, matrix: Tensor, factor: Tensor, dtype: torch.dtype) -> Tensor:
-        """``factor * matrix`` in `dtype`; a factor of 0 gives 0 whatever it meets."""
+    def scale_rows(self, matrix: Tensor, factor: Tensor, out: Tensor) -> None:
+        """``out = factor * matrix``, in place too; a factor of 0 gives 0 whatever it meets."""
         N, D = matrix.shape
-        out = torch.empty(N, D, dtype=dtype, device=matrix.device)
         block_n, block_d = 8, 512
         with on_device_of(out):
             rows_kernels._linear_cross_entropy_scale_rows_kernel[
@@ -170,7 +170,6 @@ class TritonColumns:
                 BLOCK_N=block_n,
                 BLOCK_D=block_d,
             )
-        return out
 
     def stats(self, call: Call, kept: Tensor | None) -> Partials:
         """Partial statistics of every group of tiles; fills `kept` when given."""

@@ -82,8 +82,8 @@ class _Walk:
             self.coefficients = saved.units
             self.row_scale = saved.units[3] * grads.logprob
             if wanted.weight:
-                dtype = call.input.dtype
-                self.scaled_input = backend.scale_rows(call.input, self.row_scale, dtype)
+                self.scaled_input = torch.empty_like(call.input)
+                backend.scale_rows(call.input, self.row_scale, self.scaled_input)
         else:
             self.coefficients = gradient_coefficients(
                 saved.stats,
@@ -189,8 +189,10 @@ class _Walk:
         total, dtype = into.total, self.call.input.dtype
         if self.row_scale is not None:
             # Processes may differ in the reference of a row: scale first, then add them up.
-            wide = torch.float32 if self.shard.group else dtype
-            total = self.backend.scale_rows(total, self.row_scale, wide)
+            in_place = bool(self.shard.group) or dtype == total.dtype
+            out = total if in_place else torch.empty_like(total, dtype=dtype)
+            self.backend.scale_rows(total, self.row_scale, out)
+            total = out
         if self.shard.group:
             self.shard.reduce(total)
         return total.to(dtype)
