@@ -44,7 +44,7 @@ def sizes_of(split: str, world: int) -> list[int]:
     return [*others, last if split == "unequal" else last - 20]
 
 
-def problem(split: str = "equal") -> dict[str, torch.Tensor]:
+def problem(split: str = "equal") -> dict[str, Any]:
     """The whole problem; the smallest of two equal largest logits lies on the first process."""
     tensors = draw(20, 8, V)
     tensors["linear_weight"][[3, 151]] = tensors["input"][1] * 3

@@ -5,7 +5,7 @@ import os
 import pytest
 import shard_worker
 import torch
-import torch.multiprocessing
+from torch.multiprocessing.spawn import spawn
 
 pytestmark = [
     pytest.mark.skipif(not torch.distributed.is_available(), reason="no torch.distributed"),
@@ -31,7 +31,7 @@ def results(tmp_path_factory):
     os.environ["TRITON_INTERPRET"] = "1"
     for world in WORLDS:
         folder = tmp_path_factory.mktemp(f"world-{world}")
-        torch.multiprocessing.spawn(shard_worker.run, (world, str(folder)), nprocs=world)
+        spawn(shard_worker.run, (world, str(folder)), nprocs=world)
         found[world] = [torch.load(folder / f"{rank}.pt") for rank in range(world)]
     if interpret is None:
         del os.environ["TRITON_INTERPRET"]

@@ -23,7 +23,9 @@ GRADS = ("input", "linear_weight", "linear_bias", "token_weight")
 Function = Callable[..., Any]
 
 
-def draw(N: int = 37, D: int = 24, V: int = 150, *, seed: int = 0, bias: bool = True):
+def draw(
+    N: int = 37, D: int = 24, V: int = 150, *, seed: int = 0, bias: bool = True
+) -> dict[str, Any]:
     """Tensors of one problem in float32; every seventh target is -100."""
     generator = torch.Generator().manual_seed(seed)
     tensors = {
