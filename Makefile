@@ -59,8 +59,10 @@ format: install ## format, and mend what ruff can mend
 	$(BIN)/ruff check --fix .
 
 gpu: ## print what to run on a machine with a device
-	@echo 'In a checkout on the device machine (torch >= 2.11, triton >= 3.6, pytest):'
-	@echo '  PYTHONPATH=src python3 -m pytest -q -m gpu tests'
+	@echo 'In a checkout on the device machine (torch >= 2.11, triton >= 3.6, pytest, hypothesis):'
+	@echo '  PYTHONPATH=src python3 -m pytest -q -m gpu tests/gpu'
+	@echo 'and for measurements, which land in results/ (typer, rich, platformdirs):'
+	@echo '  PYTHONPATH=src python3 -m onetrip.cli.main bench linear_cross_entropy --save'
 
 clean: ## remove caches and builds; the environment stays
 	rm -rf build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache .grimp_cache

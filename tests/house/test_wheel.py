@@ -44,6 +44,14 @@ def test_wheel_holds_the_licence_and_no_tests(wheel):
     assert {name.split("/")[0] for name in packed if ".dist-info/" not in name} == {"onetrip"}
 
 
+def test_wheel_shows_the_readme(wheel):
+    """Once there is one: `readme = "README.md"` in pyproject.toml."""
+    (name,) = (n for n in zipfile.ZipFile(wheel).namelist() if n.endswith("/METADATA"))
+    description = zipfile.ZipFile(wheel).read(name).decode().partition("\n\n")[2]
+    readme = ROOT / "README.md"
+    assert description.strip() == (readme.read_text("utf-8").strip() if readme.exists() else "")
+
+
 def test_installed_wheel_estimates_without_anything_else(wheel, tmp_path):
     """No site-packages and no checkout on the path: the wheel and the standard library."""
     site = tmp_path / "site"
