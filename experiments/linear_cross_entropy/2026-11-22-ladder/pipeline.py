@@ -3,6 +3,7 @@
 Usage: PYTHONPATH=src python experiments/linear_cross_entropy/2026-11-22-ladder/pipeline.py
 """
 
+import functools
 import itertools
 import sys
 import traceback
@@ -89,7 +90,7 @@ def right():
         gold = run(linear_cross_entropy_reference, inputs, options, torch.float64)
         eager = run(linear_cross_entropy_reference, inputs, options)
         try:
-            call = lambda **k: onetrip.linear_cross_entropy(**k, impl=impl, memory_budget=budget)
+            call = functools.partial(onetrip.linear_cross_entropy, impl=impl, memory_budget=budget)
             actual = run(call, inputs, options)
             again = run(call, inputs, options)
         except onetrip.core.errors.ArgumentError as error:
