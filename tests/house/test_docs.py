@@ -175,9 +175,9 @@ def test_decisions_are_numbered_short_and_dated():
         page = path.read_text("utf-8")
         assert len(page.splitlines()) <= 40, path.name
         assert page.startswith(f"# {path.name[:4]} "), path.name
-        assert re.search(r"^\d{4}-\d{2}-\d{2}\. ", page, re.MULTILINE), f"{path.name} has no date"
-        for heading in ("## Context", "## Decision", "## Consequences"):
-            assert heading in page, f"{path.name} lacks {heading!r}"
+        status = r"^\d{4}-\d{2}-\d{2}, (accepted|superseded by \d{4})\.$"
+        assert re.search(status, page, re.MULTILINE), f"{path.name} has no line of date and status"
+        assert re.search(r"^(## |\*\*)Consequences", page, re.MULTILINE), path.name
 
 
 def test_log_entries_are_dated_and_say_what_came_of_it():

@@ -33,7 +33,7 @@ class Copy:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        for folder in ("src", "tests", "tools", "docs"):
+        for folder in ("src", "tests", "tools", "docs", "results"):
             ignore = shutil.ignore_patterns("__pycache__")
             shutil.copytree(ROOT / folder, root / folder, ignore=ignore)
         for path in ROOT.glob("*.*"):
