@@ -177,7 +177,7 @@ def test_decisions_are_numbered_short_and_dated():
         assert page.startswith(f"# {path.name[:4]} "), path.name
         status = r"^\d{4}-\d{2}-\d{2}, (accepted|superseded)\b"
         assert re.search(status, page, re.MULTILINE), f"{path.name} has no line of date and status"
-        assert re.search(r"^(## |\*\*)Consequences", page, re.MULTILINE), path.name
+        assert re.search(r"^(## Decision|\*\*Choice)", page, re.MULTILINE), path.name
 
 
 def test_log_entries_are_dated_and_say_what_came_of_it():
