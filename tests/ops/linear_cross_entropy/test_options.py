@@ -114,8 +114,8 @@ def test_values_of_ignored_tokens(path):
     assert values["argmax"][ignored].equal(z.argmax(1)[ignored])
 
 
-# The last columns lie in other tiles and groups than the first.
-@pytest.mark.parametrize("columns", [(3, 5), (3, 140), (64, 128), (0, 299), (199, 257)], ids=str)
+# In one tile, in two tiles of one group, in two groups.
+@pytest.mark.parametrize("columns", [(3, 5), (3, 70), (130, 200), (64, 128), (0, 299)], ids=str)
 def test_argmax_of_equals_is_the_smallest_index(path, columns):
     tensors = draw(5, 8, 300, bias=False)
     # Equal rows of the head have equal logits; larger than all others by far.

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from onetrip.ops.linear_cross_entropy.arguments import without_autocast
 from onetrip.ops.linear_cross_entropy.target_check import check_targets
 from onetrip.ops.linear_cross_entropy.torch_rows import RowsResult, logprob_and_gradients
 from onetrip.ops.linear_cross_entropy.walk import Gradients, Wanted
@@ -133,18 +132,17 @@ class _LossByRows(torch.autograd.Function):
         dlogprob: Tensor,
     ) -> RowsResult:
         wanted = Wanted(*ctx.needs_input_grad[:3])
-        with without_autocast(input):
-            return logprob_and_gradients(
-                input,
-                weight,
-                bias,
-                target,
-                valid,
-                dlogprob,
-                logit_scale=ctx.logit_scale,
-                rows=ctx.rows,
-                wanted=wanted,
-            )
+        return logprob_and_gradients(
+            input,
+            weight,
+            bias,
+            target,
+            valid,
+            dlogprob,
+            logit_scale=ctx.logit_scale,
+            rows=ctx.rows,
+            wanted=wanted,
+        )
 
     @staticmethod
     @torch.autograd.function.once_differentiable
