@@ -284,7 +284,7 @@ def predict_ms(
         return 3 * matmul_ms + traffic / device.bandwidth_gbps * 1e-6
     plan = plan_for(impl, problem, config)
     sweeps = 2 if plan.rows < N else 1
-    products = 3 + sweeps - min(plan.kept, V) / max(V, 1)
+    products = 3 + sweeps + (plan.borrowed - min(plan.kept, V)) / max(V, 1)
     tiles = -(-(V - min(plan.kept, V)) // plan.columns)
     traffic = 8 * N * D * tiles + (0 if plan.relative else 4 * N * plan.kept)
     return products * matmul_ms + traffic / device.bandwidth_gbps * 1e-6
