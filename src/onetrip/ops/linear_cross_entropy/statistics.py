@@ -16,9 +16,6 @@ from onetrip.ops.linear_cross_entropy.rows import RowGradients
 from onetrip.ops.linear_cross_entropy.shards import Shard, find_shard
 from onetrip.ops.linear_cross_entropy.walk import Gradients, Wanted, backward
 
-# Names of the statistics that are asked for besides the log-probability.
-OUTPUTS = ("lse", "entropy", "smooth", "argmax")
-
 
 @dataclass(frozen=True, slots=True)
 class Options:
