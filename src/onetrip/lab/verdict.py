@@ -2,17 +2,18 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 
 from onetrip.core.selection import Config
 
 
 class Outcome(StrEnum):
-    """How an experiment ends. These are data about a candidate, not errors of the lab.
+    """How an attempt ends. These are data about a candidate, not errors of the lab.
 
-    `PRUNED` never ran; `INTERRUPTED` lost its process before an answer came, through no fault of
-    the candidate, and runs again.
+    `HACKED`: it did not do the work, or tampered with its proof, and the evidence shows how.
+    `INFRA_LOST`: its process was lost before an answer came, through no fault of the candidate;
+    the experiment runs again. All others are final.
     """
 
     DONE = "done"
@@ -21,8 +22,8 @@ class Outcome(StrEnum):
     TIMEOUT = "timeout"
     OUT_OF_MEMORY = "out_of_memory"
     COMPILE_ERROR = "compile_error"
-    PRUNED = "pruned"
-    INTERRUPTED = "interrupted"
+    HACKED = "hacked"
+    INFRA_LOST = "infra_lost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +35,19 @@ class Check:
     max_error: float | None
     allowance: float | None
     message: str = ""
+    workload: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """One contender's times; `subject` is "candidate", "default", "current" or "eager"."""
+    """One contender's times on one workload.
+
+    `subject` is "candidate", "baseline", "default", "current", "eager" or a peer's name. `regime`
+    says what the last-level cache held: nothing of the call's ("cold") or what the call before
+    left there ("warm"). `floor_ms` is the least time that the device's ceilings allow; `blocks`
+    has, for each block of samples, its place in the order and what the device did meanwhile
+    (clocks, throttle reasons, temperature, power).
+    """
 
     subject: str
     impl: str
@@ -48,6 +57,10 @@ class Timing:
     low_ms: float
     high_ms: float
     peak_bytes: int | None
+    workload: str = ""
+    regime: str = "cold"
+    floor_ms: float | None = None
+    blocks: tuple[Mapping[str, object], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +71,8 @@ class Comparison:
     speedup: float
     low: float
     high: float
+    workload: str = ""
+    regime: str = "cold"
 
     @property
     def faster(self) -> bool:
@@ -71,8 +86,34 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
+class Metric:
+    """A number that a run printed or returned: tokens per second, a loss."""
+
+    name: str
+    value: float
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A suspicion: the rule, what was seen, and who saw it ("static", "runtime" or "human").
+
+    A static rule only labels. What was proved at run time is the attempt's outcome.
+    """
+
+    rule: str
+    evidence: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
-    """Everything that one attempt taught; `scope` says what was verified."""
+    """Everything that one attempt taught.
+
+    `scope` says what was verified. `quarantined` says why the times count for nothing although
+    the results are right (below the floor, say). `energy_j` and `gpu_s` are what it cost, where
+    the device tells.
+    """
 
     outcome: Outcome
     reason: str = ""
@@ -81,6 +122,12 @@ class Verdict:
     checks: tuple[Check, ...] = ()
     timings: tuple[Timing, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
+    metrics: tuple[Metric, ...] = ()
+    flags: tuple[Flag, ...] = ()
+    quarantined: str = ""
+    gpu_s: float = 0.0
+    energy_j: float = 0.0
+    log: str = ""
 
     def timing(self, subject: str) -> Timing | None:
         """Times of one contender, if it was measured."""
@@ -101,15 +148,18 @@ def verdict_from(values: Mapping) -> Verdict:
     >>> verdict_from(Verdict(Outcome.CRASHED, "exit code 3").as_dict()).outcome
     <Outcome.CRASHED: 'crashed'>
     """
-    return Verdict(
-        outcome=Outcome(values["outcome"]),
-        reason=values["reason"],
-        scope=values["scope"],
-        evidence=values["evidence"],
-        checks=tuple(Check(**check) for check in values["checks"]),
-        timings=tuple(
-            Timing(**timing | {"samples_ms": tuple(timing["samples_ms"])})
-            for timing in values["timings"]
-        ),
-        comparisons=tuple(Comparison(**pair) for pair in values["comparisons"]),
+    lists = {
+        "checks": Check,
+        "timings": Timing,
+        "comparisons": Comparison,
+        "metrics": Metric,
+        "flags": Flag,
+    }
+    read: dict = dict(values) | {"outcome": Outcome(values["outcome"])}
+    for name, kind in lists.items():
+        read[name] = tuple(kind(**entry) for entry in values.get(name, ()))
+    read["timings"] = tuple(
+        replace(timing, samples_ms=tuple(timing.samples_ms), blocks=tuple(timing.blocks))
+        for timing in read["timings"]
     )
+    return Verdict(**read)

@@ -36,11 +36,12 @@ def connect(path: Path) -> sqlite3.Connection:
             connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
             on_failure.callback(connection.close)
             connection.row_factory = sqlite3.Row
-            connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA journal_mode = WAL")
             # A commit is on the disk before it counts: it survives a power cut, not only a kill.
             connection.execute("PRAGMA synchronous = FULL")
             migrate(connection)
+            # Not before: a migration rebuilds tables that others refer to.
+            connection.execute("PRAGMA foreign_keys = ON")
         except sqlite3.DatabaseError as error:
             raise DataError(
                 f"The lab's database {path} cannot be used ({error}). "
@@ -88,6 +89,9 @@ def migrate(connection: sqlite3.Connection, directory: Path = MIGRATIONS_DIR) ->
             connection.execute(
                 "INSERT INTO schema_migration VALUES (?, ?, ?)", (number, path.stem, time.time())
             )
+        broken = connection.execute("PRAGMA foreign_key_check").fetchone()
+        if broken is not None:
+            raise sqlite3.IntegrityError(f"a migration left a broken reference: {tuple(broken)}")
     return newest
 
 

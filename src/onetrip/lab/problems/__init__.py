@@ -1,0 +1,1 @@
+"""What a candidate is asked to do: four sources of problems behind one interface."""
