@@ -17,6 +17,7 @@ from onetrip.lab.judge.limits import die_with_parent, limit_cpu_time
 TASKS = {
     "prepare": "onetrip.lab.judge.prepare",
     "judge": "onetrip.lab.judge.judge",
+    "machine": "onetrip.lab.judge.machine",
 }
 
 
