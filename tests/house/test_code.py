@@ -9,8 +9,11 @@ SOURCES = python_files("src")
 TESTS = python_files("tests")
 EVERYTHING = python_files("src", "tests", "tools", "examples")
 
-# The one table of settings, which is there to read the environment.
-READS_ENVIRONMENT = {"src/onetrip/core/settings.py"}
+# The one table of settings; and what a sandbox lets through to its process, by name.
+READS_ENVIRONMENT = {
+    "src/onetrip/core/settings.py",
+    "src/onetrip/lab/sandbox/environment.py",
+}
 
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "misc"}
 
