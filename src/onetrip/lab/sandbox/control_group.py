@@ -1,6 +1,5 @@
 """A control group of Linux, where this process may make one: bounds that no fork escapes."""
 
-import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from onetrip.lab.sandbox.left_over import fresh_name, sweep
 from onetrip.lab.sandbox.walls import Breach, Walls
 
 _ROOT = Path("/sys/fs/cgroup")
@@ -56,7 +56,7 @@ def make_group(walls: Walls) -> ControlGroup | None:
     parents = _parents()
     if parents is None:
         return None
-    name = f"onetrip-{secrets.token_hex(8)}"
+    name = fresh_name()
     folders = []
     for parent in parents:
         folder = parent / name
@@ -72,6 +72,7 @@ def _parents() -> tuple[Path, ...] | None:
     for parents in _candidates():
         with _made_for_trial(parents) as folders:
             if folders and _has_bounds(folders):
+                sweep(parents)
                 return parents
     return None
 
@@ -101,7 +102,7 @@ def _made_for_trial(parents: tuple[Path, ...]) -> Iterator[list[Path]]:
         for parent in parents:
             if not parent.is_relative_to(_ROOT):
                 break
-            folder = parent / f"onetrip-{secrets.token_hex(8)}"
+            folder = parent / fresh_name()
             folder.mkdir()
             made.append(folder)
         yield made if len(made) == len(parents) else []

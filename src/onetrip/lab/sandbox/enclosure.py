@@ -16,6 +16,7 @@ from onetrip.lab.sandbox.control_group import ControlGroup, make_group
 from onetrip.lab.sandbox.door import CANNOT_ENCLOSE, Orders
 from onetrip.lab.sandbox.environment import clean_environment
 from onetrip.lab.sandbox.landlock import Grants
+from onetrip.lab.sandbox.left_over import fresh_name, sweep
 from onetrip.lab.sandbox.level import Level
 from onetrip.lab.sandbox.level import level as strongest_level
 from onetrip.lab.sandbox.processes import census, end_all_below
@@ -124,7 +125,7 @@ def enclose(
         orders = Orders(limits, None, keep=False)
         line = bubblewrap.bubblewrap(_through_door(orders, command), walls)
     else:
-        scratch = cwd = folder = Path(tempfile.mkdtemp(prefix="onetrip-sandbox-"))
+        scratch = cwd = folder = _make_scratch()
         grants = _grants(walls, folder) if chosen.name == "landlock" else None
         orders = Orders(limits, grants, keep=True, descriptors=tuple(pass_fds))
         line = _through_door(orders, command)
@@ -137,6 +138,14 @@ def enclose(
         group=group,
         scratch=scratch,
     )
+
+
+def _make_scratch() -> Path:
+    parent = Path(tempfile.gettempdir())
+    sweep([parent])
+    folder = parent / fresh_name()
+    folder.mkdir(mode=0o700)
+    return folder
 
 
 def _through_door(orders: Orders, command: Sequence[str]) -> list[str]:
@@ -175,7 +184,13 @@ def _grants(walls: Walls, scratch: Path) -> Grants:
     if walls.on_accelerator:
         read += _DRIVER_FACTS
         devices += map(str, readable.accelerator_files())
-    return Grants(tuple(map(str, read)), (str(scratch),), tuple(devices))
+    return Grants(
+        read=tuple(map(str, read)),
+        write=(str(scratch),),
+        devices=tuple(devices),
+        # An import looks into the folder that holds the package.
+        names=tuple(str(path.parent) for path in readable.import_folders()),
+    )
 
 
 def _size_of(folder: Path) -> int:

@@ -42,11 +42,12 @@ class _PathBeneath(ctypes.Structure):
 
 @dataclass(frozen=True, slots=True)
 class Grants:
-    """What stays allowed: folders and files to read, to write, and devices to talk to."""
+    """What stays allowed: to read, to write, devices to talk to, folders whose names to see."""
 
     read: tuple[str, ...]
     write: tuple[str, ...]
     devices: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 def version() -> int:
@@ -88,6 +89,7 @@ def restrict_self(grants: Grants) -> None:
             grants.devices,
             rights & (_READ_FILE | _READ_DIR | _WRITE_FILE | _IOCTL_DEVICE),
         )
+        _allow(ruleset, grants.names, _READ_DIR)
         libc = ctypes.CDLL(None, use_errno=True)
         _checked(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "PR_SET_NO_NEW_PRIVS")
         _checked(_system_call(_RESTRICT_SELF, ruleset, 0, None), "landlock_restrict_self")
