@@ -13,16 +13,16 @@ _ROOT = Path(onetrip.__file__).resolve().parent
 _NO_EFFECT = {"workloads.py", "cost.py", "reference.py", "__init__.py"}
 
 
-def harness(operator: str) -> Sources:
-    """The judge, the timing protocol, the error budget, the operator's spec and reference."""
-    folder = _folder(operator)
+def harness(operator: str | None) -> Sources:
+    """The judge, the timing protocol, the error budget, an operator's spec and reference."""
     judging = [
         *(_ROOT / "lab" / "judge").glob("*.py"),
+        *(_ROOT / "lab" / "problems").glob("*.py"),
         _ROOT / "bench" / "timing.py",
         *(_ROOT / "testing" / name for name in ("budget.py", "memory.py", "poison.py")),
-        folder / "reference.py",
-        folder / "spec.py",
     ]
+    if operator is not None:
+        judging += [_folder(operator) / "reference.py", _folder(operator) / "spec.py"]
     return _sources("harness", judging)
 
 

@@ -97,6 +97,20 @@ def open_study(
                 "created_at": now,
             },
         )
+    return place_study(connection, problem_id, device, environment, harness, subject)
+
+
+def place_study(
+    connection: sqlite3.Connection,
+    problem_id: int,
+    device: Device,
+    environment: Mapping[str, object],
+    harness: Sources,
+    subject: Sources,
+) -> int:
+    """Id of the study of a problem that is in the store already."""
+    now = time.time()
+    with transaction(connection):
         device_id = _id_of(
             connection, "device", {"name": device.name}, {"kind": device.kind, "arch": device.arch}
         )

@@ -1,0 +1,244 @@
+"""A campaign: an agent proposes, workers answer, until the agent or the budget is done."""
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from onetrip.lab.agents.agent import Agent, Past, Proposal
+from onetrip.lab.knowledge import hypotheses, learnings
+from onetrip.lab.problems.problem import Contender
+from onetrip.lab.queue import ledger
+from onetrip.lab.queue.submit import submit
+from onetrip.lab.store.database import connect, transaction
+from onetrip.lab.store.events import append_event
+from onetrip.lab.store.study import canonical
+from onetrip.lab.views.problems import brief
+from onetrip.lab.work.loop import Condition, never, work
+from onetrip.lab.work.past import history_of
+from onetrip.lab.work.trial import Judge, judge
+
+_POLL_S = 0.1
+_OPEN = ("queued", "running")
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignPlan:
+    """What a campaign works on, and how far it may go.
+
+    Parameters
+    ----------
+    problem_id : of a problem in the database.
+    title : for people.
+    objective : "latency" or a run's metric.
+    budget : the most of each kind: {"experiments": 100, "wall_s": 600, "gpu_s": …, "usd": …}.
+    ahead : proposals that may wait unanswered; 1 for an agent that learns from each.
+    limits : of each trial: {"seconds": 60}.
+    """
+
+    problem_id: int
+    title: str
+    objective: str = "latency"
+    budget: Mapping[str, float] = field(default_factory=dict)
+    ahead: int = 1
+    limits: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignEnd:
+    """How a campaign ended: why, and everything that it tried."""
+
+    campaign_id: int
+    why: str
+    history: Sequence[Past]
+    seconds: float
+
+
+def run_campaign(
+    database: Path,
+    plan: CampaignPlan,
+    agent: Agent,
+    *,
+    devices: Sequence[str] = ("cpu",),
+    abort: Condition = never,
+    judge: Judge = judge,
+    on_campaign: Callable[[int], None] = lambda campaign_id: None,
+) -> CampaignEnd:
+    """Let `agent` propose and workers of this process answer.
+
+    Parameters
+    ----------
+    devices : where candidates run; empty leaves the answers to other workers.
+    abort : True ends the campaign at once and gives what runs back to the queue.
+    on_campaign : receives the campaign's id as soon as it has one.
+    """
+    started = time.monotonic()
+    done = threading.Event()
+    with closing(connect(database)) as connection:
+        campaign_id = _open(connection, plan, agent)
+        on_campaign(campaign_id)
+        workers = threading.Thread(
+            target=work,
+            args=(database,),
+            kwargs={
+                "devices": devices,
+                "until": done.is_set,
+                "abort": abort,
+                "campaign_id": campaign_id,
+                "judge": judge,
+            },
+            name="workers",
+        )
+        if devices:
+            workers.start()
+        try:
+            why = _propose(connection, campaign_id, plan, agent, abort, workers, bool(devices))
+        finally:
+            done.set()
+            if devices:
+                workers.join()
+        _close(connection, campaign_id, plan, agent, why)
+        history = history_of(connection, campaign_id)
+    return CampaignEnd(campaign_id, why, history, time.monotonic() - started)
+
+
+def _propose(
+    connection: sqlite3.Connection,
+    campaign_id: int,
+    plan: CampaignPlan,
+    agent: Agent,
+    abort: Condition,
+    workers: threading.Thread,
+    own_workers: bool,
+) -> str:
+    """Keep the queue filled; return why that ended."""
+    finished = ""
+    while not abort():
+        if own_workers and not workers.is_alive():
+            return "the workers ended"
+        unanswered = _unanswered(connection, campaign_id)
+        if finished and not unanswered:
+            return finished
+        if not finished and unanswered < plan.ahead:
+            spent_up = ledger.within_budget(connection, campaign_id)
+            if spent_up is not None:
+                finished = spent_up
+                continue
+            history = history_of(connection, campaign_id)
+            proposal = agent.propose(brief(connection, plan.problem_id), history)
+            _charge_thinking(connection, campaign_id, agent)
+            if proposal is None:
+                finished = "the agent has nothing more to try"
+            else:
+                _submit(connection, campaign_id, plan, agent, proposal, history)
+            continue
+        time.sleep(_POLL_S)
+    return "stopped"
+
+
+def _submit(
+    connection: sqlite3.Connection,
+    campaign_id: int,
+    plan: CampaignPlan,
+    agent: Agent,
+    proposal: Proposal,
+    history: Sequence[Past],
+) -> None:
+    hypothesis_id = None
+    if proposal.prediction is not None:
+        prediction = proposal.prediction
+        hypothesis_id = hypotheses.declare(
+            connection,
+            title=prediction.title,
+            rationale=prediction.rationale,
+            problem_id=plan.problem_id,
+            metric=prediction.metric,
+            direction=prediction.direction,
+            least_effect=prediction.least_effect,
+            workloads=prediction.workloads,
+            prior=prediction.prior,
+            by=agent.name,
+        )
+    parent_candidate = None
+    if proposal.parent is not None:
+        row = connection.execute(
+            "SELECT candidate_id FROM experiment WHERE id = ?", (proposal.parent,)
+        ).fetchone()
+        parent_candidate = None if row is None else row["candidate_id"]
+    submit(
+        connection,
+        plan.problem_id,
+        Contender("source", proposal.source),
+        proposer=agent.name,
+        why=proposal.why,
+        title=proposal.title,
+        parent_candidate_id=parent_candidate,
+        parent_id=proposal.parent,
+        hypothesis_id=hypothesis_id,
+        baseline_id=parent_candidate,
+        campaign_id=campaign_id,
+        limits=dict(plan.limits),
+        idempotency_key=f"campaign {campaign_id} proposal {len(history) + 1}",
+    )
+
+
+def _unanswered(connection: sqlite3.Connection, campaign_id: int) -> int:
+    return connection.execute(
+        "SELECT count(*) FROM experiment WHERE campaign_id = ? AND state IN (?, ?)",
+        (campaign_id, *_OPEN),
+    ).fetchone()[0]
+
+
+def _charge_thinking(connection: sqlite3.Connection, campaign_id: int, agent: Agent) -> None:
+    """Charge what the agent's thinking cost since it was last charged."""
+    charged = ledger.spent(connection, campaign_id=campaign_id)
+    for kind, amount in agent.spent().items():
+        more = amount - charged.get(kind, 0.0)
+        if more > 0:
+            ledger.charge(connection, kind, more, campaign_id=campaign_id, note="the agent")
+
+
+def _open(connection: sqlite3.Connection, plan: CampaignPlan, agent: Agent) -> int:
+    with transaction(connection):
+        row = connection.execute(
+            "INSERT INTO campaign (title, problem_id, proposer, objective, seed, budget,"
+            " environment, pid, started_at) VALUES (?, ?, ?, ?, 0, ?, '{}', ?, ?) RETURNING id",
+            (
+                plan.title,
+                plan.problem_id,
+                agent.name,
+                plan.objective,
+                canonical(dict(plan.budget)),
+                os.getpid(),
+                time.time(),
+            ),
+        ).fetchone()
+        text = f"{plan.title}: {agent.name} proposes"
+        append_event(connection, "campaign.started", "campaign", row["id"], text)
+    return row["id"]
+
+
+def _close(
+    connection: sqlite3.Connection, campaign_id: int, plan: CampaignPlan, agent: Agent, why: str
+) -> None:
+    history = history_of(connection, campaign_id)
+    for lesson in agent.learn(brief(connection, plan.problem_id), history):
+        learnings.add(
+            connection,
+            text=lesson.text,
+            scope={"problem": plan.problem_id},
+            confidence=lesson.confidence,
+            by=agent.name,
+            about=[("experiment", experiment_id) for experiment_id in lesson.about],
+        )
+    with transaction(connection):
+        connection.execute(
+            "UPDATE campaign SET ended_at = ?, ended_why = ? WHERE id = ?",
+            (time.time(), why, campaign_id),
+        )
+        text = f"{plan.title} ended after {len(history)} experiments: {why}"
+        append_event(connection, "campaign.ended", "campaign", campaign_id, text)

@@ -1,0 +1,83 @@
+"""The lab's side of a worker, near or far: hand out a task, take in its answer, see to the rest."""
+
+import secrets
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from onetrip.lab.judge.machine import Machine
+from onetrip.lab.judge.trial_job import TrialJob, trial_job_from
+from onetrip.lab.queue import claims
+from onetrip.lab.queue.after import settle
+from onetrip.lab.store.database import transaction
+from onetrip.lab.verdict import Verdict
+from onetrip.lab.work.advance import advance, rivals_of
+from onetrip.lab.work.place import study_of
+from onetrip.lab.work.trial import trial_job
+
+LEASE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One attempt that is ours to make: its numbers, and the job for the judge."""
+
+    attempt_id: int
+    n: int
+    experiment_id: int
+    title: str
+    job: TrialJob
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+
+def task_from(document: Mapping) -> Task:
+    """Read what `Task.as_dict` wrote."""
+    return Task(**dict(document) | {"job": trial_job_from(document["job"])})
+
+
+def take(
+    connection: sqlite3.Connection,
+    worker_id: int,
+    device: str,
+    machine: Machine,
+    *,
+    campaign_id: int | None = None,
+) -> Task | None:
+    """The next task for a worker's device; None when none waits."""
+    claims.reap(connection)
+    claim = claims.claim(
+        connection,
+        worker_id,
+        # Drawn here, when the candidate is fixed: nothing can have been fitted to the inputs.
+        seed=secrets.randbits(63),
+        lease_s=LEASE_S,
+        campaign_id=campaign_id,
+        devices=(device,),
+    )
+    if claim is None:
+        return None
+    study_id = study_of(connection, claim.problem_id, claim.problem, claim.contender, machine)
+    with transaction(connection):
+        connection.execute(
+            "UPDATE attempt SET study_id = ? WHERE id = ? AND outcome IS NULL",
+            (study_id, claim.attempt_id),
+        )
+    job = trial_job(claim, device, rivals_of(connection, claim, study_id))
+    return Task(claim.attempt_id, claim.n, claim.experiment_id, claim.title, job)
+
+
+def answer(connection: sqlite3.Connection, attempt_id: int, n: int, verdict: Verdict) -> bool:
+    """Take in an answer and see to what follows; False when it came too late to count."""
+    row = connection.execute(
+        "SELECT experiment_id, study_id FROM attempt WHERE id = ?", (attempt_id,)
+    ).fetchone()
+    if row is None:
+        return False
+    if not claims.finish(connection, attempt_id, n, verdict, study_id=row["study_id"]):
+        return False
+    settle(connection, row["experiment_id"])
+    advance(connection, row["experiment_id"])
+    return True

@@ -1,0 +1,162 @@
+"""The worker's loop: claim, judge, finish, and what follows; again until told to stop."""
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from onetrip.lab.judge.machine import Machine, machine
+from onetrip.lab.queue import claims
+from onetrip.lab.store.database import connect
+from onetrip.lab.verdict import Outcome, Verdict
+from onetrip.lab.work import desk
+from onetrip.lab.work.pulse import Pulse, local_beat
+from onetrip.lab.work.trial import Judge, judge
+
+POLL_S = 0.3
+Condition = Callable[[], bool]
+
+
+def never() -> bool:
+    """Do not stop."""
+    return False
+
+
+def work(
+    database: Path,
+    *,
+    devices: Sequence[str] = ("cpu",),
+    until: Condition = never,
+    abort: Condition = never,
+    campaign_id: int | None = None,
+    judge: Judge = judge,
+) -> int:
+    """Answer experiments on these devices, one at a time on each.
+
+    Parameters
+    ----------
+    until : asked between experiments; True ends the work.
+    abort : asked all the time; True gives the running experiment back to the queue.
+    campaign_id : answers this campaign's only.
+
+    Returns
+    -------
+    int
+        How many attempts were answered.
+    """
+    stopped = threading.Event()
+    answered = [0] * len(devices)
+    errors: list[BaseException] = []
+
+    def run(place: int) -> None:
+        try:
+            with LocalWorker(
+                database,
+                devices[place],
+                abort=lambda: stopped.is_set() or abort(),
+                campaign_id=campaign_id,
+                judge=judge,
+            ) as worker:
+                while not (until() or stopped.is_set() or abort()):
+                    if worker.step():
+                        answered[place] += 1
+                    else:
+                        time.sleep(POLL_S)
+        except BaseException as error:
+            errors.append(error)
+            stopped.set()
+
+    threads = [
+        threading.Thread(target=run, args=(place,), name=f"worker {device}")
+        for place, device in enumerate(devices)
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        for thread in threads:
+            thread.join()
+    finally:
+        # An interrupt ends the wait; what runs goes back to the queue before we leave.
+        stopped.set()
+        for thread in threads:
+            thread.join()
+    if errors:
+        raise errors[0]
+    return sum(answered)
+
+
+class LocalWorker:
+    """One device of this machine, answering one experiment after another."""
+
+    def __init__(
+        self,
+        database: Path,
+        device: str,
+        *,
+        abort: Condition = never,
+        campaign_id: int | None = None,
+        judge: Judge = judge,
+        look: Callable[[str], Machine] = machine,
+    ) -> None:
+        self.database = database
+        self.device = device
+        self.campaign_id = campaign_id
+        self._abort = abort
+        self._judge = judge
+        self._look = look
+
+    def __enter__(self) -> Self:
+        self.connection = connect(self.database)
+        self.worker_id = claims.register_worker(
+            self.connection,
+            f"{socket.gethostname()}/{os.getpid()}/{self.device}",
+            "local",
+            {"devices": [self.device]},
+        )
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        claims.retire_worker(self.connection, self.worker_id)
+        self.connection.close()
+
+    def step(self) -> bool:
+        """Answer one experiment; False when none waits for this device."""
+        task = desk.take(
+            self.connection,
+            self.worker_id,
+            self.device,
+            self._look(self.device),
+            campaign_id=self.campaign_id,
+        )
+        if task is None:
+            return False
+        desk.answer(self.connection, task.attempt_id, task.n, self._verdict(task))
+        return True
+
+    def _verdict(self, task: desk.Task) -> Verdict:
+        def note(pid: int, started: str | None) -> None:
+            claims.note_process(self.connection, task.attempt_id, pid, started)
+
+        with Pulse(local_beat(self.database, task.attempt_id, task.n)) as pulse:
+            verdict = self._judge(task.job, pulse.stage, note, lambda: pulse.lost or self._abort())
+        return given_back(verdict) if self._abort() else verdict
+
+
+def given_back(verdict: Verdict) -> Verdict:
+    """The verdict of an aborted trial: its answer if there was one, else back into the queue."""
+    if verdict.outcome is Outcome.DONE:
+        return verdict
+    return Verdict(
+        Outcome.INFRA_LOST,
+        reason="the worker was stopped before it answered",
+        evidence={"given_back": True},
+    )
