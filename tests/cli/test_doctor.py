@@ -6,6 +6,7 @@ import torch
 from onetrip.bench import roofline
 from onetrip.cli.main import main
 from onetrip.core.device import find_device
+from onetrip.lab.sandbox.level import Level, level
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +43,21 @@ def test_json_says_whether_a_kernel_compiles(capsys):
     found = json.loads(run(capsys, "--json"))
     assert isinstance(found["kernel"]["works"], bool)
     assert found["kernel"]["what"]
+
+
+def test_it_says_which_sandbox_is_active(capsys):
+    found = json.loads(run(capsys, "--json"))["sandbox"]
+    assert found["name"] == level().name
+    assert f"{found['name']}" in run(capsys)
+
+
+def test_it_says_what_a_weak_sandbox_lacks_and_why(capsys, monkeypatch):
+    weak = Level("limits", ("the network is open",), ("bubblewrap: bwrap is not [installed]",))
+    monkeypatch.setattr("onetrip.lab.sandbox.level.level", lambda: weak)
+    printed = " ".join(run(capsys).split())
+    assert "! limits" in printed
+    assert "a candidate is not kept from this: the network is open" in printed
+    assert "bubblewrap: bwrap is not [installed]" in printed
 
 
 def test_doctor_answers_without_torch(run_without_torch):

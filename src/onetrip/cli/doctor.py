@@ -10,6 +10,7 @@ from onetrip.core.units import bytes_text, rate_text, three_digits
 
 if TYPE_CHECKING:
     from onetrip.bench.diagnosis import Diagnosis, FoundDevice
+    from onetrip.lab.sandbox.level import Level
 
 
 def register(app: typer.Typer) -> None:
@@ -27,16 +28,17 @@ def _doctor(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Look at this machine: devices, versions, ceilings, missing extras, folders, Triton."""
+    """Look at this machine: devices, versions, ceilings, extras, folders, Triton, sandbox."""
     from onetrip.bench.diagnosis import diagnose
+    from onetrip.lab.sandbox.level import level
 
     if measure:
         _measure()
     found = diagnose()
     if as_json:
-        typer.echo(json.dumps(_as_dict(found), indent=1))
+        typer.echo(json.dumps(_as_dict(found) | {"sandbox": asdict(level())}, indent=1))
     else:
-        _print(found)
+        _print(found, level())
 
 
 def _measure() -> None:
@@ -78,7 +80,7 @@ def _as_dict(found: "Diagnosis") -> dict[str, object]:
     }
 
 
-def _print(found: "Diagnosis") -> None:
+def _print(found: "Diagnosis", sandbox: "Level") -> None:
     from onetrip.cli import screen
 
     console = screen.console()
@@ -92,6 +94,7 @@ def _print(found: "Diagnosis") -> None:
     facts.add_row("[bold]platform[/]", found.platform)
     mark = "[green]✓[/]" if found.kernel.works else "[red]✗[/]"
     facts.add_row("[bold]triton[/]", f"{mark} {screen.plain(found.kernel.what)}")
+    facts.add_row("[bold]sandbox[/]", _sandbox(sandbox))
     for name, where in found.folders.items():
         facts.add_row(f"[bold]{name}[/]", screen.plain(where))
     for extra in found.extras:
@@ -120,6 +123,17 @@ def _print(found: "Diagnosis") -> None:
     console.print(table)
     if dtypes:
         console.print("[dim]Matrix rates in TFLOP/s. GB/s: bytes read and written by a copy.[/]")
+
+
+def _sandbox(sandbox: "Level") -> str:
+    from onetrip.cli import screen
+
+    mark = "[yellow]![/]" if sandbox.lacks else "[green]✓[/]"
+    lines = [f"{mark} {sandbox.name}"]
+    if sandbox.lacks:
+        lines.append(f"a candidate is not kept from this: {'; '.join(sandbox.lacks)}")
+    lines += [f"stronger walls are not to be had: {why}" for why in sandbox.why_not_stronger]
+    return "\n".join((lines[0], *map(screen.plain, lines[1:])))
 
 
 def _cells(device: "FoundDevice", dtypes: list[str]) -> list[str]:

@@ -23,6 +23,8 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _SIGNAL_BASE = 128
 _POLL_S = 0.01
+# Elsewhere addresses cannot be limited, and processes are counted for the whole user.
+_LINUX_ONLY = {"AS", "NPROC"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ def main(arguments: Sequence[str]) -> None:
 
 def _take_limits(limits: dict[str, int]) -> None:
     for name, limit in limits.items():
+        if name in _LINUX_ONLY and sys.platform != "linux":
+            continue
         kind = getattr(resource, f"RLIMIT_{name}")
         _, hard = resource.getrlimit(kind)
         if hard != resource.RLIM_INFINITY:
@@ -80,13 +84,12 @@ def _take_limits(limits: dict[str, int]) -> None:
 
 def _become_keeper(descriptors: Sequence[int]) -> None:
     """Return in the child; the parent stays until all below it are gone."""
-    libc = ctypes.CDLL(None)
     lab = os.getppid()
-    libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     keeper = os.getpid()
     child = os.fork()
     if child == 0:
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != keeper:
             os._exit(CANNOT_ENCLOSE)
         os.setsid()
@@ -105,6 +108,11 @@ def _become_keeper(descriptors: Sequence[int]) -> None:
     if status is None:
         os._exit(CANNOT_ENCLOSE)
     os._exit(status if status >= 0 else _SIGNAL_BASE - status)
+
+
+def _prctl(option: int, value: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
 if __name__ == "__main__":

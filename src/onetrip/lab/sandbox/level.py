@@ -44,13 +44,14 @@ def level() -> Level:
 def why_unavailable(name: str) -> str | None:
     """Why this level cannot be had here; None if it can."""
     from onetrip.lab.sandbox import bubblewrap, landlock
-    from onetrip.lab.sandbox.enclosure import enclose
-    from onetrip.lab.sandbox.walls import Walls
 
     if name == "bubblewrap" and bubblewrap.program() is None:
         return "bwrap is not installed"
     if name == "landlock" and landlock.version() == 0:
         return "this kernel has none"
+    from onetrip.lab.sandbox.enclosure import enclose
+    from onetrip.lab.sandbox.walls import Walls
+
     with enclose(("true",), Walls(), level=Level(name)) as enclosed:
         try:
             done = subprocess.run(

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+_PROC = Path("/proc")
 _POLL_S = 0.005
 
 
@@ -22,10 +23,13 @@ def census(root_pid: int) -> Census:
     """Count everything below `root_pid`, whatever group or session it moved to.
 
     Orphans are found too as long as `root_pid` or something below it adopts them: the first
-    process of a PID namespace does, and so does a subreaper.
+    process of a PID namespace does, and so does a subreaper. Nothing is found where the system
+    has no /proc.
     """
+    if not _PROC.is_dir():
+        return Census((), 0, 0)
     children: dict[int, list[tuple[int, int, int]]] = {}
-    for folder in Path("/proc").iterdir():
+    for folder in _PROC.iterdir():
         if not folder.name.isdigit():
             continue
         try:
