@@ -4,6 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from onetrip.core.errors import OnetripError
+
+
+class AgentStopped(OnetripError):
+    """An agent cannot go on: its budget is spent, or what it thinks with does not answer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
@@ -80,7 +86,13 @@ class Agent(Protocol):
         ...
 
     def propose(self, brief: Mapping[str, object], history: Sequence[Past]) -> Proposal | None:
-        """What to try next; None when it has nothing more to try."""
+        """What to try next; None when it has nothing more to try.
+
+        Raises
+        ------
+        AgentStopped
+            It cannot think of it: the message says why.
+        """
         ...
 
     def learn(self, brief: Mapping[str, object], history: Sequence[Past]) -> Sequence[Lesson]:

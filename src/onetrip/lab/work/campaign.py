@@ -9,7 +9,8 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from onetrip.lab.agents.agent import Agent, Past, Proposal
+from onetrip.lab.agents.agent import Agent, AgentStopped, Past, Proposal
+from onetrip.lab.judge.machine import Machine, machine
 from onetrip.lab.knowledge import hypotheses, learnings
 from onetrip.lab.problems.problem import Contender
 from onetrip.lab.queue import ledger
@@ -66,6 +67,7 @@ def run_campaign(
     devices: Sequence[str] = ("cpu",),
     abort: Condition = never,
     judge: Judge = judge,
+    look: Callable[[str], Machine] = machine,
     on_campaign: Callable[[int], None] = lambda campaign_id: None,
 ) -> CampaignEnd:
     """Let `agent` propose and workers of this process answer.
@@ -90,6 +92,7 @@ def run_campaign(
                 "abort": abort,
                 "campaign_id": campaign_id,
                 "judge": judge,
+                "look": look,
             },
             name="workers",
         )
@@ -124,15 +127,18 @@ def _propose(
         if finished and not unanswered:
             return finished
         if not finished and unanswered < plan.ahead:
-            spent_up = ledger.within_budget(connection, campaign_id)
-            if spent_up is not None:
-                finished = spent_up
-                continue
             history = history_of(connection, campaign_id)
-            proposal = agent.propose(brief(connection, plan.problem_id), history)
+            finished = _spent_up(connection, campaign_id, plan, history)
+            if finished:
+                continue
+            proposal, why = None, "the agent has nothing more to try"
+            try:
+                proposal = agent.propose(brief(connection, plan.problem_id), history)
+            except AgentStopped as stopped:
+                why = str(stopped)
             _charge_thinking(connection, campaign_id, agent)
             if proposal is None:
-                finished = "the agent has nothing more to try"
+                finished = why
             else:
                 _submit(connection, campaign_id, plan, agent, proposal, history)
             continue
@@ -184,6 +190,16 @@ def _submit(
         limits=dict(plan.limits),
         idempotency_key=f"campaign {campaign_id} proposal {len(history) + 1}",
     )
+
+
+def _spent_up(
+    connection: sqlite3.Connection, campaign_id: int, plan: CampaignPlan, history: Sequence[Past]
+) -> str:
+    """Why the budget allows no further proposal; empty when it does."""
+    most = plan.budget.get("experiments")
+    if most is not None and len(history) >= most:
+        return f"its budget of {most:.0f} experiments is spent"
+    return ledger.within_budget(connection, campaign_id) or ""
 
 
 def _unanswered(connection: sqlite3.Connection, campaign_id: int) -> int:
