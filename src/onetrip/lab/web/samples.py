@@ -1,0 +1,115 @@
+"""Samples of devices in the database: keep them, thin them, make series of them."""
+
+import json
+import math
+import sqlite3
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+from onetrip.lab.store.database import transaction
+from onetrip.lab.web.devices import Sample
+
+_KEPT_WHOLE_S = 24 * 3600
+_MINUTE_S = 60
+# A sample with this key is a mean already.
+_SPAN = "span_s"
+SERIES = ("utilisation", "memory_bytes", "sm_clock_mhz", "power_w", "temperature_c")
+# More points than a chart has pixels are only slow.
+MOST_POINTS = 1200
+
+
+def keep_samples(connection: sqlite3.Connection, samples: Iterable[Sample]) -> None:
+    """Write samples; of two of one second the first stays."""
+    rows = [
+        (sample.at, sample.host, sample.device, json.dumps(dict(sample.values)))
+        for sample in samples
+    ]
+    with transaction(connection):
+        connection.executemany(
+            "INSERT INTO device_sample (at, host, device, sample) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT DO NOTHING",
+            rows,
+        )
+
+
+def thin(connection: sqlite3.Connection, now: float) -> int:
+    """Put means of a minute in the place of samples of more than a day ago; return how many went.
+
+    Only whole minutes are thinned: one that is half a day and a minute old waits for the next run.
+    """
+    before = math.floor((now - _KEPT_WHOLE_S) / _MINUTE_S) * _MINUTE_S
+    old = "at < ? AND json_extract(sample, '$.span_s') IS NULL"
+    with transaction(connection):
+        rows = connection.execute(
+            f"SELECT device, host, at, sample FROM device_sample WHERE {old}", (before,)
+        ).fetchall()
+        connection.execute(f"DELETE FROM device_sample WHERE {old}", (before,))
+        minutes: dict[tuple[str, str, int], list[dict]] = defaultdict(list)
+        for row in rows:
+            minute = int(row["at"] // _MINUTE_S) * _MINUTE_S
+            minutes[row["device"], row["host"], minute].append(json.loads(row["sample"]))
+        connection.executemany(
+            "INSERT INTO device_sample (device, host, at, sample) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT DO NOTHING",
+            [(*key, json.dumps(_mean(samples))) for key, samples in minutes.items()],
+        )
+    return len(rows)
+
+
+def _mean(samples: Sequence[Mapping[str, object]]) -> dict[str, object]:
+    """Means of the numbers; of the rest, the last.
+
+    >>> _mean([{"power_w": 100, "name": "A"}, {"power_w": 300, "name": "A"}])
+    {'power_w': 200.0, 'name': 'A', 'span_s': 60}
+    """
+    found = dict(samples[-1])
+    for key, value in found.items():
+        if isinstance(value, int | float):
+            numbers = [number for s in samples if isinstance(number := s.get(key), int | float)]
+            found[key] = math.fsum(numbers) / len(numbers)
+    return found | {_SPAN: _MINUTE_S}
+
+
+def newest_samples(
+    connection: sqlite3.Connection, *, within_s: float = 60.0, now: float | None = None
+) -> list[Sample]:
+    """The last sample of every device that was seen lately."""
+    since = (time.time() if now is None else now) - within_s
+    rows = connection.execute(
+        "SELECT max(at) AS at, host, device, sample FROM device_sample"
+        " WHERE at >= ? GROUP BY host, device ORDER BY host, device",
+        (since,),
+    )
+    return [_sample(row) for row in rows]
+
+
+def series(
+    connection: sqlite3.Connection,
+    host: str,
+    device: str,
+    *,
+    since: float,
+    pending: Iterable[Sample] = (),
+) -> dict[str, list[float | None]]:
+    """Columns for a chart: ``at`` and each of `SERIES` that the device tells; None is a gap."""
+    rows = connection.execute(
+        "SELECT * FROM device_sample WHERE device = ? AND host = ? AND at >= ? ORDER BY at",
+        (device, host, since),
+    )
+    by_time = {row["at"]: _sample(row) for row in rows}
+    for sample in pending:
+        if (sample.host, sample.device) == (host, device) and sample.at >= since:
+            by_time[sample.at] = sample
+    samples = [by_time[at] for at in sorted(by_time)]
+    samples = samples[:: max(1, math.ceil(len(samples) / MOST_POINTS))]
+    columns: dict[str, list[float | None]] = {"at": [sample.at for sample in samples]}
+    for key in SERIES:
+        column = [sample.values.get(key) for sample in samples]
+        if any(value is not None for value in column):
+            columns[key] = column  # type: ignore[assignment]
+    return columns
+
+
+def _sample(row: sqlite3.Row) -> Sample:
+    return Sample(row["at"], row["host"], row["device"], json.loads(row["sample"]))
