@@ -9,7 +9,7 @@ from torch import Tensor
 
 from onetrip.bench.roofline import full_float32
 from onetrip.testing.contract import Case
-from onetrip.testing.contract.evaluate import Truth, random_grad_outputs, truth
+from onetrip.testing.contract.evaluate import Forward, Truth, forward, random_grad_outputs, truth
 
 
 def find_truth(
@@ -39,3 +39,18 @@ def find_truth(
         }
         eager_outputs = {output: tensor.detach() for output, tensor in eager.outputs.items()}
     return Truth(eager_outputs, gold_outputs, eager_gradients, gold_gradients, grads)
+
+
+def reference_forward(
+    case: Case, inputs: Mapping[str, Tensor], wrt: Sequence[str], dtype: torch.dtype | None
+) -> Forward:
+    """The reference in `dtype`, or in the inputs' own where it is None, as `find_truth` runs it."""
+    name = f"{__name__}.{case.operator.spec.name}"
+    with full_float32():
+        if importlib.util.find_spec(name) is not None:
+            return importlib.import_module(name).in_chunks(case, inputs, wrt, dtype)
+        cast = {
+            name: tensor.to(dtype or tensor.dtype) if tensor.is_floating_point() else tensor
+            for name, tensor in inputs.items()
+        }
+        return forward(case, case.reference, cast, wrt)

@@ -1,8 +1,8 @@
 """The interface between a problem and the judge. No source of problems is named here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from onetrip.core.cost import Cost
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 # What `inputs` may hold: tensors, numbers, strings, None, and tuples, lists, dictionaries and
 # dataclasses of these. It travels as bytes: nothing is pickled.
-Tree = object
+Tree = Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +60,15 @@ class Entry:
     - "data": ``function(data)`` with whatever `inputs` is; returns a tensor or a tuple of them;
     - "model": a class; ``function(*init)(*inputs)``, with `init` and the parameters from `setup`.
 
-    `files` are the problem's own sources that a candidate may import, name -> text.
+    `files` are the problem's own sources that a candidate may import, name -> text. `written`
+    counts the input tensors, in the order of the tree's leaves, that the definition itself writes
+    or returns: a candidate may too.
     """
 
     function: str
     convention: str
     files: Mapping[str, str] = field(default_factory=dict)
+    written: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +156,16 @@ class Problem(Protocol):
 
     def cost(self, case: Case) -> Cost | None:
         """Operations and compulsory bytes of a call, from which the floor follows; None unknown."""
+        ...
+
+    def dtype(self, case: Case) -> str:
+        """The working dtype ("bfloat16"): its matrix rate is the floor's."""
+        ...
+
+    def step(
+        self, case: Case, contender: "Contender", setup: Tree
+    ) -> "Callable[[Tree, Mapping[str, Tensor]], None]":
+        """What to call for a contender that is no source: it writes its results into `outputs`."""
         ...
 
     def peers(self) -> Mapping[str, "Contender"]:
