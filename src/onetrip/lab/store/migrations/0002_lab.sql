@@ -14,7 +14,7 @@ CREATE TABLE problem_new (
     fingerprint TEXT NOT NULL UNIQUE, -- sha256 of all that changes the work
     kind TEXT NOT NULL CHECK (kind IN ('operator', 'folder', 'kernelbench', 'run')),
     name TEXT NOT NULL, -- "linear_cross_entropy/ragged", "vectoradd"
-    spec TEXT NOT NULL CHECK (json_valid(spec)), -- all that it takes to load it again
+    spec TEXT NOT NULL CHECK (json_valid(spec)), -- "location" and "options" load it; more may stand
     brief TEXT NOT NULL DEFAULT '', -- Markdown: definition, inputs, outputs, floor, tolerance
     weight REAL NOT NULL DEFAULT 1 CHECK (weight >= 0), -- share of the whole that it stands for
     refused TEXT NOT NULL DEFAULT '', -- why it may not be judged: it accepts zeros, say
@@ -22,8 +22,9 @@ CREATE TABLE problem_new (
 ) STRICT;
 INSERT INTO problem_new (id, fingerprint, kind, name, spec, created_at)
 SELECT id, fingerprint, 'operator', operator || '/' || workload,
-    json_object('operator', operator, 'workload', workload, 'source', source, 'axes', json(axes),
-        'dtype', dtype, 'options', json(options), 'backward', json(iif(backward, 'true', 'false'))),
+    json_object('location', operator, 'options', json_object('workload', workload),
+        'source', source, 'axes', json(axes), 'dtype', dtype, 'arguments', json(options),
+        'backward', json(iif(backward, 'true', 'false'))),
     created_at
 FROM problem;
 DROP TABLE problem;
@@ -78,16 +79,12 @@ CREATE TABLE candidate_new (
     created_at REAL NOT NULL,
     CHECK ((kind = 'source') = (source_sha256 IS NOT NULL))
 ) STRICT;
-INSERT INTO candidate_new (id, fingerprint, problem_id, kind, impl, config, created_at)
-SELECT candidate.id, 'v1:' || candidate.id, coalesce(
-        (SELECT study.problem_id FROM experiment JOIN study ON study.id = study_id
-            WHERE candidate_id = candidate.id ORDER BY experiment.id LIMIT 1),
-        (SELECT min(id) FROM problem)),
-    kind, impl, config, created_at
-FROM candidate;
-DROP TABLE candidate;
-ALTER TABLE candidate_new RENAME TO candidate;
-CREATE INDEX candidate_parent ON candidate (parent_id);
+-- A candidate was an operator's; now it is a problem's: one for each problem it was tried on.
+INSERT INTO candidate_new (fingerprint, problem_id, kind, impl, config, proposer, created_at)
+SELECT 'v1:' || candidate.id || '/' || study.problem_id, study.problem_id, kind, impl, config,
+    proposer, min(experiment.created_at)
+FROM experiment JOIN candidate ON candidate.id = candidate_id JOIN study ON study.id = study_id
+GROUP BY candidate.id, study.problem_id ORDER BY min(experiment.id);
 
 -- Declared before it is tested and frozen from then on; its status is computed, never typed.
 CREATE TABLE hypothesis (
@@ -144,7 +141,7 @@ CREATE TABLE experiment_new (
     )),
     reason TEXT NOT NULL DEFAULT '',
     priority REAL NOT NULL DEFAULT 0,
-    pinned INTEGER NOT NULL DEFAULT 0, -- above 0: before all that is not, the larger first
+    pinned INTEGER NOT NULL DEFAULT 0, -- the larger first, before any priority; below 0: last
     expected_s REAL, -- what one attempt is expected to take
     not_before REAL NOT NULL DEFAULT 0,
     max_attempts INTEGER NOT NULL DEFAULT 5,
@@ -153,9 +150,14 @@ CREATE TABLE experiment_new (
 ) STRICT;
 INSERT INTO experiment_new (id, candidate_id, purpose, study_id, parent_id, proposer, why, state,
     reason, priority, created_at, updated_at)
-SELECT id, candidate_id, purpose, study_id, parent_id, proposer, why,
-    iif(state = 'interrupted', 'dead', state), reason, priority, created_at, updated_at
-FROM experiment;
+SELECT experiment.id, candidate_new.id, purpose, study_id, experiment.parent_id,
+    experiment.proposer, why, iif(state = 'interrupted', 'dead', state), reason, priority,
+    experiment.created_at, updated_at
+FROM experiment JOIN study ON study.id = study_id
+JOIN candidate_new ON candidate_new.fingerprint = 'v1:' || candidate_id || '/' || study.problem_id;
+DROP TABLE candidate;
+ALTER TABLE candidate_new RENAME TO candidate;
+CREATE INDEX candidate_parent ON candidate (parent_id);
 DROP TABLE experiment;
 ALTER TABLE experiment_new RENAME TO experiment;
 CREATE UNIQUE INDEX experiment_of_study ON experiment (study_id, candidate_id, purpose)
@@ -172,6 +174,7 @@ CREATE TABLE attempt_new (
     campaign_id INTEGER REFERENCES campaign (id),
     study_id INTEGER REFERENCES study (id), -- where it was measured: results compare within one
     worker_id INTEGER REFERENCES worker (id),
+    device TEXT NOT NULL DEFAULT '', -- "cpu", "cuda:0": where it runs
     tolerance_id INTEGER REFERENCES tolerance (id),
     seed TEXT NOT NULL, -- of the inputs, drawn when the attempt starts; 64 bits do not fit INTEGER
     pid INTEGER,

@@ -1,0 +1,31 @@
+"""What follows a result: hypotheses are judged anew, titles change hands, the queue is re-ordered.
+
+The queue knows none of the rooms above it: followers are named here and loaded when first needed.
+"""
+
+import importlib
+import sqlite3
+from collections.abc import Callable, Sequence
+
+Follower = Callable[[sqlite3.Connection, int], object]
+
+# In this order: what waits is scored by hypotheses and champions as they stand after the result.
+FOLLOWERS: tuple[str, ...] = ("onetrip.lab.queue.titles:follow",)
+
+
+def settle(
+    connection: sqlite3.Connection, experiment_id: int, followers: Sequence[str] = FOLLOWERS
+) -> None:
+    """Run the followers of an experiment whose answer was committed or taken back.
+
+    Each works in a transaction of its own. A process that is killed between two of them leaves
+    the queue in an order that the next result corrects.
+    """
+    for name in followers:
+        follower(name)(connection, experiment_id)
+
+
+def follower(name: str) -> Follower:
+    """The function that ``"package.module:function"`` names."""
+    module, _, function = name.partition(":")
+    return getattr(importlib.import_module(module), function)
