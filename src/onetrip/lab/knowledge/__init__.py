@@ -1,0 +1,1 @@
+"""What the lab knows: hypotheses with computed status, learnings, the graph, search."""
