@@ -2,7 +2,7 @@
 
 import importlib
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
@@ -10,9 +10,9 @@ from pathlib import Path
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.staticfiles import StaticFiles
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.types import ASGIApp
 
 from onetrip.core.errors import OnetripError
 from onetrip.lab.web import live
@@ -31,7 +31,8 @@ def create_app(
     allowed_hosts: Iterable[str] = LOOPBACK_HOSTS,
     read_only: bool = False,
     sampler: Sampler | None = None,
-    mounts: Mapping[str, ASGIApp] | None = None,
+    mounts: Mapping[str, Starlette] | None = None,
+    joined: Sequence[Starlette] = (),
 ) -> FastAPI:
     """The lab's page over `database`.
 
@@ -42,9 +43,11 @@ def create_app(
     allowed_hosts : names that the Host header may have, without port.
     read_only : refuse every write.
     sampler : looks at the machine once a second; started and stopped with the application.
-    mounts : applications to put behind the same gate, by path: ``{"/mcp": app}``.
+    mounts : applications to put behind the same gate, by the path below which they answer.
+    joined : applications whose routes, with their own whole paths, become this one's.
     """
     mounts = mounts or {}
+    others = (*mounts.values(), *joined)
     frame = Frame(database, Keys(token), read_only=read_only, sampler=sampler)
 
     @asynccontextmanager
@@ -52,11 +55,9 @@ def create_app(
         async with AsyncExitStack() as stack:
             if sampler is not None:
                 stack.enter_context(sampler.running())
-            # A mounted application is not told of start and end by its mount.
-            for mounted in mounts.values():
-                router = getattr(mounted, "router", None)
-                if router is not None:
-                    await stack.enter_async_context(router.lifespan_context(mounted))
+            # Nobody else tells them of start and end.
+            for other in others:
+                await stack.enter_async_context(other.router.lifespan_context(other))
             await stack.enter_async_context(frame.tail.running())
             yield
 
@@ -76,7 +77,10 @@ def create_app(
         app.include_router(importlib.import_module(page.module).router)
     app.include_router(live.router)
     for path, mounted in mounts.items():
+        mounted.add_exception_handler(OnetripError, _user_error)
         app.mount(path, mounted)
+    for other in joined:
+        app.router.routes.extend(other.routes)
     app.add_exception_handler(OnetripError, _user_error)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
@@ -102,8 +106,10 @@ def _http_error(request: Request, error: Exception) -> Response:
 
 def _answer(request: Request, status: HTTPStatus, text: str) -> Response:
     wants_page = "text/html" in request.headers.get("accept", "")
-    # A missing static file is answered to anybody, and a page only to whom the gate let in.
-    if wants_page and "onetrip.scope" in request.scope and "hx-request" not in request.headers:
+    # A missing static file is answered to anybody, a page only to whom the gate let in; and a
+    # mounted application has none.
+    ours = "onetrip.scope" in request.scope and hasattr(request.app.state, "frame")
+    if wants_page and ours and "hx-request" not in request.headers:
         return problem_page(request, status, text)
     body = json.dumps({"error": text})
     return Response(body, status, media_type="application/json")

@@ -13,6 +13,7 @@ from onetrip.core.units import bytes_text, time_text
 from onetrip.lab.web.frame import TEMPLATES_DIR, frame_of, scope_of
 from onetrip.lab.web.markup import markdown, plain
 from onetrip.lab.web.pages import PAGES
+from onetrip.lab.web.paths import field_text, graph_of, path_of
 from onetrip.lab.web.session_token import Scope
 from onetrip.lab.web.wording import age_text, clock_text, percent_text, ratio_text, span_text
 
@@ -32,7 +33,10 @@ def templates() -> Environment:
         "age": age_text,
         "bytes": bytes_text,
         "clock": clock_text,
+        "field": field_text,
+        "graph": graph_of,
         "markdown": markdown,
+        "path": path_of,
         "percent": percent_text,
         "plain": plain,
         "ratio": ratio_text,

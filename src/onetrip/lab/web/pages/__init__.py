@@ -29,5 +29,8 @@ def _page(key: str, title: str, path: str, shortcut: str) -> Page:
 PAGES: tuple[Page, ...] = (
     _page("now", "Now", "/", "n"),
     _page("queue", "Queue", "/queue", "q"),
+    _page("experiments", "Experiments", "/experiments", "e"),
+    _page("hypotheses", "Hypotheses", "/hypotheses", "h"),
+    _page("graph", "Graph", "/graph", "a"),
     _page("log", "Log", "/log", "l"),
 )

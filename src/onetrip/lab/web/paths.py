@@ -1,0 +1,62 @@
+"""Addresses of the lab's things, and how values of any kind are written in a table."""
+
+import json
+
+from onetrip.core.units import bytes_text, time_text
+from onetrip.lab.web.markup import plain
+from onetrip.lab.web.wording import percent_text
+
+_FOLDERS = {
+    "experiment": "/experiments/{}",
+    "candidate": "/candidates/{}",
+    "hypothesis": "/hypotheses/{}",
+    "learning": "/learnings#learning-{}",
+    "problem": "/problems/{}",
+    "campaign": "/experiments?q=campaign%3A{}",
+}
+_LONGEST = 400
+
+
+def path_of(type: str, id: int) -> str:
+    """The address of one thing; the list's own where things of a kind share a page.
+
+    >>> path_of("experiment", 12), path_of("learning", 3)
+    ('/experiments/12', '/learnings#learning-3')
+    """
+    return _FOLDERS.get(type, "/search?q={}").format(int(id))
+
+
+def graph_of(type: str, id: int) -> str:
+    """The address of the graph around one thing.
+
+    >>> graph_of("hypothesis", 4)
+    '/graph?around=hypothesis%3A4'
+    """
+    return f"/graph?around={type}%3A{int(id)}"
+
+
+def field_text(value: object, name: str = "") -> str:
+    """A value of a field, in the unit that its name tells.
+
+    >>> field_text(2.5, "median_ms"), field_text(None), field_text(["a"], "workloads")
+    ('2.50 ms', '–', '["a"]')
+    """
+    if value is None or value == "":
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        return _number_text(value, name)
+    written = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    written = plain(written)
+    return written if len(written) <= _LONGEST else written[:_LONGEST] + " …"
+
+
+def _number_text(value: float, name: str) -> str:
+    if name.endswith("_ms"):
+        return time_text(value)
+    if name.endswith("_bytes"):
+        return bytes_text(value)
+    if name.endswith("_share"):
+        return percent_text(value)
+    return str(value) if isinstance(value, int) else f"{value:.4g}"
