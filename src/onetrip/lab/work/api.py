@@ -5,26 +5,27 @@ Mounted behind the page's gate, which lets a worker's token in here and nowhere 
 
 import json
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
+import time
+from contextlib import AbstractContextManager, closing
+from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated
 
-from fastapi import Body, Depends, FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from onetrip.core.device import Device
-from onetrip.core.errors import DataError
+from onetrip.core.errors import DataError, OnetripError
 from onetrip.lab.judge.machine import Machine
 from onetrip.lab.queue import claims
 from onetrip.lab.store.database import connect, transaction
 from onetrip.lab.store.events import append_event
+from onetrip.lab.store.study import canonical
 from onetrip.lab.verdict import verdict_from
-from onetrip.lab.work import desk
+from onetrip.lab.work import tasks
 from onetrip.lab.work.bundle import pack
 
 PATH = "/api/work"
-_NO_CONTENT = 204
 
 
 class Joining(BaseModel):
@@ -59,56 +60,62 @@ def work_app(database: Path) -> FastAPI:
     """The application to mount at `PATH`."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
-    def connection() -> Iterator[sqlite3.Connection]:
-        with closing(connect(database)) as opened:
-            yield opened
-
-    Connection = Annotated[sqlite3.Connection, Depends(connection)]
+    def store() -> AbstractContextManager[sqlite3.Connection]:
+        # Opened where it is used: a connection belongs to one thread, an answer to any.
+        return closing(connect(database))
 
     @app.post("/join")
-    def join(request: Request, asked: Annotated[Joining, Body()], store: Connection) -> dict:
+    def join(request: Request, asked: Joining) -> dict:
         worker_id = _worker_id(request)
-        with transaction(store):
-            row = store.execute(
-                "UPDATE worker SET capabilities = ?, seen_at = unixepoch('subsec')"
-                " WHERE id = ? RETURNING name",
-                (
-                    json.dumps({"devices": list(asked.machines), "machines": asked.machines}),
-                    worker_id,
-                ),
-            ).fetchone()
-            text = f"{row['name']} joined with {', '.join(asked.machines)}"
-            append_event(store, "worker.joined", "worker", worker_id, text)
-        return {"worker": row["name"], "lease_s": desk.LEASE_S}
+        with store() as connection:
+            return _join(connection, worker_id, asked)
 
     @app.post("/claim")
-    def claim(request: Request, asked: Annotated[Asking, Body()], store: Connection) -> Response:
+    def claim(request: Request, asked: Asking) -> Response:
         worker_id = _worker_id(request)
-        machine = _machine(store, worker_id, asked.device)
-        task = desk.take(store, worker_id, asked.device, machine)
+        with store() as connection:
+            machine = _machine(connection, worker_id, asked.device)
+            task = tasks.take(connection, worker_id, asked.device, machine)
         if task is None:
-            return Response(status_code=_NO_CONTENT)
-        document = {"task": task.as_dict(), "files": pack(task.job.problem)}
-        return Response(json.dumps(document), media_type="application/json")
+            return Response(status_code=HTTPStatus.NO_CONTENT)
+        return JSONResponse({"task": task.as_dict(), "files": pack(task.job.problem)})
 
     @app.post("/heartbeat")
-    def heartbeat(request: Request, asked: Annotated[Beating, Body()], store: Connection) -> dict:
-        _own(store, request, asked.attempt_id)
-        ours = claims.heartbeat(
-            store, asked.attempt_id, asked.n, stage=asked.stage, lease_s=desk.LEASE_S
-        )
+    def heartbeat(request: Request, asked: Beating) -> dict:
+        with store() as connection:
+            _own(connection, request, asked.attempt_id)
+            ours = claims.heartbeat(
+                connection, asked.attempt_id, asked.n, stage=asked.stage, lease_s=tasks.LEASE_S
+            )
         return {"ours": ours}
 
     @app.post("/finish")
-    def finish(request: Request, asked: Annotated[Answering, Body()], store: Connection) -> dict:
-        _own(store, request, asked.attempt_id)
+    def finish(request: Request, asked: Answering) -> dict:
         try:
             verdict = verdict_from(asked.verdict)
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"The verdict cannot be read: {error}.") from error
-        return {"taken": desk.answer(store, asked.attempt_id, asked.n, verdict)}
+        with store() as connection:
+            _own(connection, request, asked.attempt_id)
+            return {"taken": tasks.answer(connection, asked.attempt_id, asked.n, verdict)}
+
+    @app.exception_handler(OnetripError)
+    def refuse(request: Request, error: OnetripError) -> Response:
+        return JSONResponse({"error": str(error)}, HTTPStatus.BAD_REQUEST)
 
     return app
+
+
+def _join(connection: sqlite3.Connection, worker_id: int, asked: Joining) -> dict:
+    capabilities = {"devices": list(asked.machines), "machines": asked.machines}
+    with transaction(connection):
+        row = connection.execute(
+            "UPDATE worker SET capabilities = ?, seen_at = ? WHERE id = ? RETURNING name",
+            (canonical(capabilities), time.time(), worker_id),
+        ).fetchone()
+        text = f"{row['name']} joined with {', '.join(asked.machines)}"
+        append_event(connection, "worker.joined", "worker", worker_id, text)
+    return {"worker": row["name"], "lease_s": tasks.LEASE_S}
 
 
 def _worker_id(request: Request) -> int:

@@ -13,7 +13,7 @@ from onetrip.lab.judge.machine import Machine, machine
 from onetrip.lab.queue import claims
 from onetrip.lab.store.database import connect
 from onetrip.lab.verdict import Outcome, Verdict
-from onetrip.lab.work import desk
+from onetrip.lab.work import tasks
 from onetrip.lab.work.pulse import Pulse, local_beat
 from onetrip.lab.work.trial import Judge, judge
 
@@ -34,6 +34,7 @@ def work(
     abort: Condition = never,
     campaign_id: int | None = None,
     judge: Judge = judge,
+    look: Callable[[str], Machine] = machine,
 ) -> int:
     """Answer experiments on these devices, one at a time on each.
 
@@ -42,6 +43,7 @@ def work(
     until : asked between experiments; True ends the work.
     abort : asked all the time; True gives the running experiment back to the queue.
     campaign_id : answers this campaign's only.
+    judge, look : put a job to the judge, and find out what a device is.
 
     Returns
     -------
@@ -60,6 +62,7 @@ def work(
                 abort=lambda: stopped.is_set() or abort(),
                 campaign_id=campaign_id,
                 judge=judge,
+                look=look,
             ) as worker:
                 while not (until() or stopped.is_set() or abort()):
                     if worker.step():
@@ -130,7 +133,7 @@ class LocalWorker:
 
     def step(self) -> bool:
         """Answer one experiment; False when none waits for this device."""
-        task = desk.take(
+        task = tasks.take(
             self.connection,
             self.worker_id,
             self.device,
@@ -139,10 +142,10 @@ class LocalWorker:
         )
         if task is None:
             return False
-        desk.answer(self.connection, task.attempt_id, task.n, self._verdict(task))
+        tasks.answer(self.connection, task.attempt_id, task.n, self._verdict(task))
         return True
 
-    def _verdict(self, task: desk.Task) -> Verdict:
+    def _verdict(self, task: tasks.Task) -> Verdict:
         def note(pid: int, started: str | None) -> None:
             claims.note_process(self.connection, task.attempt_id, pid, started)
 

@@ -3,43 +3,9 @@
 import json
 import math
 import sqlite3
-from collections.abc import Iterable
 
 from onetrip.lab.agents.agent import Past
-from onetrip.lab.verdict import Comparison
-
-
-def combined(pairs: Iterable[Comparison]) -> Comparison | None:
-    """One comparison of several workloads: the geometric mean, its interval from theirs.
-
-    >>> one = Comparison("baseline", 2.0, 1.8, 2.2, workload="a")
-    >>> other = Comparison("baseline", 0.5, 0.45, 0.55, workload="b")
-    >>> mean = combined([one, other])
-    >>> mean.speedup, mean.low < 1 < mean.high
-    (1.0, True)
-    """
-    pairs = [pair for pair in pairs if pair.regime == "cold"]
-    if not pairs:
-        return None
-    count = len(pairs)
-    middle = sum(math.log(pair.speedup) for pair in pairs) / count
-    below = math.sqrt(sum(math.log(pair.speedup / pair.low) ** 2 for pair in pairs)) / count
-    above = math.sqrt(sum(math.log(pair.high / pair.speedup) ** 2 for pair in pairs)) / count
-    return Comparison(
-        pairs[0].baseline, math.exp(middle), math.exp(middle - below), math.exp(middle + above)
-    )
-
-
-def comparisons(
-    connection: sqlite3.Connection, attempt_id: int, baseline: str = "baseline"
-) -> list[Comparison]:
-    """The cold comparisons of one attempt with one rival, a workload each."""
-    rows = connection.execute(
-        "SELECT baseline, speedup, low, high, workload, regime FROM comparison"
-        " WHERE attempt_id = ? AND baseline = ? AND regime = 'cold' ORDER BY workload",
-        (attempt_id, baseline),
-    )
-    return [Comparison(**dict(row)) for row in rows]
+from onetrip.lab.queue.champions import Speedup, measured_speedup
 
 
 def history_of(connection: sqlite3.Connection, campaign_id: int) -> list[Past]:
@@ -60,9 +26,8 @@ def history_of(connection: sqlite3.Connection, campaign_id: int) -> list[Past]:
 
 def _past(connection: sqlite3.Connection, row: sqlite3.Row) -> Past:
     median_ms, share = _times(connection, row["attempt_id"])
-    pair = None
-    if row["attempt_id"] is not None:
-        pair = combined(comparisons(connection, row["attempt_id"]))
+    found = measured_speedup(connection, row["id"])
+    pair = found if isinstance(found, Speedup) else None
     return Past(
         experiment_id=row["id"],
         title=row["title"] or json.dumps(json.loads(row["config"])),
@@ -71,7 +36,7 @@ def _past(connection: sqlite3.Connection, row: sqlite3.Row) -> Past:
         source=(row["source"] or b"").decode(),
         median_ms=median_ms,
         share_of_floor=share,
-        speedup=None if pair is None else pair.speedup,
+        speedup=None if pair is None else pair.middle,
         low=None if pair is None else pair.low,
         high=None if pair is None else pair.high,
         hypothesis_id=row["hypothesis_id"],

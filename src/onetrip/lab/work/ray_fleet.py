@@ -17,13 +17,13 @@ from onetrip.lab.judge.machine import Machine, machine
 from onetrip.lab.queue import claims
 from onetrip.lab.store.database import connect
 from onetrip.lab.verdict import Outcome, Verdict, verdict_from
-from onetrip.lab.work import desk
+from onetrip.lab.work import tasks
 from onetrip.lab.work.bundle import pack, unpack
 from onetrip.lab.work.loop import Condition, never
 from onetrip.lab.work.trial import judge
 
 _POLL_S = 0.5
-_BEAT_S = desk.LEASE_S / 6
+_BEAT_S = tasks.LEASE_S / 6
 
 
 def work_on_ray(
@@ -60,7 +60,7 @@ def work_on_ray(
 
 def attempt(task: Mapping, files: Mapping[str, str]) -> dict[str, object]:
     """Make one attempt; runs on a node of the cluster."""
-    read = desk.task_from(task)
+    read = tasks.task_from(task)
     folder = Path(tempfile.gettempdir()) / f"onetrip-problems-{os.getuid()}"
     job = replace(read.job, problem=unpack(read.job.problem, files, folder))
     verdict = judge(job, lambda name, share: None, lambda pid, started: None, lambda: False)
@@ -86,7 +86,7 @@ class _Fleet:
         self._attempt = self._ray.remote(**options)(attempt)
         found = self._ray.get(self._ray.remote(**options)(look).remote(device))
         self._machine = Machine(Device(**found["device"]), found["environment"])
-        self._flying: dict[Any, desk.Task] = {}
+        self._flying: dict[Any, tasks.Task] = {}
         self._beaten_at = time.monotonic()
         self.answered = 0
         self._connection = connect(database)
@@ -98,7 +98,7 @@ class _Fleet:
     def turn(self) -> None:
         """Fill the fleet, wait a moment, take in what came back, renew the leases."""
         while len(self._flying) < self._parallel:
-            task = desk.take(self._connection, self._worker_id, self._device, self._machine)
+            task = tasks.take(self._connection, self._worker_id, self._device, self._machine)
             if task is None:
                 break
             handle = self._attempt.remote(asdict(task), pack(task.job.problem))
@@ -135,13 +135,13 @@ class _Fleet:
             # A node that died, a worker that was killed: nothing that the candidate has proved.
             reason = f"Ray lost the task: {str(error).splitlines()[0]}"
             verdict = Verdict(Outcome.INFRA_LOST, reason=reason)
-        if desk.answer(self._connection, task.attempt_id, task.n, verdict):
+        if tasks.answer(self._connection, task.attempt_id, task.n, verdict):
             self.answered += 1
 
     def _beat(self) -> None:
         for handle, task in list(self._flying.items()):
             if not claims.heartbeat(
-                self._connection, task.attempt_id, task.n, stage="on Ray", lease_s=desk.LEASE_S
+                self._connection, task.attempt_id, task.n, stage="on Ray", lease_s=tasks.LEASE_S
             ):
                 self._ray.cancel(handle, force=True)
                 del self._flying[handle]

@@ -11,9 +11,9 @@ from onetrip.core.errors import OnetripError
 from onetrip.lab.judge.machine import Machine, machine
 from onetrip.lab.work.api import PATH
 from onetrip.lab.work.bundle import unpack
-from onetrip.lab.work.desk import Task, task_from
 from onetrip.lab.work.loop import Condition, given_back, never
 from onetrip.lab.work.pulse import Pulse
+from onetrip.lab.work.tasks import Task, task_from
 from onetrip.lab.work.trial import Judge, judge
 
 _POLL_S = 1.0

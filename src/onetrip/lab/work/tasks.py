@@ -11,8 +11,8 @@ from onetrip.lab.queue import claims
 from onetrip.lab.queue.after import settle
 from onetrip.lab.store.database import transaction
 from onetrip.lab.verdict import Verdict
-from onetrip.lab.work.advance import advance, rivals_of
 from onetrip.lab.work.place import study_of
+from onetrip.lab.work.rivals import rivals_of
 from onetrip.lab.work.trial import trial_job
 
 LEASE_S = 60.0
@@ -79,5 +79,4 @@ def answer(connection: sqlite3.Connection, attempt_id: int, n: int, verdict: Ver
     if not claims.finish(connection, attempt_id, n, verdict, study_id=row["study_id"]):
         return False
     settle(connection, row["experiment_id"])
-    advance(connection, row["experiment_id"])
     return True

@@ -1,0 +1,96 @@
+import json
+
+import pytest
+
+from onetrip.lab.agents.agent import Lesson, Prediction, Proposal
+from onetrip.lab.search.knob_search import KnobSearch
+from onetrip.lab.store.events import events_after
+from onetrip.lab.work.campaign import CampaignPlan, run_campaign
+
+LADDER = """KNOBS = {"A": (0, 1, 2, 3), "B": (0, 1, 2, 3)}
+A = 0
+B = 0
+COST = 2.0 + (A - 2) ** 2 + (B - 1) ** 2
+"""
+
+
+class Stepwise:
+    """Two steps, the second from the first, with a prediction each; then a lesson."""
+
+    name = "agent:test"
+
+    def __init__(self):
+        self.seen = []
+
+    def propose(self, brief, history):
+        self.seen.append([past.state for past in history])
+        if len(history) == 2:
+            return None
+        cost, parent = (4.0, None) if not history else (2.0, history[0].experiment_id)
+        prediction = Prediction(f"cost {cost}", "less is less", least_effect=0.1)
+        return Proposal(f"COST = {cost}", f"cost {cost}", "it must be", parent, prediction)
+
+    def learn(self, brief, history):
+        return [Lesson("Half the cost is half the time.", 0.9, (history[-1].experiment_id,))]
+
+    def spent(self):
+        return {"tokens": 100.0 * len(self.seen)}
+
+
+@pytest.fixture
+def run(database, problem, work):
+    def campaign(agent, **changes):
+        values = {"problem_id": problem, "title": "a test"} | changes
+        plan = CampaignPlan(**values)
+        return run_campaign(database, plan, agent, judge=work.judge, look=work.look)
+
+    return campaign
+
+
+def test_an_agent_learns_from_each_answer(run, connection):
+    agent = Stepwise()
+    end = run(agent)
+    assert agent.seen == [[], ["done"], ["done", "done"]]
+    assert end.why == "the agent has nothing more to try"
+    _, second = end.history
+    assert second.speedup == pytest.approx(2.0, rel=0.05)
+    assert second.faster
+    rows = connection.execute("SELECT status FROM hypothesis ORDER BY id").fetchall()
+    assert [row["status"] for row in rows] == ["supported", "supported"]
+    learning = connection.execute("SELECT text FROM learning").fetchone()
+    assert learning["text"] == "Half the cost is half the time."
+    tokens = connection.execute("SELECT sum(amount) FROM ledger WHERE kind = 'tokens'")
+    assert tokens.fetchone()[0] == 300.0
+    types = {event.type for event in events_after(connection, 0)}
+    assert {"campaign.started", "campaign.ended", "champion.new", "learning.added"} <= types
+
+
+def test_knobs_are_searched_within_a_number_of_experiments(run, connection):
+    end = run(KnobSearch(LADDER, "evolution", seed=3), budget={"experiments": 10}, ahead=2)
+    assert len(end.history) == 10
+    assert "10 experiments" in end.why
+    best = min(past.median_ms for past in end.history)
+    assert best < 4.0 < end.history[0].median_ms
+    assert len({past.source for past in end.history}) == 10
+
+
+def test_a_whole_grid_ends_by_itself(run):
+    end = run(KnobSearch('KNOBS = {"A": (1, 2, 3)}\nA = 2\nCOST = A', "grid"))
+    assert [past.title for past in end.history] == ["A 2", "A 1", "A 3"]
+    assert end.why == "the agent has nothing more to try"
+
+
+def test_money_ends_a_campaign(run):
+    end = run(Stepwise(), budget={"tokens": 150})
+    assert len(end.history) == 2
+    assert "150 tokens" in end.why
+
+
+def test_a_stop_is_said_and_nothing_is_left_running(database, problem, work, connection):
+    plan = CampaignPlan(problem, "stopped")
+    end = run_campaign(
+        database, plan, Stepwise(), judge=work.judge, look=work.look, abort=lambda: True
+    )
+    assert end.why == "stopped"
+    row = connection.execute("SELECT ended_why, budget FROM campaign").fetchone()
+    assert (row["ended_why"], json.loads(row["budget"])) == ("stopped", {})
