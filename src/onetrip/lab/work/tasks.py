@@ -35,7 +35,8 @@ class Task:
 
 def task_from(document: Mapping) -> Task:
     """Read what `Task.as_dict` wrote."""
-    return Task(**dict(document) | {"job": trial_job_from(document["job"])})
+    values: dict = dict(document) | {"job": trial_job_from(document["job"])}
+    return Task(**values)
 
 
 def take(

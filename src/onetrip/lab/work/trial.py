@@ -1,6 +1,7 @@
 """One trial: what a claim asks, put to the judge that its kind of problem needs."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from onetrip.lab.judge.trial_job import TrialJob
 from onetrip.lab.problems.problem import Contender
@@ -16,7 +17,7 @@ Judge = Callable[[TrialJob, OnStage, OnStart, ShouldStop], Verdict]
 
 def trial_job(claim: Claim, device: str, rivals: Mapping[str, Contender]) -> TrialJob:
     """The claim as the judge wants it."""
-    limits = dict(claim.limits)
+    limits: Mapping[str, Any] = claim.limits
     return TrialJob(
         problem=claim.problem,
         candidate=claim.contender,
