@@ -11,6 +11,7 @@ from starlette.responses import HTMLResponse
 
 from onetrip.core.units import bytes_text, time_text
 from onetrip.lab.web.frame import TEMPLATES_DIR, frame_of, scope_of
+from onetrip.lab.web.links import place_of
 from onetrip.lab.web.markup import markdown, plain
 from onetrip.lab.web.pages import PAGES
 from onetrip.lab.web.paths import field_text, graph_of, path_of
@@ -28,7 +29,7 @@ def templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"pages": PAGES}
+    environment.globals |= {"pages": PAGES, "place_of": place_of}
     environment.filters |= {
         "age": age_text,
         "bytes": bytes_text,

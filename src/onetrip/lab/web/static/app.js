@@ -82,6 +82,11 @@ export function tellAges(root = document) {
     if (time.textContent !== text) time.textContent = text;
     if (!time.title) time.title = at.toLocaleString();
   }
+  for (const time of root.querySelectorAll("time[data-clock]")) {
+    const at = new Date(time.dateTime);
+    time.textContent = at.toLocaleTimeString([], { hour12: false });
+    time.title = at.toLocaleString();
+  }
 }
 tellAges();
 setInterval(() => document.hidden || tellAges(), 1000);

@@ -73,39 +73,54 @@ window.addEventListener("pagehide", disconnect);
 window.addEventListener("pageshow", connect);
 setInterval(show, 1000);
 
-const waiting = new Map();
+const loading = new Map();
 
 function refresh(events, skipped) {
-  for (const region of document.querySelectorAll("[data-live]")) {
+  const stale = [...document.querySelectorAll("[data-live]")].filter((region) => {
     const wanted = region.dataset.live.split(" ");
-    const touched = skipped > 0 || wanted.includes("*") || events.some(
+    return skipped > 0 || wanted.includes("*") || events.some(
       (event) => wanted.includes(event.type) || wanted.includes(event.type.split(".")[0]));
-    if (touched) reload(region);
-  }
+  });
+  reload(...stale);
 }
 
-/** Fetch a region again and patch it; calls that come meanwhile are one more. */
-export async function reload(region) {
-  if (waiting.has(region.id)) {
-    waiting.set(region.id, "again");
-    return;
+const sourceOf = (region) => region.dataset.src || location.pathname + location.search;
+
+/** Fetch regions again and patch them; those of one source share one request. */
+export async function reload(...regions) {
+  await Promise.all([...new Set(regions.map(sourceOf))].map((source) =>
+    load(source, regions.filter((region) => sourceOf(region) === source).map((region) => region.id))));
+}
+
+async function load(source, ids) {
+  const under = loading.get(source);
+  if (under) {
+    // What is under way may have left before the change: once more, for all that asked meanwhile.
+    ids.forEach((id) => under.again.add(id));
+    return under.done;
   }
-  waiting.set(region.id, "loading");
-  try {
-    const answer = await fetch(region.dataset.src || location.href, { headers: { accept: "text/html" } });
-    if (answer.ok) {
-      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(region.id);
-      if (fresh) patch(region, fresh);
-    } else if (answer.status === 401) {
-      notice("The session has ended. Open the address that `onetrip lab serve` printed.");
+  const entry = { again: new Set() };
+  loading.set(source, entry);
+  entry.done = (async () => {
+    try {
+      const answer = await fetch(source, { headers: { accept: "text/html" } });
+      if (answer.ok) {
+        const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+        for (const id of ids) {
+          const [mine, theirs] = [document.getElementById(id), fresh.getElementById(id)];
+          if (mine && theirs) patch(mine, theirs);
+        }
+      } else if (answer.status === 401) {
+        notice("The session has ended. Open the address that `onetrip lab serve` printed.");
+      }
+    } catch (error) {
+      // No answer: the chip says so, and the next event or the next connection asks again.
+      if (!(error instanceof TypeError)) throw error;
     }
-  } catch {
-    // No answer: the chip says so, and the next event or the next connection asks again.
-  }
-  const again = waiting.get(region.id) === "again";
-  waiting.delete(region.id);
-  const current = document.getElementById(region.id);
-  if (again && current) reload(current);
+    loading.delete(source);
+    if (entry.again.size) await load(source, [...entry.again]);
+  })();
+  return entry.done;
 }
 
 /** Make `old` like `fresh`, leaving alone what did not change and what the reader is busy with. */
@@ -154,7 +169,8 @@ function patchKeyed(holder, fresh) {
     if (node !== place) holder.insertBefore(node, place);
     else place = place.nextElementSibling;
   }
-  for (const gone of mine.values()) gone.remove();
+  // A list that keeps what it has shows, below, older things than the answer holds.
+  if (holder.dataset.keyed !== "keep") for (const gone of mine.values()) gone.remove();
 }
 
 function replace(known, child, onPlace) {
@@ -193,7 +209,7 @@ function plainCopy(node) {
   for (const each of [copy, ...copy.querySelectorAll("*")]) {
     each.classList.remove("fresh", "selected", "htmx-added", "htmx-settling", "htmx-swapping");
     if (!each.classList.length) each.removeAttribute("class");
-    if (each.matches("time[data-age]")) {
+    if (each.matches("time[data-age], time[data-clock]")) {
       each.textContent = "";
       each.removeAttribute("title");
     }

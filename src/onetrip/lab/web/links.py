@@ -1,0 +1,19 @@
+"""Where in the page a thing of the lab is shown."""
+
+_PLACES = {
+    "experiment": "/experiments/{id}",
+    "candidate": "/candidates/{id}",
+    "hypothesis": "/hypotheses/{id}",
+    "problem": "/problems/{id}",
+    "learning": "/learnings#learning-{id}",
+}
+
+
+def place_of(kind: str, id: int | None) -> str | None:
+    """The address of a thing; None when it has no place of its own.
+
+    >>> place_of("experiment", 12), place_of("worker", 1), place_of("problem", None)
+    ('/experiments/12', None, None)
+    """
+    pattern = _PLACES.get(kind)
+    return None if pattern is None or id is None else pattern.format(id=id)
