@@ -18,6 +18,7 @@ TASKS = {
     "prepare": "onetrip.lab.judge.prepare",
     "judge": "onetrip.lab.judge.judge",
     "machine": "onetrip.lab.judge.machine",
+    "describe": "onetrip.lab.problems.describe",
 }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from onetrip.core.errors import DataError
+from onetrip.core.errors import ArgumentError, DataError, complaint
 from onetrip.lab.problems.brief import brief_of
 from onetrip.lab.problems.defined import DefinedProblem, device_of, seeded, takes
 from onetrip.lab.problems.loaded_module import Modules
@@ -22,16 +22,27 @@ Tensors = Mapping[str, Tensor]
 # What `generate_input` of such folders takes for a seed: some pass it on to NumPy.
 _SEEDS = 2**31 - 1
 _OWN_CHECK = "check_implementation"
+_BOTH, _OWN = "both", "own"
 
 
 class FolderProblem(DefinedProblem):
-    """`task.yml`, `task.py`, `reference.py`; a candidate defines ``custom_kernel(data)``."""
+    """`task.yml`, `task.py`, `reference.py`; a candidate defines ``custom_kernel(data)``.
+
+    Both this lab's error budget and the folder's own check must accept an output. Option "judge":
+    "own" leaves the verdict to the folder's check alone, as where the folder comes from.
+    """
 
     def __init__(self, ref: ProblemRef) -> None:
-        super().__init__(ref)
+        super().__init__(ref, "judge")
+        self._own_alone = ref.options.get("judge", _BOTH) == _OWN
+        if ref.options.get("judge", _BOTH) not in (_BOTH, _OWN):
+            expected = f"{_BOTH!r} or {_OWN!r}"
+            raise ArgumentError(complaint("judge", expected=expected, got=ref.options["judge"]))
         self._folder = Path(ref.location)
         self._task = read_task(self._folder)
         self.cases = self._task.cases
+        if self._own_alone and _OWN_CHECK not in self._task.files["reference.py"]:
+            raise DataError(f"{self._folder / 'reference.py'} has no {_OWN_CHECK} to decide.")
         self._modules: dict[str, Modules] = {}
 
     @property
@@ -58,7 +69,9 @@ class FolderProblem(DefinedProblem):
     @property
     def tolerance(self) -> Mapping[str, object]:
         """The budget, and the folder's own check beside it."""
-        own = f"{_OWN_CHECK} must accept it too" if self._own_check("cpu") else "none"
+        if self._own_alone:
+            return {"own check": f"{_OWN_CHECK} alone decides"}
+        own = f"{_OWN_CHECK} must accept it too" if self._own_function("cpu") else "none"
         return {**self._tolerance.as_dict(), "own check": own}
 
     @property
@@ -87,16 +100,23 @@ class FolderProblem(DefinedProblem):
     ) -> list[Check]:
         """Every output within the budget, and accepted by the folder's own check."""
         checks = super().check(case, inputs, outputs, eager, truth)
-        device = device_of(inputs)
-        own = self._own_check(device)
         # The folder's check may trust shapes: it sees only what has them.
-        if own is None or not outputs.keys() >= eager.keys() or _misshapen(outputs, eager):
+        if not outputs.keys() >= eager.keys() or _misshapen(outputs, eager):
             return checks
+        own = self.own_check(case, inputs, outputs, eager)
+        return own if self._own_alone else [*checks, *own]
+
+    def own_check(self, case: Case, inputs: Any, outputs: Tensors, eager: Tensors) -> list[Check]:
+        """What the folder's `check_implementation` says; nothing where there is none."""
+        device = device_of(inputs)
+        own = self._own_function(device)
+        if own is None:
+            return []
         result = [outputs[name].detach().clone() for name in eager]
         with self._running(device):
             passed, said = _answer(own, copied(inputs), _as_returned(result, eager))
         message = "" if passed else f"{_OWN_CHECK}: {said or 'refused'}"
-        return [*checks, Check(_OWN_CHECK, passed, None, None, message, case.name)]
+        return [Check(_OWN_CHECK, passed, None, None, message, case.name)]
 
     def _define(self, case: Case, setup: Any, inputs: Any, device: str) -> Any:
         reference = self._function("ref_kernel", device)
@@ -106,7 +126,7 @@ class FolderProblem(DefinedProblem):
     def _cost_function(self) -> Callable[..., Mapping[str, int]] | None:
         return getattr(self._reference("cpu"), "estimate_cost", None)
 
-    def _own_check(self, device: str) -> Callable | None:
+    def _own_function(self, device: str) -> Callable | None:
         return getattr(self._reference(device), _OWN_CHECK, None)
 
     def _function(self, name: str, device: str) -> Callable:

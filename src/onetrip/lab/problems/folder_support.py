@@ -80,22 +80,16 @@ def make_match_reference(
 
 
 class DeterministicContext:
-    """Within this block torch picks deterministic algorithms and no TF32."""
+    """Within this block convolutions are deterministic and products are made without TF32."""
 
     def __enter__(self) -> "DeterministicContext":
-        self._before = (
-            torch.are_deterministic_algorithms_enabled(),
-            torch.backends.cudnn.deterministic,
-            torch.backends.cuda.matmul.allow_tf32,
-        )
+        self._before = torch.backends.cudnn.deterministic, torch.backends.cuda.matmul.allow_tf32
         torch.backends.cudnn.deterministic = True
         torch.backends.cuda.matmul.allow_tf32 = False
-        torch.use_deterministic_algorithms(True, warn_only=True)
         return self
 
     def __exit__(self, *error: object) -> None:
-        deterministic, cudnn, tf32 = self._before
-        torch.use_deterministic_algorithms(deterministic)
+        cudnn, tf32 = self._before
         torch.backends.cudnn.deterministic = cudnn
         torch.backends.cuda.matmul.allow_tf32 = tf32
 

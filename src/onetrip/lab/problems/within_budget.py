@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from onetrip.core.spec import DEFAULT_FLOOR, ErrorBudget
@@ -54,7 +55,6 @@ def budget_checks(
 ) -> list[Check]:
     """One check for each tensor of the truth; a missing one fails, and so does NaN.
 
-    >>> import torch
     >>> gold = {"y": torch.ones(3, dtype=torch.float64)}
     >>> plain = {"y": torch.ones(3)}
     >>> [check.passed for check in budget_checks(plain, plain, gold, PLAIN_BUDGET, "small")]
@@ -77,6 +77,9 @@ def _check(
     if actual is None:
         return Check(name, False, None, None, f"`{name}` was not returned", workload)
     dtype = dtype_name(eager.dtype)
+    if not gold.is_floating_point() and eager.shape == actual.shape:
+        # Between two near equals an argmax may fall to either: plain torch's choice is right too.
+        gold = torch.where(actual == eager, eager, gold)
     report = budget_report(name, actual, eager, gold, budget, dtype)
     message = "" if report.within else str(report)
     return Check(
