@@ -114,7 +114,7 @@ def declare(
         _check_exists(connection, "problem", "problem_id", problem_id)
         if parent_id is not None:
             _check_exists(connection, "hypothesis", "parent_id", parent_id)
-        values["frozen_sha256"] = _frozen(values)
+        values["frozen_sha256"] = frozen_sha256(values)
         values["status_why"] = "no experiment tests it yet"
         hypothesis_id = connection.execute(
             f"INSERT INTO hypothesis ({', '.join(values)})"
@@ -228,7 +228,7 @@ def withdraw(connection: sqlite3.Connection, hypothesis_id: int, by: str, why: s
 def is_as_declared(connection: sqlite3.Connection, hypothesis_id: int) -> bool:
     """Whether what was declared is still what was frozen."""
     row = connection.execute("SELECT * FROM hypothesis WHERE id = ?", (hypothesis_id,)).fetchone()
-    return row is not None and row["frozen_sha256"] == _frozen(row)
+    return row is not None and row["frozen_sha256"] == frozen_sha256(row)
 
 
 def _write_edges(
@@ -287,7 +287,8 @@ def _write_status(
     )
 
 
-def _frozen(declared: Mapping | sqlite3.Row) -> str:
+def frozen_sha256(declared: Mapping | sqlite3.Row) -> str:
+    """One hash of all that is declared; `workloads` as the JSON text that is stored."""
     return fingerprint([declared[name] for name in _DECLARED])
 
 

@@ -1,5 +1,6 @@
 """The attempts of an experiment, each with everything that it taught."""
 
+import json
 import sqlite3
 from collections import defaultdict
 
@@ -34,6 +35,7 @@ def attempts_of(connection: sqlite3.Connection, experiment_id: int) -> list[dict
         if attempt["ended_at"] is None:
             attempt["seed"] = None
         attempt["tolerance"] = attempt.pop("policy")
+        attempt["evidence"] = json.loads(attempt["evidence"])
         log = attempt["log"]
         attempt["log"] = "" if log is None else log.decode("utf-8", errors="replace")
         for name, by_attempt in parts.items():

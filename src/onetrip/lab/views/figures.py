@@ -49,6 +49,8 @@ def geometric_mean(values: list[float]) -> float | None:
     """
     if not values or min(values) <= 0:
         return None
+    if len(values) == 1:
+        return values[0]
     return math.exp(math.fsum(map(math.log, values)) / len(values))
 
 
@@ -140,33 +142,34 @@ class _Details:
 
 def _grouped(
     connection: sqlite3.Connection, query: str, attempt_ids: list[int]
-) -> dict[int, list[dict]]:
-    found: dict[int, list[dict]] = defaultdict(list)
+) -> dict[int, list[sqlite3.Row]]:
+    found: dict[int, list[sqlite3.Row]] = defaultdict(list)
     query += " AND attempt_id IN (SELECT value FROM json_each(?))"
     for row in connection.execute(query, (ids(attempt_ids),)):
-        found[row["attempt_id"]].append(dict(row))
+        found[row["attempt_id"]].append(row)
     return found
 
 
-def _one_regime(found: list[dict]) -> tuple[list[dict], str | None]:
+def _one_regime(found: list[sqlite3.Row]) -> tuple[list[sqlite3.Row], str | None]:
     if not found:
         return [], None
     regime = "cold" if any(row["regime"] == "cold" for row in found) else "warm"
     return [row for row in found if row["regime"] == regime], regime
 
 
-def _by_baseline(ratios: list[dict]) -> list[dict]:
-    grouped: dict[str, list[dict]] = defaultdict(list)
+def _by_baseline(ratios: list[sqlite3.Row]) -> list[dict]:
+    grouped: dict[str, list[sqlite3.Row]] = defaultdict(list)
     for ratio in ratios:
         grouped[ratio["baseline"]].append(ratio)
     return [
-        {"baseline": baseline}
-        | {
-            name: geometric_mean([row[name] for row in group])
-            for name in ("speedup", "low", "high")
+        {
+            "baseline": baseline,
+            "speedup": speedup,
+            "low": geometric_mean([row["low"] for row in group]),
+            "high": geometric_mean([row["high"] for row in group]),
         }
         for baseline, group in sorted(grouped.items())
-        if all(row["speedup"] > 0 for row in group)
+        if (speedup := geometric_mean([row["speedup"] for row in group])) is not None
     ]
 
 

@@ -4,7 +4,7 @@ import json
 import sqlite3
 from collections.abc import Iterable
 
-# Columns that hold JSON, whatever the table; one that two tables use alike is named once.
+# Columns that hold JSON in whatever table has one of this name.
 _DOCUMENTS = frozenset(
     {
         "axes",
@@ -16,7 +16,6 @@ _DOCUMENTS = frozenset(
         "config",
         "document",
         "environment",
-        "evidence",
         "limits",
         "policy",
         "sample",
