@@ -397,11 +397,11 @@ class Filling:
         for second in range(600):
             at = time.time() - 600 + second
             busy = 0.5 + 0.5 * self.dice.random()
-            gpu = {"utilisation": round(busy, 3), "memory_used_bytes": 21 << 30,
+            gpu = {"name": "H200", "utilisation": round(busy, 3), "memory_bytes": 21 << 30,
                    "memory_total_bytes": 140 << 30, "sm_clock_mhz": 1980 if busy > 0.6 else 1410,
                    "power_w": round(120 + 500 * busy, 1), "temperature_c": round(40 + 20 * busy, 1),
-                   "throttle": [], "processes": [4712]}  # fmt: skip
-            cpu = {"utilisation": round(busy / 2, 3), "memory_used_bytes": 9 << 30,
+                   "throttle": [], "processes": [{"pid": 4712, "name": "python"}]}  # fmt: skip
+            cpu = {"name": "CPU", "utilisation": round(busy / 2, 3), "memory_bytes": 9 << 30,
                    "memory_total_bytes": 64 << 30}  # fmt: skip
             for device, sample in (("cuda:0", gpu), ("cpu", cpu)):
                 self.insert(
