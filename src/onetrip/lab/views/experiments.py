@@ -34,14 +34,14 @@ _COLUMNS = (
     "  AND until IS NULL) AS champion"
 ) + _FROM
 
-# Fields that are known only once the figures of an experiment are.
-_MEASURED: dict[str, Callable[[dict], float | None]] = {
-    "ratio": lambda row: row["ratio"] and row["ratio"]["speedup"],
-    "peer": lambda row: row["best_peer"] and row["best_peer"]["speedup"],
-    "median": lambda row: row["median_ms"],
-    "share": lambda row: row["floor_share"],
-    "error": lambda row: row["error_share"],
-    "peak": lambda row: row["peak_bytes"],
+# Fields that are known only once some part of the figures is: the part, and the number there.
+_MEASURED: dict[str, tuple[str, Callable[[dict], float | None]]] = {
+    "ratio": ("ratios", lambda row: row["ratio"] and row["ratio"]["speedup"]),
+    "peer": ("ratios", lambda row: row["best_peer"] and row["best_peer"]["speedup"]),
+    "median": ("times", lambda row: row["median_ms"]),
+    "share": ("times", lambda row: row["floor_share"]),
+    "peak": ("times", lambda row: row["peak_bytes"]),
+    "error": ("errors", lambda row: row["error_share"]),
 }
 ORDERS = {
     "id": "experiment.id",
@@ -102,13 +102,16 @@ def list_experiments(
     ).fetchall()
     measured = [term for term in asked.terms if term.field in _MEASURED]
     known: dict[int, dict] = {}
-    if measured or name in _MEASURED:
-        known = figures(connection, (row["id"] for row in found))
+    parts = {_MEASURED[term.field][0] for term in measured}
+    if name in _MEASURED:
+        parts.add(_MEASURED[name][0])
+    if parts:
+        known = figures(connection, (row["id"] for row in found), parts)
         found = [row for row in found if _holds(known.get(row["id"]), measured)]
     counts = Counter(row["state"] for row in found)
     chosen = [row["id"] for row in found if _state_holds(row["state"], asked)]
     if name in _MEASURED:
-        chosen = _by_measure(chosen, known, _MEASURED[name], descending)
+        chosen = _by_measure(chosen, known, _MEASURED[name][1], descending)
     page = chosen[offset : offset + limit]
     return Listing(rows_of(connection, page), len(chosen), dict(counts))
 
@@ -265,7 +268,7 @@ def _prediction(connection: sqlite3.Connection, hypothesis_id: int | None) -> di
 
 def _holds(known: dict | None, terms: list[language.Term]) -> bool:
     for term in terms:
-        value = None if known is None else _MEASURED[term.field](known)
+        value = None if known is None else _MEASURED[term.field][1](known)
         inside = any(
             value is None if wanted is None else value is not None and wanted.holds(value)
             for wanted in term.values
