@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import quote
 
 from onetrip.lab.web.charts.network import Box, Tie
-from onetrip.lab.web.paths import graph_of, path_of
+from onetrip.lab.web.links import graph_of, place_of
 
 # Boxes of one kind on one other box that are still shown one by one.
 _FEW = 3
@@ -102,7 +102,7 @@ def _box(node: Mapping, here: str) -> Box:
         f"{_LETTERS[node['type']]}{node['id']}" if node["type"] != "problem" else "problem",
         str(node["title"]),
         "" if state == "active" else state.replace("_", " "),
-        path_of(node["type"], node["id"]),
+        place_of(node["type"], node["id"]) or "",
         here=node["key"] == here,
     )
 

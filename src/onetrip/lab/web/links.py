@@ -17,3 +17,12 @@ def place_of(kind: str, id: int | None) -> str | None:
     """
     pattern = _PLACES.get(kind)
     return None if pattern is None or id is None else pattern.format(id=id)
+
+
+def graph_of(kind: str, id: int) -> str:
+    """The address of the graph around a thing.
+
+    >>> graph_of("hypothesis", 4)
+    '/graph?around=hypothesis%3A4'
+    """
+    return f"/graph?around={kind}%3A{id}"

@@ -10,11 +10,11 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
 from onetrip.core.units import bytes_text, time_text
+from onetrip.lab.web.fields import field_text
 from onetrip.lab.web.frame import TEMPLATES_DIR, frame_of, scope_of
-from onetrip.lab.web.links import place_of
+from onetrip.lab.web.links import graph_of, place_of
 from onetrip.lab.web.markup import markdown, plain
 from onetrip.lab.web.pages import PAGES
-from onetrip.lab.web.paths import field_text, graph_of, path_of
 from onetrip.lab.web.session_token import Scope
 from onetrip.lab.web.wording import age_text, clock_text, percent_text, ratio_text, span_text
 
@@ -37,7 +37,7 @@ def templates() -> Environment:
         "field": field_text,
         "graph": graph_of,
         "markdown": markdown,
-        "path": path_of,
+        "path": place_of,
         "percent": percent_text,
         "plain": plain,
         "ratio": ratio_text,

@@ -31,6 +31,7 @@ PAGES: tuple[Page, ...] = (
     _page("queue", "Queue", "/queue", "q"),
     _page("experiments", "Experiments", "/experiments", "e"),
     _page("hypotheses", "Hypotheses", "/hypotheses", "h"),
+    _page("learnings", "Learnings", "/learnings", "w"),
     _page("graph", "Graph", "/graph", "a"),
     _page("log", "Log", "/log", "l"),
 )

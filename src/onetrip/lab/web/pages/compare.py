@@ -30,7 +30,7 @@ def compare_page(request: Request, ids: Annotated[list[str], Query(max_length=50
         title="Compare " + ", ".join(f"#{row['id']}" for row in found["experiments"]),
         found=found,
         chart=_ratios(found),
-        times=[_times(found, workload) for workload in found["workloads"]],
+        time_charts=[_times(found, workload) for workload in found["workloads"]],
         diffs=[(each["id"], diff(each["diff"])) for each in found["diffs"] if each["diff"]],
     )
 

@@ -14,7 +14,6 @@ from onetrip.lab.web.attempt_charts import check_charts, ratio_chart, timing_cha
 from onetrip.lab.web.effect_chart import effect_chart
 from onetrip.lab.web.frame import reading
 from onetrip.lab.web.markup import plain
-from onetrip.lab.web.paths import path_of
 from onetrip.lab.web.render import render
 from onetrip.lab.web.sentences import verdict_sentence
 from onetrip.lab.web.source_code import code, diff
@@ -92,7 +91,7 @@ def candidate(request: Request, id: Number) -> Response:
         newest = connection.execute(query, (id,)).fetchone()["id"]
     if newest is None:
         raise HTTPException(404, f"There is no experiment of candidate {id}.")
-    return RedirectResponse(path_of("experiment", newest), 303)
+    return RedirectResponse(f"/experiments/{newest}", 303)
 
 
 def _found(connection: sqlite3.Connection, id: int) -> dict:

@@ -12,7 +12,7 @@ from onetrip.core.errors import ArgumentError
 from onetrip.lab.views.experiments import Listing, list_experiments
 from onetrip.lab.views.language import FIELDS, GROUPS, STATES
 from onetrip.lab.web.frame import reading
-from onetrip.lab.web.pages import compare, experiment
+from onetrip.lab.web.pages import compare, experiment, search
 from onetrip.lab.web.render import render
 
 PAGE_SIZE = 50
@@ -22,6 +22,7 @@ _WORDS = re.compile(r'(?:"[^"]*"?|[^\s"])+')
 router = APIRouter()
 router.include_router(compare.router)
 router.include_router(experiment.router)
+router.include_router(search.router)
 
 
 @dataclass(frozen=True, slots=True)

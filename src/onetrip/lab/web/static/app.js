@@ -84,7 +84,9 @@ export function tellAges(root = document) {
   }
   for (const time of root.querySelectorAll("time[data-clock]")) {
     const at = new Date(time.dateTime);
-    time.textContent = at.toLocaleTimeString([], { hour12: false });
+    const today = at.toDateString() === new Date().toDateString();
+    const day = today ? "" : `${at.toLocaleDateString([], { month: "short", day: "numeric" })} `;
+    time.textContent = day + at.toLocaleTimeString([], { hour12: false });
     time.title = at.toLocaleString();
   }
 }

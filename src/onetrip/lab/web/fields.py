@@ -1,4 +1,4 @@
-"""Addresses of the lab's things, and how values of any kind are written in a table."""
+"""How a value of any kind is written in a table."""
 
 import json
 
@@ -6,33 +6,7 @@ from onetrip.core.units import bytes_text, time_text
 from onetrip.lab.web.markup import plain
 from onetrip.lab.web.wording import percent_text
 
-_FOLDERS = {
-    "experiment": "/experiments/{}",
-    "candidate": "/candidates/{}",
-    "hypothesis": "/hypotheses/{}",
-    "learning": "/learnings#learning-{}",
-    "problem": "/problems/{}",
-    "campaign": "/experiments?q=campaign%3A{}",
-}
 _LONGEST = 400
-
-
-def path_of(type: str, id: int) -> str:
-    """The address of one thing; the list's own where things of a kind share a page.
-
-    >>> path_of("experiment", 12), path_of("learning", 3)
-    ('/experiments/12', '/learnings#learning-3')
-    """
-    return _FOLDERS.get(type, "/search?q={}").format(int(id))
-
-
-def graph_of(type: str, id: int) -> str:
-    """The address of the graph around one thing.
-
-    >>> graph_of("hypothesis", 4)
-    '/graph?around=hypothesis%3A4'
-    """
-    return f"/graph?around={type}%3A{int(id)}"
 
 
 def field_text(value: object, name: str = "") -> str:
