@@ -8,19 +8,26 @@ from pathlib import Path
 import pytest
 
 from onetrip.core.device import Device
+from onetrip.lab.prepared import TunedProblem
+from onetrip.lab.queue.campaigns import open_campaign
+from onetrip.lab.queue.submit import add_problem
+from onetrip.lab.search.proposal import Proposal
 from onetrip.lab.store.database import connect
-from onetrip.lab.store.queue import Proposal
-from onetrip.lab.store.study import ProblemRow, Sources, open_session, open_study
+from onetrip.lab.store.study import Sources, place_study
 from onetrip.lab.verdict import Check, Comparison, Outcome, Timing, Verdict
 
 LAPTOP = Device("laptop", "cpu", 0, {"float32": 0.1}, 20.0, 2**33, measured=True, source="test")
 
 
+def new_problem(connection, *, workload="ragged"):
+    problem = TunedProblem("toy", workload, "workload", {"N": 8}, "float32", {}, True)
+    return add_problem(connection, problem.facts())
+
+
 def new_study(connection, *, harness="h", workload="ragged"):
-    problem = ProblemRow("toy", workload, "workload", {"N": 8}, "float32", {}, True)
-    return open_study(
+    return place_study(
         connection,
-        problem,
+        new_problem(connection, workload=workload),
         LAPTOP,
         {"torch": "2.13.0"},
         Sources("harness", {"judge.py": harness}, "0.1.0"),
@@ -28,9 +35,18 @@ def new_study(connection, *, harness="h", workload="ragged"):
     )
 
 
-def new_session(connection, study_id):
-    return open_session(
-        connection, study_id, objective="latency", seed=0, budget_s=1.0, environment={}, pid=1
+def new_campaign(connection, study_id=None):
+    return open_campaign(
+        connection,
+        new_problem(connection),
+        title="tune toy/ragged",
+        proposer="TPE",
+        objective="latency",
+        seed=0,
+        budget={"wall_s": 1.0},
+        environment={},
+        pid=1,
+        study_id=study_id,
     )
 
 
@@ -83,8 +99,8 @@ def study(connection):
 
 
 @pytest.fixture
-def session(connection, study):
-    return new_session(connection, study)
+def campaign(connection, study):
+    return new_campaign(connection, study)
 
 
 @pytest.fixture
@@ -97,7 +113,8 @@ def make():
         toy_worker = TOY_WORKER
         tuner = (sys.executable, str(TOY / "tuner.py"))
         study = staticmethod(new_study)
-        session = staticmethod(new_session)
+        campaign = staticmethod(new_campaign)
+        problem = staticmethod(new_problem)
         proposal = staticmethod(config_proposal)
         done = staticmethod(done_verdict)
 

@@ -95,9 +95,9 @@ def test_dozens_of_kills_lose_at_most_the_candidate_in_flight(start, tmp_path):
     ).fetchall()
     assert all(row[1] == 1 for row in outcomes)
     states = {row[0] for row in connection.execute("SELECT DISTINCT state FROM experiment")}
-    assert states <= {"done", "pruned", "interrupted"}
+    assert states <= {"done", "pruned"}
     assert len(outcomes) >= 12
-    lost = connection.execute("SELECT count(*) FROM attempt WHERE outcome = 'interrupted'")
+    lost = connection.execute("SELECT count(*) FROM attempt WHERE outcome = 'infra_lost'")
     assert 0 < lost.fetchone()[0] <= KILLS
     connection.close()
 
@@ -109,7 +109,7 @@ def test_ctrl_c_stops_the_worker_too_and_reports(start, tmp_path):
     assert answer(process) == {"stopped": "interrupted", "leader": None}
     connection = connect(tmp_path / "lab.sqlite")
     (row,) = connection.execute("SELECT outcome, pid FROM attempt").fetchall()
-    assert row["outcome"] == "interrupted"
+    assert row["outcome"] == "infra_lost"
     assert not is_running(row["pid"])
     connection.close()
 

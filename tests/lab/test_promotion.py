@@ -102,7 +102,7 @@ def test_pareto_is_promoted_on_time_at_no_more_memory(make):
 def test_the_entry_carries_its_evidence(make):
     problem = Problem({"N": 8}, "float32", device_name="laptop")
     leader = score(make.done(1.25, latency_ms=2.0))
-    entry = tuned_entry(leader, "toy", problem, objective="latency", session_id=3)
+    entry = tuned_entry(leader, "toy", problem, objective="latency", campaign_id=3)
     assert (entry.config, entry.axes, entry.device) == ({"size": 8}, {"N": 8}, "laptop")
     assert (entry.latency_ms, entry.baseline_ms) == (2.0, 2.5)
     for words in ("session 3", "experiment 7", "1.250 times", "1.200 to 1.300", "all rows"):

@@ -166,7 +166,7 @@ def test_an_interrupt_between_any_two_lines_leaves_no_open_attempt(run, database
     assert [trial.state for trial in found.trials] == ["queued"]
     connection = connect(database)
     (row,) = connection.execute("SELECT outcome, evidence FROM attempt").fetchall()
-    assert (row["outcome"], row["evidence"]) == ("interrupted", "{}")
+    assert (row["outcome"], row["evidence"]) == ("infra_lost", '{"given_back":true}')
     connection.close()
 
 
@@ -196,7 +196,7 @@ def test_ctrl_c_keeps_what_is_known_and_gives_the_candidate_back(run, database, 
     states = {trial.experiment_id: trial.state for trial in found.trials}
     assert states[interrupted] == "queued"
     connection = connect(database)
-    assert connection.execute("SELECT ended_why FROM session").fetchone()[0] == "interrupted"
+    assert connection.execute("SELECT ended_why FROM campaign").fetchone()[0] == "interrupted"
     connection.close()
 
     again = Recorder()

@@ -112,7 +112,7 @@ def _summary(found: Outcomes) -> str:
         "exhausted": "every configuration has been tried",
         "interrupted": "stopped by you",
     }
-    tried = sum(trial.session_id == found.session_id for trial in found.trials)
+    tried = sum(trial.campaign_id == found.campaign_id for trial in found.trials)
     states = Counter(trial.state.replace("_", " ") for trial in found.trials)
     told = ", ".join(f"{count} {state}" for state, count in states.most_common())
     return (

@@ -14,9 +14,9 @@ from rich.text import Text
 
 from onetrip.cli import screen
 from onetrip.core.units import bytes_text, time_text
+from onetrip.lab.queue.claims import Claim
 from onetrip.lab.search.ranking import Score, best, scores
 from onetrip.lab.store.history import Trial
-from onetrip.lab.store.queue import Claim
 from onetrip.lab.verdict import Comparison
 from onetrip.lab.watcher import Opened, Watcher
 
@@ -143,7 +143,7 @@ class LiveWatcher(Watcher):
         self._spinner.update(
             text=Text.assemble(
                 f" #{claim.experiment_id} ",
-                (contender(claim.impl, claim.config), "cyan"),
+                (contender(claim.contender.impl, claim.contender.config), "cyan"),
                 f"  {stage} …\n",
                 (f"   {claim.why}", "dim"),
             )
@@ -168,7 +168,7 @@ def headline(opened: Opened) -> str:
     )
 
 
-def contender(impl: str, config: Mapping[str, int]) -> str:
+def contender(impl: str, config: Mapping[str, object]) -> str:
     """Write an implementation and its configuration.
 
     >>> contender("torch", {"rows": 256})

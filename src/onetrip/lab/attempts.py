@@ -2,20 +2,28 @@
 
 import secrets
 import sqlite3
+from dataclasses import replace
+from pathlib import Path
 
 from onetrip.core.operators import operator_module
 from onetrip.core.selection import Problem
 from onetrip.lab import effort
 from onetrip.lab.judge.failure import verdict_of_death
 from onetrip.lab.judge.job import Contender, JudgeJob
-from onetrip.lab.judge.process import Message, run_job
+from onetrip.lab.judge.process import Message, kill_left_over, run_job
 from onetrip.lab.prepared import Prepared
+from onetrip.lab.queue import claims
+from onetrip.lab.queue.device_lock import devices_held
+from onetrip.lab.queue.endings import open_attempts
 from onetrip.lab.request import TuneRequest
 from onetrip.lab.search.space import Space
-from onetrip.lab.store import queue
 from onetrip.lab.store.history import history
-from onetrip.lab.verdict import Outcome, Verdict, verdict_from
+from onetrip.lab.verdict import Verdict, verdict_from
 from onetrip.lab.watcher import Watcher
+from onetrip.lab.work.pulse import Pulse, local_beat
+
+# What others read who wait for the device.
+WHO = "onetrip tune"
 
 
 def current_choice(operator: str, problem: Problem) -> Contender:
@@ -30,8 +38,10 @@ class Attempts:
     def __init__(
         self,
         connection: sqlite3.Connection,
+        database: Path,
+        worker_id: int,
         study_id: int,
-        session_id: int,
+        campaign_id: int,
         *,
         request: TuneRequest,
         prepared: Prepared,
@@ -40,13 +50,18 @@ class Attempts:
         command: tuple[str, ...],
     ) -> None:
         self.connection = connection
+        self.database = database
+        self.worker_id = worker_id
         self.study_id = study_id
-        self.session_id = session_id
+        self.campaign_id = campaign_id
         self.request = request
         self.prepared = prepared
         self.space = space
         self.watcher = watcher
         self.command = command
+        self.device = "cuda:0" if prepared.ref.device_kind == "cuda" else prepared.ref.device_kind
+        self.waited_s = 0.0
+        self._said_waiting = False
         self.eager = effort.eager_fits(request.operator, prepared.problem, prepared.memory_bytes)
         self.truth_rows = effort.truth_rows(
             request.operator,
@@ -58,14 +73,23 @@ class Attempts:
 
     def next(self) -> None:
         """Claim the next experiment, run it in a worker, commit its verdict."""
-        # Drawn here, when the candidate is fixed: nothing can have been fitted to the inputs.
-        seed = secrets.randbits(63)
-        claim = queue.claim(self.connection, self.study_id, self.session_id, seed)
-        if claim is None:
-            return
-        self.watcher.trying(claim, "starting")
-        verdict = self._judge(claim)
-        queue.finish(self.connection, claim.attempt_id, verdict)
+        with devices_held((self.device,), WHO, self._wait) as waited_s:
+            self.waited_s += waited_s or 0.0
+            claim = claims.claim(
+                self.connection,
+                self.worker_id,
+                # Drawn here, when the candidate is fixed: nothing can have been fitted to the
+                # inputs.
+                seed=secrets.randbits(63),
+                campaign_id=self.campaign_id,
+                study_id=self.study_id,
+                devices=(self.device,),
+            )
+            if claim is None:
+                return
+            self.watcher.trying(claim, "starting")
+            verdict = self._judge(claim)
+            claims.finish(self.connection, claim.attempt_id, claim.n, verdict)
         self.watcher.judged(history(self.connection, self.study_id), claim.experiment_id)
 
     def give_back(self) -> None:
@@ -73,48 +97,70 @@ class Attempts:
 
         An interrupt may come between any two lines, so this asks the store what is open.
         """
-        reason = "the tune was stopped before this attempt answered"
-        for open_attempt in queue.open_attempts(self.connection):
-            queue.finish(
-                self.connection,
-                open_attempt.attempt_id,
-                Verdict(Outcome.INTERRUPTED, reason=reason),
-            )
+        why = "the tune was stopped before this attempt answered"
+        for attempt in open_attempts(self.connection, self.worker_id):
+            claims.give_back(self.connection, attempt["id"], attempt["n"], why)
 
-    def _judge(self, claim: queue.Claim) -> Verdict:
-        stage = "starting"
+    def _wait(self, sentence: str) -> None:
+        # Two tunes that take turns need not say so at every turn.
+        if not self._said_waiting:
+            self.watcher.note(sentence)
+        self._said_waiting = True
+
+    def _judge(self, claim: claims.Claim) -> Verdict:
+        stage, process = "starting", (None, None)
+        renew = local_beat(self.database, claim.attempt_id, claim.n)
+
+        def beat(stage: str) -> bool:
+            ours = renew(stage)
+            if not ours:
+                # Cancelled, or given to another: no answer of it would be taken.
+                kill_left_over(*process)
+            return ours
+
+        def on_start(pid: int, started: str | None) -> None:
+            nonlocal process
+            process = (pid, started)
+            claims.note_process(self.connection, claim.attempt_id, pid, started)
 
         def on_message(message: Message) -> None:
             nonlocal stage
             stage = str(message["stage"])
+            pulse.stage(stage)
             self.watcher.trying(claim, stage)
 
         job = self._job(claim)
-        ended = run_job(
-            job.as_dict(),
-            seconds=job.seconds,
-            on_start=lambda pid, started: queue.note_process(
-                self.connection, claim.attempt_id, pid, started
-            ),
-            on_message=on_message,
-            command=self.command,
-        )
+        with Pulse(beat) as pulse:
+            ended = run_job(
+                job.as_dict(),
+                seconds=job.seconds,
+                on_start=on_start,
+                on_message=on_message,
+                command=self.command,
+            )
         if ended.answer is None:
-            return verdict_of_death(ended, stage, job.seconds)
-        return verdict_from(ended.answer)
+            verdict = verdict_of_death(ended, stage, job.seconds)
+        else:
+            verdict = verdict_from(ended.answer)
+        on_gpu = self.device.startswith("cuda")
+        return replace(verdict, gpu_s=ended.seconds) if on_gpu else verdict
 
-    def _job(self, claim: queue.Claim) -> JudgeJob:
+    def _job(self, claim: claims.Claim) -> JudgeJob:
         confirm = claim.purpose == "confirm"
-        baselines = {"default": Contender(claim.impl, self.space.defaults[claim.impl])}
-        is_default = claim.config == self.space.defaults[claim.impl]
+        candidate = _candidate(claim)
+        baselines = {"default": Contender(candidate.impl, self.space.defaults[candidate.impl])}
+        is_default = candidate.config == self.space.defaults[candidate.impl]
         current = current_choice(self.request.operator, self.prepared.problem)
-        if confirm and current not in (baselines["default"], Contender(claim.impl, claim.config)):
+        if confirm and current not in (
+            baselines["default"],
+            candidate,
+        ):
             baselines["current"] = current
         trials = history(self.connection, self.study_id)
         taken_s = [trial.seconds for trial in trials if trial.done and trial.purpose == "search"]
         return JudgeJob(
             problem=self.prepared.ref,
-            candidate=Contender(claim.impl, claim.config),
+            candidate=candidate,
             baselines=baselines,
             # Plain torch is slow, and the search has no use for its time.
             eager_timed=self.eager and (confirm or is_default),
@@ -128,3 +174,9 @@ class Attempts:
             memory_bytes=self.prepared.memory_bytes,
             seconds=self.request.candidate_limit_s or effort.limit_s(taken_s, claim.purpose),
         )
+
+
+def _candidate(claim: claims.Claim) -> Contender:
+    config = claim.contender.config
+    values = {name: value for name, value in config.items() if isinstance(value, int)}
+    return Contender(claim.contender.impl, values)

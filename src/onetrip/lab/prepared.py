@@ -9,12 +9,53 @@ from onetrip.core.selection import Problem
 from onetrip.lab.judge.failure import verdict_of_death
 from onetrip.lab.judge.job import ANY_DEVICE, ProblemRef
 from onetrip.lab.judge.process import WORKER, Message, run_job
+from onetrip.lab.queue.submit import ProblemFacts
 from onetrip.lab.request import TuneRequest
-from onetrip.lab.store.study import ProblemRow
+from onetrip.lab.store.study import fingerprint
 from onetrip.lab.watcher import Watcher
 
 # Training a workload takes a minute and a half; a machine may be slow or busy.
 PREPARE_LIMIT_S = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class TunedProblem:
+    """A problem as a tune knows it; `key` names the data behind a source that can change."""
+
+    operator: str
+    workload: str
+    source: str
+    axes: Mapping[str, int]
+    dtype: str
+    options: Mapping[str, object]
+    backward: bool
+    key: str = ""
+
+    def fingerprint(self) -> str:
+        """SHA-256 of all that changes the work."""
+        parts = (self.operator, self.workload, self.source, self.key, self.dtype, self.backward)
+        return fingerprint([*parts, dict(self.axes), dict(self.options)])
+
+    def facts(self) -> ProblemFacts:
+        """The problem as the store keeps it."""
+        return ProblemFacts(
+            kind="operator",
+            name=f"{self.operator}/{self.workload}",
+            fingerprint=self.fingerprint(),
+            spec={
+                "location": self.operator,
+                "options": {"workload": self.workload},
+                "source": self.source,
+                "axes": dict(self.axes),
+                "dtype": self.dtype,
+                "arguments": dict(self.options),
+                "backward": self.backward,
+            },
+            brief=(
+                f"`{self.operator}` on its problem `{self.workload}`, as `onetrip tune` searches "
+                "its configurations: within one process, beside the default."
+            ),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +64,7 @@ class Prepared:
 
     ref: ProblemRef
     problem: Problem
-    row: ProblemRow
+    row: TunedProblem
     device: Device
     environment: Mapping[str, object]
     memory_bytes: int | None
@@ -73,7 +114,7 @@ def prepare(
 def _prepared(answer: Mapping, ref: ProblemRef, backward: bool) -> Prepared:
     device = Device(**answer["device"])
     problem = Problem(**answer["problem"])
-    row = ProblemRow(
+    row = TunedProblem(
         operator=ref.operator,
         workload=answer["workload"],
         source=answer["source"],

@@ -86,7 +86,7 @@ def decide(
 
 
 def tuned_entry(
-    leader: Score, operator: str, problem: Problem, *, objective: str, session_id: int
+    leader: Score, operator: str, problem: Problem, *, objective: str, campaign_id: int
 ) -> TunedEntry:
     """The tuning table's line for a promoted leader."""
     own, default = _timing(leader, "candidate"), _timing(leader, "default")
@@ -101,7 +101,7 @@ def tuned_entry(
         latency_ms=own.median_ms,
         baseline_ms=default.median_ms,
         evidence=(
-            f"onetrip tune, session {session_id}, experiment {leader.trial.experiment_id}, "
+            f"onetrip tune, session {campaign_id}, experiment {leader.trial.experiment_id}, "
             f"objective {objective}: {pair.speedup:.3f} times the default's speed "
             f"({pair.low:.3f} to {pair.high:.3f}), {len(own.samples_ms)} samples, "
             f"verified on {leader.trial.verdict.scope if leader.trial.verdict else 'nothing'}"

@@ -34,7 +34,7 @@ def document(found: Outcomes) -> dict[str, object]:
         "budget_s": opened.budget_s,
         "seconds": round(found.seconds, 3),
         "stopped": found.stopped,
-        "session": found.session_id,
+        "session": found.campaign_id,
         "points": opened.points,
         "known_before": opened.known,
         "counts": counts(found),
@@ -150,6 +150,6 @@ def _trial(trial: Trial, found: Outcomes) -> dict[str, object]:
         "state": trial.state,
         "reason": trial.reason,
         "seconds": round(trial.seconds, 3),
-        "this_session": trial.session_id == found.session_id,
+        "this_session": trial.campaign_id == found.campaign_id,
         **measured,
     }

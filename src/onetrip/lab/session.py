@@ -1,6 +1,7 @@
 """One tune from start to end: take up what is known, search, confirm, and decide."""
 
 import os
+import platform
 import sqlite3
 import statistics
 import time
@@ -13,22 +14,31 @@ from onetrip.core import settings, tuning
 from onetrip.core.operators import load_spec, operator_module
 from onetrip.core.selection import Config
 from onetrip.lab import effort, sources
-from onetrip.lab.attempts import Attempts, current_choice
+from onetrip.lab.attempts import WHO, Attempts, current_choice
 from onetrip.lab.judge.job import Contender
-from onetrip.lab.judge.process import WORKER, kill_left_over
+from onetrip.lab.judge.process import WORKER
 from onetrip.lab.prepared import Prepared, prepare
+from onetrip.lab.problems.problem import Contender as Candidate
 from onetrip.lab.promotion import CONFIRMATIONS, Decision, Standing, decide, tuned_entry
+from onetrip.lab.queue.campaigns import close_campaign, open_campaign
+from onetrip.lab.queue.claims import reap, register_worker, retire_worker
+from onetrip.lab.queue.device_lock import devices_held
+from onetrip.lab.queue.order import ask_again
+from onetrip.lab.queue.submit import add_problem, submit
 from onetrip.lab.request import TuneRequest
+from onetrip.lab.search.proposal import Proposal
 from onetrip.lab.search.proposer import Proposer, load_optuna
 from onetrip.lab.search.ranking import Score, best, scores
 from onetrip.lab.search.space import Space, open_space
-from onetrip.lab.store import queue
 from onetrip.lab.store.database import connect
 from onetrip.lab.store.history import Trial, history
-from onetrip.lab.store.study import best_ceilings, close_session, open_session, open_study
-from onetrip.lab.store.writer_lock import only_writer
+from onetrip.lab.store.study import best_ceilings, place_study
 from onetrip.lab.watcher import Opened, Watcher
 
+# A candidate that takes the whole machine down must not do so at every start for ever.
+MAX_LOST_ATTEMPTS = 5
+# While another tune works on the last experiments of the same study.
+_POLL_S = 0.05
 # A candidate of which nothing is known yet is expected to take this long.
 _FIRST_GUESS_S = 10.0
 
@@ -46,7 +56,7 @@ class Outcomes:
     decision: Decision
     entry: tuning.TunedEntry | None
     table: Path
-    session_id: int
+    campaign_id: int
     stopped: str
     seconds: float
 
@@ -80,13 +90,24 @@ def tune(
     # Now, not after a workload has been trained for a minute.
     load_optuna()
     database = database or settings.database()
-    with only_writer(database, watcher.note), closing(connect(database)) as connection:
-        for lost in queue.open_attempts(connection):
-            kill_left_over(lost.pid, lost.process_started)
-            queue.take_back(connection, lost)
-            watcher.note("An earlier tune was killed: its last candidate is tried again.")
-        prepared = prepare(request, backward=spec.differentiable, watcher=watcher, command=command)
-        return _Session(request, prepared, connection, watcher, command).run()
+    with closing(connect(database)) as connection:
+        for _ in reap(connection):
+            watcher.note("An earlier run was killed: its last candidate is tried again.")
+        kinds = {None: ("cpu", "cuda:0"), "cpu": ("cpu",), "cuda": ("cuda:0",)}
+        # The device's ceilings are measured now: nobody else may be at work on it.
+        with devices_held(kinds[request.device_kind], WHO, watcher.note):
+            prepared = prepare(
+                request, backward=spec.differentiable, watcher=watcher, command=command
+            )
+        name = f"{WHO} {platform.node()}/{os.getpid()}"
+        worker_id = register_worker(
+            connection, name, "local", {"devices": [prepared.ref.device_kind]}
+        )
+        try:
+            session = _Session(request, prepared, connection, database, worker_id, watcher, command)
+            return session.run()
+        finally:
+            retire_worker(connection, worker_id)
 
 
 class _Session:
@@ -95,6 +116,8 @@ class _Session:
         request: TuneRequest,
         prepared: Prepared,
         connection: sqlite3.Connection,
+        database: Path,
+        worker_id: int,
         watcher: Watcher,
         command: tuple[str, ...],
     ) -> None:
@@ -111,27 +134,33 @@ class _Session:
             memory_bytes=prepared.memory_bytes,
         )
         self.proposer = Proposer(self.space, request.objective, request.seed)
-        self.study_id = open_study(
+        self.problem_id = add_problem(connection, prepared.row.facts())
+        self.study_id = place_study(
             connection,
-            prepared.row,
+            self.problem_id,
             prepared.device,
             prepared.environment,
             sources.harness(request.operator),
             sources.subject(request.operator),
         )
-        self.session_id = open_session(
+        self.campaign_id = open_campaign(
             connection,
-            self.study_id,
+            self.problem_id,
+            title=f"tune {request.operator}/{prepared.row.workload}",
+            proposer="TPE",
             objective=request.objective,
             seed=request.seed,
-            budget_s=request.budget_s,
+            budget={"wall_s": request.budget_s},
             environment=prepared.environment,
             pid=os.getpid(),
+            study_id=self.study_id,
         )
         self.attempts = Attempts(
             connection,
+            database,
+            worker_id,
             self.study_id,
-            self.session_id,
+            self.campaign_id,
             request=request,
             prepared=prepared,
             space=self.space,
@@ -148,7 +177,7 @@ class _Session:
         except KeyboardInterrupt:
             self.attempts.give_back()
             stopped = "interrupted"
-        close_session(self.connection, self.session_id, stopped)
+        close_campaign(self.connection, self.campaign_id, stopped)
         return self._outcomes(opened, stopped)
 
     def _opened(self) -> Opened:
@@ -179,15 +208,47 @@ class _Session:
                 continue
             proposal = self.proposer.propose(trials)
             if proposal is None:
+                if self._elsewhere(trials):
+                    time.sleep(_POLL_S)
+                    continue
                 return "exhausted"
             refused = self.space.refuses(proposal.impl, proposal.config)
-            experiment_id = queue.enqueue(
-                self.connection, self.study_id, self.request.operator, proposal, pruned=refused
-            )
+            experiment_id = self._ask(proposal, pruned=refused)
             if refused is None:
                 self.attempts.next()
             else:
                 self.watcher.judged(self._trials(), experiment_id)
+
+    def _ask(
+        self,
+        proposal: Proposal,
+        *,
+        purpose: str = "search",
+        priority: float = 0.0,
+        pruned: str | None = None,
+    ) -> int:
+        asked = submit(
+            self.connection,
+            self.problem_id,
+            Candidate("config", impl=proposal.impl, config=proposal.config),
+            proposer=proposal.proposer,
+            why=proposal.why,
+            parent_id=proposal.parent_id,
+            campaign_id=self.campaign_id,
+            study_id=self.study_id,
+            purpose=purpose,
+            priority=priority,
+            pruned=pruned,
+            max_attempts=MAX_LOST_ATTEMPTS,
+        )
+        if purpose == "confirm" and not asked.created:
+            ask_again(self.connection, asked.experiment_id, priority=priority, by=WHO)
+        return asked.experiment_id
+
+    def _elsewhere(self, trials: Sequence[Trial]) -> bool:
+        """Whether another tune of this study works on something; a dead one gives it back."""
+        reap(self.connection)
+        return any(trial.state == "running" for trial in trials)
 
     def _confirm(self) -> None:
         """Put the best to the test again, with other inputs and more samples."""
@@ -200,22 +261,22 @@ class _Session:
             if self._left_s() < 0:
                 return
             why = f"the best of the search (#{leader.trial.experiment_id}), on new inputs"
-            queue.enqueue(
-                self.connection,
-                self.study_id,
-                self.request.operator,
-                queue.Proposal(
-                    leader.trial.impl,
-                    leader.trial.config,
-                    "confirm",
-                    why,
-                    leader.trial.experiment_id,
-                ),
-                purpose="confirm",
-                priority=1.0,
-                again=True,
+            winner = Proposal(
+                leader.trial.impl, leader.trial.config, "confirm", why, leader.trial.experiment_id
             )
-            self.attempts.next()
+            self._answer(self._ask(winner, purpose="confirm", priority=1.0))
+
+    def _answer(self, experiment_id: int) -> None:
+        """Run an experiment, or wait for the other tune that does."""
+        while True:
+            trials = self._trials()
+            state = next(t.state for t in trials if t.experiment_id == experiment_id)
+            if state == "queued":
+                self.attempts.next()
+            elif state == "running" and self._elsewhere(trials):
+                time.sleep(_POLL_S)
+            else:
+                return
 
     def _outcomes(self, opened: Opened, stopped: str) -> Outcomes:
         trials = self._trials()
@@ -228,7 +289,7 @@ class _Session:
                 self.request.operator,
                 self.problem,
                 objective=self.request.objective,
-                session_id=self.session_id,
+                campaign_id=self.campaign_id,
             )
         if entry is not None and decision.standing is Standing.PROMOTED:
             tuning.record_winner(table, entry)
@@ -242,7 +303,7 @@ class _Session:
             decision=decision,
             entry=entry,
             table=table,
-            session_id=self.session_id,
+            campaign_id=self.campaign_id,
             stopped=stopped,
             seconds=time.monotonic() - self.started,
         )
@@ -296,7 +357,8 @@ class _Session:
         return Contender(leader.trial.impl, leader.trial.config)
 
     def _left_s(self) -> float:
-        return self.request.budget_s - (time.monotonic() - self.started)
+        """Of the budget; a wait for the device is nobody's search."""
+        return self.request.budget_s + self.attempts.waited_s - (time.monotonic() - self.started)
 
     def _expected_s(self, trials: Sequence[Trial]) -> float:
         """What a trial of the search is expected to take, told by those that were timed."""

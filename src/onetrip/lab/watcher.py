@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from onetrip.core.cost import Cost
 from onetrip.core.device import Device
 from onetrip.core.selection import Problem
+from onetrip.lab.queue.claims import Claim
 from onetrip.lab.store.history import Trial
-from onetrip.lab.store.queue import Claim
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ def trial(number, verdict, size=None, purpose="search", state=None):
         parent_id=None,
         state=state or verdict.outcome.value,
         reason="",
-        session_id=1,
+        campaign_id=1,
         seconds=1.0,
         verdict=verdict,
     )
@@ -56,7 +56,7 @@ def test_one_that_proves_wrong_when_confirmed_is_out(make):
 
 def test_an_interrupted_confirmation_says_nothing(make):
     search = [trial(1, make.done(1.5)), trial(2, make.done(1.3))]
-    lost = Verdict(Outcome.INTERRUPTED, "Ctrl-C")
+    lost = Verdict(Outcome.INFRA_LOST, "Ctrl-C")
     assert leader_of([*search, trial(3, lost, size=1, purpose="confirm", state="queued")]) == 1
 
 

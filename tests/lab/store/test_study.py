@@ -3,10 +3,12 @@
 import dataclasses
 
 from onetrip.core.device import Device
+from onetrip.lab.prepared import TunedProblem
+from onetrip.lab.queue.submit import add_problem
 from onetrip.lab.store import study as module
-from onetrip.lab.store.study import ProblemRow, Sources, open_study
+from onetrip.lab.store.study import Sources, place_study
 
-PROBLEM = ProblemRow("toy", "ragged", "workload", {"N": 8, "D": 4}, "float32", {"a": (1,)}, True)
+PROBLEM = TunedProblem("toy", "ragged", "workload", {"N": 8, "D": 4}, "float32", {"a": (1,)}, True)
 
 
 def ids(connection, **changes):
@@ -17,7 +19,9 @@ def ids(connection, **changes):
         "harness": Sources("harness", {"a.py": "1"}, "0.1.0"),
         "subject": Sources("subject", {"a.py": "1"}, "0.1.0"),
     }
-    return open_study(connection, **values | changes)
+    values |= changes
+    problem_id = add_problem(connection, values.pop("problem").facts())
+    return place_study(connection, problem_id, **values)
 
 
 def test_the_same_five_are_the_same_study(connection):
@@ -67,10 +71,3 @@ def test_ceilings_of_another_environment_do_not_count(connection):
     slower = Device("d", "cpu", 0, {"float32": 0.1}, 20.0, 1, True, "")
     study = ids(connection, device=slower)
     assert module.best_ceilings(connection, study, slower).bandwidth_gbps == 20.0
-
-
-def test_a_session_is_opened_and_closed(connection, study, session):
-    module.close_session(connection, session, "budget")
-    row = connection.execute("SELECT * FROM session WHERE id = ?", (session,)).fetchone()
-    assert row["ended_why"] == "budget"
-    assert row["ended_at"] >= row["started_at"]

@@ -1,6 +1,5 @@
 """A tune of the toy in a process of its own, for tests that kill it."""
 
-import functools
 import json
 import sys
 from pathlib import Path
@@ -11,13 +10,8 @@ if __name__ == "__main__":
     from install import install  # pyright: ignore[reportMissingImports]
 
     install()
-    from onetrip.lab.store import queue
-
-    # A test that kills without end must not have its candidates given up.
-    queue.take_back = functools.partial(queue.take_back, max_lost_attempts=10**6)
-
+    from onetrip.lab import session
     from onetrip.lab.request import TuneRequest
-    from onetrip.lab.session import tune
     from onetrip.lab.watcher import Watcher
 
     class Says(Watcher):
@@ -27,8 +21,10 @@ if __name__ == "__main__":
         def trying(self, claim, stage):
             print("trying", claim.experiment_id, stage, flush=True)
 
+    # A test that kills without end must not have its candidates given up.
+    session.MAX_LOST_ATTEMPTS = 10**6
     command = (sys.executable, str(here / "quick_worker.py"))
     request = TuneRequest("toy", budget_s=float(sys.argv[1]))
-    found = tune(request, Says(), command=command)
+    found = session.tune(request, Says(), command=command)
     leader = None if found.leader is None else dict(found.leader.trial.config)
     print(json.dumps({"stopped": found.stopped, "leader": leader}), flush=True)

@@ -107,6 +107,21 @@ def resume(connection: sqlite3.Connection, experiment_id: int, *, by: str = "per
     _change(connection, experiment_id, ("paused",), "queued", "")
 
 
+def ask_again(
+    connection: sqlite3.Connection, experiment_id: int, *, priority: float, by: str = "person"
+) -> None:
+    """Put a question again that has an answer, which stays as an earlier attempt of it."""
+    with transaction(connection):
+        if find_experiment(connection, experiment_id)["state"] in (*_WAITING, "running"):
+            return
+        set_state(connection, experiment_id, "queued", "", time.time())
+        connection.execute(
+            "UPDATE experiment SET priority = ? WHERE id = ?", (priority, experiment_id)
+        )
+        text = f"{by} asks again: {experiment_name(connection, experiment_id)}"
+        append_event(connection, "experiment.queued", "experiment", experiment_id, text)
+
+
 def cancel(
     connection: sqlite3.Connection, experiment_id: int, *, by: str = "person", why: str = ""
 ) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from onetrip.core.errors import require
 from onetrip.core.selection import Config
+from onetrip.lab.search.proposal import Proposal
 from onetrip.lab.search.ranking import Score, best, scores
 from onetrip.lab.search.space import Space
 from onetrip.lab.store.history import Trial
-from onetrip.lab.store.queue import Proposal
 from onetrip.lab.store.study import canonical
 
 STARTUP_SAMPLES = 6

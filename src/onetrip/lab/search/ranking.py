@@ -56,7 +56,7 @@ def scores(trials: Iterable[Trial]) -> list[Score]:
     latest: dict[tuple[str, str], Trial] = {}
     typical_ms: dict[str, list[float]] = {}
     for trial in trials:
-        if trial.verdict is None or trial.verdict.outcome is Outcome.INTERRUPTED:
+        if trial.verdict is None or trial.verdict.outcome is Outcome.INFRA_LOST:
             continue
         key = (trial.impl, canonical(dict(trial.config)))
         if not trial.done:

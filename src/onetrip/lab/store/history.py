@@ -11,7 +11,7 @@ from onetrip.lab.verdict import Check, Comparison, Outcome, Timing, Verdict
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One experiment; `state` is an outcome's value, "queued" or "running".
+    """One experiment; `state` is an outcome's value, "queued", "running", "paused" or "pruned".
 
     `seconds` and `verdict` are of its last answered attempt: 0.0 and None before there is one.
     """
@@ -25,7 +25,7 @@ class Trial:
     parent_id: int | None
     state: str
     reason: str
-    session_id: int | None
+    campaign_id: int | None
     seconds: float
     verdict: Verdict | None
 
@@ -37,20 +37,21 @@ class Trial:
     @property
     def settled(self) -> bool:
         """Has an answer, good or bad, and will not run again."""
-        return self.state not in ("queued", "running")
+        return self.state not in ("queued", "running", "paused")
 
 
 def history(connection: sqlite3.Connection, study_id: int) -> list[Trial]:
     """All experiments of a study, oldest first."""
     experiments = connection.execute(
-        "SELECT experiment.id, impl, config, purpose, proposer, why, parent_id, state,"
-        " experiment.reason, attempt.id AS attempt_id, session_id, outcome,"
-        " attempt.reason AS attempt_reason, scope, evidence, ended_at - started_at AS seconds"
+        "SELECT experiment.id, impl, config, purpose, experiment.proposer, why,"
+        " experiment.parent_id, state, experiment.reason, attempt.id AS attempt_id,"
+        " attempt.campaign_id, outcome, attempt.reason AS attempt_reason, scope, evidence,"
+        " ended_at - started_at AS seconds"
         " FROM experiment JOIN candidate ON candidate.id = candidate_id"
         " LEFT JOIN attempt ON attempt.id ="
-        "  (SELECT max(id) FROM attempt AS last"
-        "   WHERE last.experiment_id = experiment.id AND outcome IS NOT NULL)"
-        " WHERE study_id = ? ORDER BY experiment.id",
+        "  (SELECT max(id) FROM attempt AS last WHERE last.experiment_id = experiment.id"
+        "   AND outcome IS NOT NULL AND invalid = '')"
+        " WHERE experiment.study_id = ? ORDER BY experiment.id",
         (study_id,),
     ).fetchall()
     details = _Details(connection, study_id)
@@ -65,7 +66,7 @@ def history(connection: sqlite3.Connection, study_id: int) -> list[Trial]:
             parent_id=row["parent_id"],
             state=row["state"],
             reason=row["reason"],
-            session_id=row["session_id"],
+            campaign_id=row["campaign_id"],
             seconds=row["seconds"] or 0.0,
             verdict=None if row["attempt_id"] is None else details.verdict(row),
         )
@@ -124,7 +125,7 @@ class _Details:
 def _rows(connection: sqlite3.Connection, table: str, study_id: int) -> list[sqlite3.Row]:
     return connection.execute(
         f"SELECT {table}.* FROM {table} JOIN attempt ON attempt.id = attempt_id"
-        " JOIN experiment ON experiment.id = experiment_id WHERE study_id = ?"
+        " JOIN experiment ON experiment.id = experiment_id WHERE experiment.study_id = ?"
         f" ORDER BY {table}.rowid",
         (study_id,),
     ).fetchall()

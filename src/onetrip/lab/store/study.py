@@ -1,4 +1,4 @@
-"""Write down what a tune is about, and find it again: problem, device, environment, sources."""
+"""A study: what results compare within. Problem, device, environment, judge and subject."""
 
 import hashlib
 import json
@@ -23,25 +23,6 @@ def canonical(value: object) -> str:
 def fingerprint(value: object) -> str:
     """SHA-256 of a value's canonical text."""
     return hashlib.sha256(canonical(value).encode()).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class ProblemRow:
-    """A problem as the store keeps it; `key` names the data behind a source that can change."""
-
-    operator: str
-    workload: str
-    source: str
-    axes: Mapping[str, int]
-    dtype: str
-    options: Mapping[str, object]
-    backward: bool
-    key: str = ""
-
-    def fingerprint(self) -> str:
-        """SHA-256 of all that changes the work."""
-        parts = (self.operator, self.workload, self.source, self.key, self.dtype, self.backward)
-        return fingerprint([*parts, dict(self.axes), dict(self.options)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,35 +52,6 @@ _DECISIVE = (
 )
 
 
-def open_study(
-    connection: sqlite3.Connection,
-    problem: ProblemRow,
-    device: Device,
-    environment: Mapping[str, object],
-    harness: Sources,
-    subject: Sources,
-) -> int:
-    """Id of the study of these five; the same five give the same id."""
-    now = time.time()
-    with transaction(connection):
-        problem_id = _id_of(
-            connection,
-            "problem",
-            {"fingerprint": problem.fingerprint()},
-            {
-                "operator": problem.operator,
-                "workload": problem.workload,
-                "source": problem.source,
-                "axes": canonical(dict(problem.axes)),
-                "dtype": problem.dtype,
-                "options": canonical(dict(problem.options)),
-                "backward": int(problem.backward),
-                "created_at": now,
-            },
-        )
-    return place_study(connection, problem_id, device, environment, harness, subject)
-
-
 def place_study(
     connection: sqlite3.Connection,
     problem_id: int,
@@ -108,7 +60,7 @@ def place_study(
     harness: Sources,
     subject: Sources,
 ) -> int:
-    """Id of the study of a problem that is in the store already."""
+    """Id of the study of a problem and these four; the same five give the same id."""
     now = time.time()
     with transaction(connection):
         device_id = _id_of(
@@ -177,44 +129,6 @@ def best_ceilings(connection: sqlite3.Connection, study_id: int, device: Device)
     return replace(device, tflops=tflops, bandwidth_gbps=bandwidth_gbps)
 
 
-def open_session(
-    connection: sqlite3.Connection,
-    study_id: int,
-    *,
-    objective: str,
-    seed: int,
-    budget_s: float,
-    environment: Mapping[str, object],
-    pid: int,
-) -> int:
-    """Note that a tune starts, and in which environment; return its id."""
-    with transaction(connection):
-        cursor = connection.execute(
-            "INSERT INTO session"
-            " (study_id, objective, seed, budget_s, environment, pid, started_at)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (
-                study_id,
-                objective,
-                seed,
-                budget_s,
-                canonical(dict(environment)),
-                pid,
-                time.time(),
-            ),
-        )
-        return _new_id(cursor)
-
-
-def close_session(connection: sqlite3.Connection, session_id: int, why: str) -> None:
-    """Note that a tune ended, and why."""
-    with transaction(connection):
-        connection.execute(
-            "UPDATE session SET ended_at = ?, ended_why = ? WHERE id = ?",
-            (time.time(), why, session_id),
-        )
-
-
 def _id_of(
     connection: sqlite3.Connection, table: str, key: Mapping, rest: Mapping[str, object]
 ) -> int:
@@ -231,9 +145,3 @@ def _insert_new(connection: sqlite3.Connection, table: str, values: Mapping) -> 
         f"INSERT INTO {table} ({columns}) VALUES ({marks}) ON CONFLICT DO NOTHING",
         tuple(values.values()),
     )
-
-
-def _new_id(cursor: sqlite3.Cursor) -> int:
-    if cursor.lastrowid is None:
-        raise sqlite3.DatabaseError("an INSERT gave no row id")
-    return cursor.lastrowid
