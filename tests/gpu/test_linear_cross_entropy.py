@@ -145,7 +145,8 @@ def test_peak_memory_stays_within_the_budget(impl, budget, options):
     returned = evaluate(call, tensors)
     torch.cuda.synchronize()
     own_bytes = sum(tensor.nbytes for tensor in returned.values())
-    assert torch.cuda.max_memory_allocated() - before - own_bytes <= bytes_ + SLACK_BYTES
+    over = torch.cuda.max_memory_allocated() - before - own_bytes - bytes_
+    assert over <= SLACK_BYTES, f"{over / 2**20:.2f} MiB over {bytes_ / 2**20:.2f} MiB"
 
 
 @pytest.mark.parametrize("impl", IMPLS)
@@ -257,7 +258,16 @@ def test_more_than_two_to_the_31_logits(impl):
     everything_kept = evaluate(call_with(impl, memory_budget=6 << 30), tensors, wrt)
     nothing_kept = evaluate(call_with(impl), tensors, wrt)
     for name, tensor in everything_kept.items():
-        torch.testing.assert_close(tensor, nothing_kept[name], rtol=2e-2, atol=1e-7)
+        other = nothing_kept[name]
+        # Part by part: a wrong offset spoils some rows, however large the others are. Single
+        # elements are sums that cancel, so that their roundings have no bound of their own.
+        for part, begin in enumerate(range(0, len(other), 1024) if other.dim() else [0]):
+            ours, theirs = (
+                whole[begin : begin + 1024].float() if whole.dim() else whole.float()
+                for whole in (tensor, other)
+            )
+            distance = float((ours - theirs).norm() / theirs.norm())
+            assert distance <= 2e-2, f"{name}, part {part}: {distance:.3g}"
     # The last rows by themselves, where the offsets are largest.
     rows = slice(N - 300, N)
     logits = functional.linear(hidden[rows].double(), head.double())
