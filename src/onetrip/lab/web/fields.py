@@ -2,7 +2,7 @@
 
 import json
 
-from onetrip.core.units import bytes_text, time_text
+from onetrip.core.units import bytes_text, three_digits, time_text
 from onetrip.lab.web.markup import plain
 from onetrip.lab.web.wording import percent_text
 
@@ -24,6 +24,18 @@ def field_text(value: object, name: str = "") -> str:
     written = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     written = plain(written)
     return written if len(written) <= _LONGEST else written[:_LONGEST] + " …"
+
+
+def within_text(median_ms: float, low_ms: float | None, high_ms: float | None) -> str:
+    """The interval of a time, in the unit of the time itself.
+
+    >>> within_text(1.32, 1.29, 1.345), within_text(0.5, 0.49, None)
+    ('[1.29, 1.34]', '')
+    """
+    if low_ms is None or high_ms is None:
+        return ""
+    factor = 1e-3 if median_ms >= 1000 else 1.0 if median_ms >= 1 else 1e3
+    return f"[{three_digits(low_ms * factor)}, {three_digits(high_ms * factor)}]"
 
 
 def _number_text(value: float, name: str) -> str:

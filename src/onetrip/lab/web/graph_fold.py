@@ -19,15 +19,24 @@ _LETTERS = {"hypothesis": "H", "learning": "L", "experiment": "#", "candidate": 
 def folded(
     nodes: Sequence[Mapping], edges: Sequence[Mapping], here: str = ""
 ) -> tuple[list[Box], list[Tie]]:
-    """Boxes and ties to draw; `here` is the node that the reader came from, never folded away."""
+    """Boxes and ties to draw; `here` is the node that the reader came from, never folded away.
+
+    Seen from nowhere, it is what was thought that counts: which candidate was made from which is
+    left to the views around one.
+    """
     stands_for = _representatives(nodes, edges, here)
     ties = _told_once(
         Tie(stands_for[edge["source"]], edge["relation"], stands_for[edge["target"]])
         for edge in edges
+        if here or not _is_descent(edge)
     )
     kept = [node for node in nodes if stands_for[node["key"]] == node["key"]]
     boxes = {node["key"]: _box(node, here) for node in kept}
     return _with_groups(boxes, ties, here)
+
+
+def _is_descent(edge: Mapping) -> bool:
+    return edge["relation"] == "derived_from" and edge["source"].startswith("candidate:")
 
 
 def _representatives(

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
 from onetrip.core.units import bytes_text, time_text
-from onetrip.lab.web.fields import field_text
+from onetrip.lab.web.fields import field_text, within_text
 from onetrip.lab.web.frame import TEMPLATES_DIR, frame_of, scope_of
 from onetrip.lab.web.links import graph_of, place_of
 from onetrip.lab.web.markup import markdown, plain
@@ -44,6 +44,7 @@ def templates() -> Environment:
         "script_data": script_data,
         "span": span_text,
         "time": time_text,
+        "within": within_text,
     }
     return environment
 

@@ -7,7 +7,8 @@ from markupsafe import Markup
 
 from onetrip.lab.web.charts.svg import element
 
-WIDE_PX = 860
+# Two charts stand side by side on a screen.
+WIDE_PX = 600
 NARROW_PX = 358
 
 
