@@ -29,17 +29,22 @@ class FolderProblem(DefinedProblem):
     """`task.yml`, `task.py`, `reference.py`; a candidate defines ``custom_kernel(data)``.
 
     Both this lab's error budget and the folder's own check must accept an output. Option "judge":
-    "own" leaves the verdict to the folder's check alone, as where the folder comes from.
+    "own" leaves the verdict to the folder's check alone, as where the folder comes from. Option
+    "task": "task_device.yml" names another task file, with other sizes.
     """
 
     def __init__(self, ref: ProblemRef) -> None:
-        super().__init__(ref, "judge")
+        super().__init__(ref, "judge", "task")
         self._own_alone = ref.options.get("judge", _BOTH) == _OWN
         if ref.options.get("judge", _BOTH) not in (_BOTH, _OWN):
             expected = f"{_BOTH!r} or {_OWN!r}"
             raise ArgumentError(complaint("judge", expected=expected, got=ref.options["judge"]))
         self._folder = Path(ref.location)
-        self._task = read_task(self._folder)
+        self._task_name = str(ref.options.get("task", "task.yml"))
+        if Path(self._task_name).name != self._task_name:
+            expected = "the name of a file in the folder"
+            raise ArgumentError(complaint("task", expected=expected, got=repr(self._task_name)))
+        self._task = read_task(self._folder, self._task_name)
         self.cases = self._task.cases
         if self._own_alone and _OWN_CHECK not in self._task.files["reference.py"]:
             raise DataError(f"{self._folder / 'reference.py'} has no {_OWN_CHECK} to decide.")
@@ -47,8 +52,10 @@ class FolderProblem(DefinedProblem):
 
     @property
     def name(self) -> str:
-        """The folder's name, unless the options give another."""
-        return str(self.ref.options.get("name", self._folder.resolve().name))
+        """The folder's name, with that of another task file; unless the options give one."""
+        folder, variant = self._folder.resolve().name, Path(self._task_name).stem
+        own = folder if variant == "task" else f"{folder}/{variant.removeprefix('task_')}"
+        return str(self.ref.options.get("name", own))
 
     @property
     def brief(self) -> str:

@@ -31,8 +31,8 @@ class TaskFile:
     deterministic: bool
 
 
-def read_task(folder: Path) -> TaskFile:
-    """Read the folder's `task.yml` and the files that it names.
+def read_task(folder: Path, name: str = "task.yml") -> TaskFile:
+    """Read the folder's `task.yml`, or another of its task files, and the files that it names.
 
     Raises
     ------
@@ -42,12 +42,13 @@ def read_task(folder: Path) -> TaskFile:
         The problem is not written in Python, or takes several devices.
     """
     yaml = require("yaml", extra="lab", purpose="reading task.yml")
+    path = folder / name
     try:
-        task = yaml.safe_load(read_source(folder / "task.yml"))
+        task = yaml.safe_load(read_source(path))
     except yaml.YAMLError as error:
-        raise DataError(f"{folder / 'task.yml'} is not YAML: {error}.") from error
+        raise DataError(f"{path} is not YAML: {error}.") from error
     if not isinstance(task, dict):
-        raise DataError(f"{folder / 'task.yml'} must be a mapping, got {type(task).__name__}.")
+        raise DataError(f"{path} must be a mapping, got {type(task).__name__}.")
     if task.get("lang", "py") != "py":
         raise UnsupportedError(
             f"{folder.name} asks for submissions in {task['lang']!r}; only 'py' is judged here. "
@@ -57,49 +58,44 @@ def read_task(folder: Path) -> TaskFile:
         raise UnsupportedError(f"{folder.name} takes several GPUs; the judge gives one.")
     return TaskFile(
         description=str(task.get("description", "")).strip(),
-        files=_files(folder, task.get("files") or []),
-        cases=_cases(folder, task),
+        files=_files(path, task.get("files") or []),
+        cases=_cases(path, task),
         deterministic=bool(task.get("deterministic", False)),
     )
 
 
-def _files(folder: Path, declared: list) -> dict[str, str]:
+def _files(path: Path, declared: list) -> dict[str, str]:
     named = {"task.py": "task.py", "reference.py": "reference.py"}
     for entry in declared:
         if not isinstance(entry, dict) or not {"name", "source"} <= entry.keys():
-            raise DataError(
-                f"{folder / 'task.yml'}: each of `files` has a name and a source, got {entry}."
-            )
+            raise DataError(f"{path}: each of `files` has a name and a source, got {entry}.")
         if entry["source"] != SUBMISSION and entry["name"] not in _HARNESS:
             named[str(entry["name"])] = str(entry["source"])
     files = {}
     for name, source in named.items():
-        path = folder / source
-        if name == _SUPPORT and not path.exists():
-            continue
-        if name == "task.py" and not path.exists():
-            # Only types for the reader.
-            continue
-        files[name] = read_source(path)
+        file = path.parent / source
+        # Without a task.py there are no types for the reader; without utils.py there is ours.
+        if file.exists() or name not in ("task.py", _SUPPORT):
+            files[name] = read_source(file)
     if _SUPPORT not in files and any("utils" in text for text in files.values()):
         files[_SUPPORT] = read_source(Path(__file__).with_name("folder_support.py"))
     return files
 
 
-def _cases(folder: Path, task: Mapping[str, Any]) -> tuple[Case, ...]:
+def _cases(path: Path, task: Mapping[str, Any]) -> tuple[Case, ...]:
     cases: list[Case] = []
     for key in ("tests", "benchmarks", "hidden"):
         for arguments in task.get(key) or []:
             if not isinstance(arguments, dict):
                 raise DataError(
-                    f"{folder / 'task.yml'}: each of `{key}` is a mapping of arguments of "
+                    f"{path}: each of `{key}` is a mapping of arguments of "
                     f"generate_input, got {arguments!r}."
                 )
             given = {name: value for name, value in arguments.items() if name != "seed"}
             name = _unique(_name(key, given), {case.name for case in cases})
             cases.append(Case(name, given, timed=key == "benchmarks", hidden=key == "hidden"))
     if not any(case.timed for case in cases):
-        raise DataError(f"{folder / 'task.yml'} has no `benchmarks`: nothing would be timed.")
+        raise DataError(f"{path} has no `benchmarks`: nothing would be timed.")
     return tuple(cases)
 
 
