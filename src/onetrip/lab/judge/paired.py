@@ -1,0 +1,53 @@
+"""Statistics of a trial, from raw samples alone: medians, paired ratios, bootstrap intervals."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+RESAMPLES = 2000
+_TAIL = 0.025
+
+
+def median_interval(samples: Sequence[float], seed: int = 0) -> tuple[float, float, float]:
+    """Median and its 95 % bootstrap interval.
+
+    >>> median_interval([2.0, 2.0, 2.0])
+    (2.0, 2.0, 2.0)
+    """
+    values = np.asarray(samples, dtype=np.float64)
+    picks = np.random.default_rng(seed).integers(len(values), size=(RESAMPLES, len(values)))
+    low, high = np.quantile(np.median(values[picks], axis=1), [_TAIL, 1 - _TAIL])
+    return float(np.median(values)), float(low), float(high)
+
+
+def paired_speedup(
+    candidate: Sequence[Sequence[float]], baseline: Sequence[Sequence[float]], seed: int = 0
+) -> tuple[float, float, float]:
+    """How many times faster the candidate is, and the 95 % interval; above 1 it is faster.
+
+    Parameters
+    ----------
+    candidate, baseline : samples of each block. The ratio of a block's medians is one
+        observation: what slowed the machine down in a block slowed both.
+
+    Examples
+    --------
+    >>> paired_speedup([[1.0, 1.0], [2.0, 2.0]], [[2.0, 2.0], [4.0, 4.0]])
+    (2.0, 2.0, 2.0)
+    """
+    logs = [
+        math.log(float(np.median(slow)) / float(np.median(fast)))
+        for fast, slow in zip(candidate, baseline, strict=True)
+    ]
+    middle, low, high = (math.exp(value) for value in median_interval(logs, seed))
+    return middle, low, high
+
+
+def lower_quartile(values: Sequence[float]) -> float:
+    """What three quarters of the values exceed.
+
+    >>> lower_quartile([1, 2, 3, 4, 5])
+    2.0
+    """
+    return float(np.quantile(np.asarray(values, dtype=np.float64), 0.25))
