@@ -19,8 +19,16 @@ def commands() -> str:
 
 
 def command_table() -> dict[str, Any]:
-    """Every command by its name."""
-    return dict(getattr(typer.main.get_command(app), "commands", {}))
+    """Every command by its name, a group before its own: "lab", "lab serve"."""
+    return _below(typer.main.get_command(app), "")
+
+
+def _below(group: Any, prefix: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, command in getattr(group, "commands", {}).items():
+        found[prefix + name] = command
+        found |= _below(command, f"{prefix}{name} ")
+    return found
 
 
 def _section(name: str, command: Any) -> str:
@@ -31,10 +39,13 @@ def _section(name: str, command: Any) -> str:
         row = arguments if parameter.param_type_name == "argument" else options
         row.append(_row(parameter))
     usage = " ".join(f"[{label}]" if free else label for label, _, free in arguments)
+    if getattr(command, "commands", None):
+        usage = "COMMAND"
+    words = " ".join(word for word in (f"onetrip {name}", usage, "[OPTIONS]") if word)
     parts = [
         f"## `onetrip {name}`",
         inspect.cleandoc(command.help or ""),
-        f"```\nonetrip {name} {usage} [OPTIONS]\n```",
+        f"```\n{words}\n```",
     ]
     if arguments:
         parts.append(table(["argument", "what"], ((f"`{a}`", what) for a, what, _ in arguments)))
