@@ -39,8 +39,18 @@ class Idea:
     invalid: bool = False
 
 
-def _case(name: str, sizes: Mapping[str, int], flops: int, bytes: int) -> dict[str, object]:
-    return {"name": name, "arguments": sizes, "timed": True, "flops": flops, "bytes": bytes}
+def _case(
+    name: str, dtype: str, sizes: Mapping[str, int], flops: int, read: int, written: int
+) -> dict[str, object]:
+    cost = {"flops": flops, "bytes_read": read, "bytes_written": written}
+    return {
+        "name": name,
+        "arguments": sizes,
+        "timed": True,
+        "hidden": False,
+        "dtype": dtype,
+        "cost": cost,
+    }
 
 
 PROBLEMS = (
@@ -51,10 +61,16 @@ PROBLEMS = (
         {
             "location": "linear_cross_entropy",
             "options": {"workload": "gpt2"},
-            "dtype": "bfloat16",
             "entry": {"function": "run", "convention": "destination"},
             "cases": [
-                _case("gpt2", {"N": 8192, "D": 768, "V": 50257}, 632_429_150_208, 89_780_224)
+                _case(
+                    "gpt2",
+                    "bfloat16",
+                    {"N": 8192, "D": 768, "V": 50257},
+                    632_429_150_208,
+                    89_780_220,
+                    4,
+                )
             ],
         },
         (("gpt2", 4.0, 0.803, 2_400_000_000),),
@@ -67,11 +83,24 @@ PROBLEMS = (
         {
             "location": "examples/problems/row_softmax",
             "options": {},
-            "dtype": "float32",
             "entry": {"function": "custom_kernel", "convention": "data"},
             "cases": [
-                _case("4096x4096", {"rows": 4096, "columns": 4096}, 83_886_080, 134_217_728),
-                _case("512x32768", {"rows": 512, "columns": 32768}, 83_886_080, 134_217_728),
+                _case(
+                    "4096x4096",
+                    "float32",
+                    {"rows": 4096, "columns": 4096},
+                    83_886_080,
+                    67_108_864,
+                    67_108_864,
+                ),
+                _case(
+                    "512x32768",
+                    "float32",
+                    {"rows": 512, "columns": 32768},
+                    83_886_080,
+                    67_108_864,
+                    67_108_864,
+                ),
             ],
         },
         (

@@ -11,8 +11,9 @@ _MAX_CELL = 4_000
 _MAX_CHARACTERS = 1_000_000
 # Between two looks at the clock: some microseconds of the machine that runs the statement.
 _STEPS = 1_000
-# Columns that read as NULL: what a worker proves itself with, and what inputs are drawn from.
-_SECRET = frozenset({("worker", "token_sha256"), ("attempt", "seed")})
+# Columns that read as NULL: what a worker proves itself with, what inputs are drawn from, and
+# where a problem's hidden cases stand.
+_SECRET = frozenset({("worker", "token_sha256"), ("attempt", "seed"), ("problem", "spec")})
 # A result cannot be larger than the largest blob, nor a statement than a page.
 _LIMITS = {
     sqlite3.SQLITE_LIMIT_LENGTH: 5 << 20,

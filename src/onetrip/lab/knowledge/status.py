@@ -116,4 +116,5 @@ def _range_text(declared: sqlite3.Row, effects: Sequence[Effect]) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{share * 100:.3g} %"
+    # Adding zero takes the sign from a zero.
+    return f"{round(share * 100, 3) + 0.0:.3g} %"

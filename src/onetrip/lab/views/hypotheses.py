@@ -8,6 +8,7 @@ from onetrip.lab.knowledge.effects import effects_of
 from onetrip.lab.knowledge.hypotheses import STATUSES, is_as_declared
 from onetrip.lab.knowledge.status import prediction_text
 from onetrip.lab.views.experiments import rows_of
+from onetrip.lab.views.learnings import list_learnings
 from onetrip.lab.views.read import one, rows
 
 _COLUMNS = (
@@ -82,13 +83,7 @@ def hypothesis(connection: sqlite3.Connection, id: int) -> dict | None:
         "refutes": evidence[id, "refutes"],
         "experiments": tests,
         "effects": [effect.as_dict() for effect in effects_of(connection, id)],
-        "learnings": rows(
-            connection,
-            "SELECT learning.* FROM learning JOIN edge ON source_type = 'learning'"
-            " AND source_id = learning.id WHERE target_type = 'hypothesis' AND target_id = ?"
-            " ORDER BY learning.id",
-            id,
-        ),
+        "learnings": list_learnings(connection, about=("hypothesis", id)),
         "children": rows(
             connection, "SELECT id, title, status FROM hypothesis WHERE parent_id = ?", id
         ),
