@@ -12,8 +12,9 @@ _TERMINAL = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-_]?"
     r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
 )
-# Marks that change the direction of text make a source read otherwise than it runs.
-_DIRECTION = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+# Controls, and marks that change the direction of text, which make a source read otherwise than it
+# runs.
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def plain(text: str) -> str:
@@ -22,7 +23,12 @@ def plain(text: str) -> str:
     >>> plain("\x1b[31mred\x1b[0m\r\n\x1b]8;;http://a\x07link"), plain("a\u202eb")
     ('red\nlink', 'ab')
     """
-    return _DIRECTION.sub("", _TERMINAL.sub("", text))
+    return without_unseen(_TERMINAL.sub("", text))
+
+
+def without_unseen(text: str) -> str:
+    """Text, or a page, without single characters that are obeyed and not shown."""
+    return _UNSEEN.sub("", text)
 
 
 def markdown(text: str) -> Markup:

@@ -1,4 +1,4 @@
-"""Fill a template. Everything that goes into one is escaped, unless `markdown` made it."""
+"""Fill a template. Text that goes into one is stripped of what terminals obey, and escaped."""
 
 import json
 from functools import cache
@@ -13,7 +13,7 @@ from onetrip.core.units import bytes_text, time_text
 from onetrip.lab.web.fields import field_text, within_text
 from onetrip.lab.web.frame import TEMPLATES_DIR, frame_of, scope_of
 from onetrip.lab.web.links import graph_of, place_of
-from onetrip.lab.web.markup import markdown, plain
+from onetrip.lab.web.markup import markdown, plain, without_unseen
 from onetrip.lab.web.pages import PAGES
 from onetrip.lab.web.session_token import Scope
 from onetrip.lab.web.wording import age_text, clock_text, percent_text, ratio_text, span_text
@@ -25,6 +25,8 @@ def templates() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES_DIR),
         autoescape=True,
+        # In every place, so that no template can forget it.
+        finalize=_finalize,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -49,6 +51,10 @@ def templates() -> Environment:
     return environment
 
 
+def _finalize(value: object) -> object:
+    return plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 def render(
     request: Request, template: str, *, page: str, title: str, status: int = 200, **context: object
 ) -> HTMLResponse:
@@ -70,7 +76,9 @@ def render(
         "seq": request.scope.get("onetrip.seq", frame.tail.seq),
         "query": request.query_params,
     }
-    return HTMLResponse(templates().get_template(template).render(with_frame | context), status)
+    html = templates().get_template(template).render(with_frame | context)
+    # Drawings and sources come ready made, past the templates' own care.
+    return HTMLResponse(without_unseen(html), status)
 
 
 def problem_page(request: Request, status: HTTPStatus, text: str) -> HTMLResponse:
