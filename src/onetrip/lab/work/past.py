@@ -11,7 +11,7 @@ from onetrip.lab.queue.champions import Speedup, measured_speedup
 def history_of(connection: sqlite3.Connection, campaign_id: int) -> list[Past]:
     """A campaign's search, oldest first; confirmations belong to what they confirm."""
     rows = connection.execute(
-        "SELECT experiment.id, title, state, experiment.reason, hypothesis_id,"
+        "SELECT experiment.id, candidate.title, state, experiment.reason, hypothesis_id,"
         " hypothesis.status AS hypothesis_status, blob.data AS source, config,"
         " (SELECT max(attempt.id) FROM attempt WHERE experiment_id = experiment.id"
         "   AND outcome = 'done' AND invalid = '' AND quarantined = '') AS attempt_id"
