@@ -242,7 +242,8 @@ def _close(
     connection: sqlite3.Connection, campaign_id: int, plan: CampaignPlan, agent: Agent, why: str
 ) -> None:
     history = history_of(connection, campaign_id)
-    for lesson in agent.learn(brief(connection, plan.problem_id), history):
+    lessons = agent.learn(brief(connection, plan.problem_id), history) if history else ()
+    for lesson in lessons:
         learnings.add(
             connection,
             text=lesson.text,
