@@ -44,3 +44,9 @@ def filled_in(tmp_path, open_port):
         return source
 
     return fill
+
+
+@pytest.fixture
+def problems():
+    """Folder of the small problems."""
+    return HERE / "problems"

@@ -113,6 +113,14 @@ def test_a_pid_namespace_hides_them(inside):
     assert int(ran.out) <= 3
 
 
+def test_no_capability_is_left(inside, any_level):
+    code = """
+        print([line.split()[1] for line in open("/proc/self/status") if line.startswith("CapEff")])
+    """
+    ran = inside(code, any_level)
+    assert ran.out == "['0000000000000000']\n", ran.err
+
+
 def test_the_environment_is_made_new(inside, any_level, monkeypatch):
     monkeypatch.setenv("LAB_SEED", "42")
     monkeypatch.setenv("LD_PRELOAD_OF_A_TEST", "x")

@@ -20,7 +20,10 @@ from onetrip.lab.sandbox.processes import end_all_below
 CANNOT_ENCLOSE = 121
 
 _PR_SET_PDEATHSIG = 1
+_PR_CAPBSET_DROP = 24
 _PR_SET_CHILD_SUBREAPER = 36
+# More than any kernel knows.
+_CAPABILITIES = 64
 _SIGNAL_BASE = 128
 _POLL_S = 0.01
 # Elsewhere addresses cannot be limited, and processes are counted for the whole user.
@@ -59,6 +62,7 @@ def main(arguments: Sequence[str]) -> None:
     orders, command = orders_from(arguments[0]), list(arguments[1:])
     if orders.keep:
         _become_keeper(orders.descriptors)
+        _give_up_capabilities()
     try:
         _take_limits(orders.limits)
         if orders.grants is not None:
@@ -108,6 +112,13 @@ def _become_keeper(descriptors: Sequence[int]) -> None:
     if status is None:
         os._exit(CANNOT_ENCLOSE)
     os._exit(status if status >= 0 else _SIGNAL_BASE - status)
+
+
+def _give_up_capabilities() -> None:
+    """Let the superuser be an ordinary owner of his files once the command is started."""
+    if os.getuid() == 0:
+        for capability in range(_CAPABILITIES):
+            _prctl(_PR_CAPBSET_DROP, capability)
 
 
 def _prctl(option: int, value: int) -> None:
