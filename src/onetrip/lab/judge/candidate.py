@@ -13,6 +13,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -243,7 +244,7 @@ def serve(harness: Harness, connection: socket.socket, nonce: bytes) -> None:
     while (received := receive_message(connection)) is not None:
         order = received[0]
         reply = _obey(harness, order)
-        frame = to_frame(_numbered(reply, order["sequence"]), nonce)
+        frame = to_frame(replace(reply, sequence=order["sequence"]), nonce)
         connection.sendall(frame)
 
 
@@ -294,11 +295,6 @@ def _text_of(error: Exception) -> str:
     trace = "".join(traceback.format_exception(error))
     head = f"{type(error).__name__}: {error}"[: _TEXT_CHARACTERS // 3]
     return f"{head}\n\n{trace[-_TEXT_CHARACTERS // 2 :]}"
-
-
-def _numbered(reply: Reply, sequence: int) -> Reply:
-    values = {name: getattr(reply, name) for name in Reply.__slots__}
-    return Reply(**values | {"sequence": sequence})
 
 
 def _bytes_of(descriptor: int, size_bytes: int) -> Tensor:

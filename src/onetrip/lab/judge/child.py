@@ -25,6 +25,9 @@ from onetrip.lab.judge.wire import (
 from onetrip.lab.sandbox.enclosure import Enclosed
 from onetrip.lab.sandbox.walls import Breach
 
+# Threads of one process that spin while they wait take the cores from the process that is being
+# timed; on a machine that does other work too they made a call of 0.3 ms take 30.
+QUIET = ("/usr/bin/env", "OMP_WAIT_POLICY=PASSIVE")
 _POLL_S = 0.25
 _TAIL_BYTES = 16_000
 # A flood of output is read this far; then the pipe fills, and who writes waits.

@@ -8,7 +8,7 @@ import numpy as np
 
 from onetrip.core.cost import Cost
 from onetrip.core.device import Device
-from onetrip.lab.judge.paired import lower_quartile, median_interval, paired_speedup
+from onetrip.lab.judge.paired import median_interval, paired_speedup, quantile
 from onetrip.lab.judge.race import Race
 from onetrip.lab.judge.ruling import Ruling
 from onetrip.lab.judge.side import Sample, Side
@@ -110,25 +110,24 @@ def hold_clocks_together(trial: Trial) -> None:
     ------
     Ruling
         "hacked", with both clocks, if in three quarters of the calls the judge waited longer than
-        the child's time and an empty call explain.
+        the child's time and all else about a call explain.
     """
     side = trial.sides["candidate"]
-    for case, samples in _by_case(side.samples).items():
-        overheads = side.overhead_ns.get(case, [])
-        if len(samples) < _FEWEST_SAMPLES or not overheads:
+    for (case, regime), samples in _by_leg(side.samples).items():
+        if len(samples) < _FEWEST_SAMPLES:
             continue
-        overhead_ns = float(np.median(overheads))
-        gaps = [sample.wall_ns - sample.elapsed_ns - overhead_ns for sample in samples]
+        beside_ns = _beside_a_call(trial, case, regime)
         elapsed_ns = float(np.median([sample.elapsed_ns for sample in samples]))
-        allowed_ns = max(_LEAST_GAP_NS, _GAP_SHARE * elapsed_ns, _OVERHEAD_SHARE * overhead_ns)
-        gap_ns = lower_quartile(gaps)
+        gap_ns = quantile([_gap(sample) for sample in samples], 0.25) - beside_ns
+        allowed_ns = max(_LEAST_GAP_NS, _GAP_SHARE * elapsed_ns, _OVERHEAD_SHARE * beside_ns)
         if gap_ns > allowed_ns:
             seen = {
                 "rule": "clock disagreement",
                 "case": case,
+                "regime": regime,
                 "child_median_ms": elapsed_ns * 1e-6,
                 "judge_median_ms": float(np.median([s.wall_ns for s in samples])) * 1e-6,
-                "empty_call_ms": overhead_ns * 1e-6,
+                "beside_a_call_ms": beside_ns * 1e-6,
                 "unexplained_ms": gap_ns * 1e-6,
                 "allowed_ms": allowed_ns * 1e-6,
             }
@@ -136,14 +135,33 @@ def hold_clocks_together(trial: Trial) -> None:
                 Outcome.HACKED,
                 f"clock disagreement on case {case}: its own clock says "
                 f"{seen['child_median_ms']:.3g} ms, the judge waited {seen['judge_median_ms']:.3g} "
-                f"ms, of which an empty call explains {seen['empty_call_ms']:.3g} ms",
+                f"ms, of which {seen['beside_a_call_ms']:.3g} ms are explained",
                 seen,
             )
 
 
+def _beside_a_call(trial: Trial, case: str, regime: str) -> float:
+    """What the judge waits for beside the call itself.
+
+    From empty calls before the candidate was loaded, and from rivals of the problem's own, who
+    ran under whatever load there was; the larger of the two.
+    """
+    found = [quantile(trial.sides["candidate"].overhead_ns[case], 0.75)]
+    for rival in trial.racing():
+        if not rival.sandboxed:
+            gaps = [_gap(sample) for sample in _by_leg(rival.samples).get((case, regime), [])]
+            if gaps:
+                found.append(quantile(gaps, 0.5))
+    return max(found)
+
+
+def _gap(sample: Sample) -> int:
+    return max(0, sample.wall_ns - sample.elapsed_ns)
+
+
 def refuse_work_ahead(trial: Trial) -> None:
     """Raise if other threads worked while the inputs lay there and the clock stood still."""
-    for case, samples in _by_case(trial.sides["candidate"].samples).items():
+    for (case, _), samples in _by_leg(trial.sides["candidate"].samples).items():
         if len(samples) < _FEWEST_SAMPLES:
             continue
         ahead_ns = float(np.median([sample.ahead_ns for sample in samples]))
@@ -193,10 +211,10 @@ def runtime_flags(trial: Trial) -> tuple[Flag, ...]:
     return tuple(found)
 
 
-def _by_case(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
-    found: dict[str, list[Sample]] = defaultdict(list)
+def _by_leg(samples: Sequence[Sample]) -> dict[tuple[str, str], list[Sample]]:
+    found: dict[tuple[str, str], list[Sample]] = defaultdict(list)
     for sample in samples:
-        found[sample.case].append(sample)
+        found[sample.case, sample.regime].append(sample)
     return found
 
 

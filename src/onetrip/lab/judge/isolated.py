@@ -13,7 +13,7 @@ from types import TracebackType
 
 from onetrip.core.device import Device
 from onetrip.lab.judge import findings
-from onetrip.lab.judge.child import Child, Deadline, Stopped
+from onetrip.lab.judge.child import QUIET, Child, Deadline, Stopped
 from onetrip.lab.judge.process import process_started
 from onetrip.lab.judge.proof import prove, prove_again, prove_rivals
 from onetrip.lab.judge.race import Race, race
@@ -25,7 +25,7 @@ from onetrip.lab.judge.trial import Stage, Trial
 from onetrip.lab.judge.trial_job import TrialJob
 from onetrip.lab.verdict import Outcome, Verdict
 
-ORACLE = (sys.executable, "-P", "-m", "onetrip.lab.judge.oracle")
+ORACLE = (*QUIET, sys.executable, "-P", "-m", "onetrip.lab.judge.oracle")
 _LOG_CHARACTERS = 8000
 
 OnStart = Callable[[int, str | None], None]

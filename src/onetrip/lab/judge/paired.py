@@ -44,10 +44,10 @@ def paired_speedup(
     return middle, low, high
 
 
-def lower_quartile(values: Sequence[float]) -> float:
-    """What three quarters of the values exceed.
+def quantile(values: Sequence[float], share: float) -> float:
+    """What `share` of the values do not exceed.
 
-    >>> lower_quartile([1, 2, 3, 4, 5])
+    >>> quantile([1, 2, 3, 4, 5], 0.25)
     2.0
     """
-    return float(np.quantile(np.asarray(values, dtype=np.float64), 0.25))
+    return float(np.quantile(np.asarray(values, dtype=np.float64), share))

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from onetrip.lab.judge.arena import Place
 
-
 # Private, hence looked up: a copy on write shares memory until somebody reads it.
 _is_cow = getattr(torch._C, "_is_cow_tensor", lambda tensor: False)
 
@@ -37,7 +36,7 @@ class Span:
         return self.begin < other.end and other.begin < self.end
 
 
-def results_in_order(returned: object, places: Sequence[Place]) -> list[Tensor]:
+def results_in_order(returned: object, places: Sequence[Place]) -> list:
     """The returned tensors in the problem's order; raises `WrongOutputError`."""
     if isinstance(returned, Mapping):
         missing = [place.name for place in places if place.name not in returned]
@@ -45,7 +44,7 @@ def results_in_order(returned: object, places: Sequence[Place]) -> list[Tensor]:
             raise WrongOutputError(f"The call returned no {', '.join(missing)}.")
         results = [returned[place.name] for place in places]
     elif type(returned) in (tuple, list):
-        results = list(returned)  # type: ignore[arg-type]
+        results = list(returned)  # type: ignore
     else:
         results = [returned]
     if len(results) != len(places):

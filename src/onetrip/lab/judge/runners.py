@@ -87,7 +87,8 @@ class ProblemRunner:
             raise UnsupportedError("A contender of the problem's own needs to know the case.")
         problem, contender = self._problem, self._contender
         if contender.kind == "definition":
-            self._call = lambda inputs, outputs: problem.eager(case, setup, inputs)
+            definition = getattr(problem, "run_definition", problem.eager)
+            self._call = lambda inputs, outputs: definition(case, setup, inputs)
             return
         step = getattr(problem, "step", None)
         if step is None:

@@ -10,14 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from onetrip.lab.judge.child import Child, Deadline
+from onetrip.lab.judge.child import QUIET, Child, Deadline
 from onetrip.lab.judge.region import create_region, fix_size, map_region, read_at
 from onetrip.lab.judge.wire import Reply, Status
 from onetrip.lab.problems.problem import Contender
 from onetrip.lab.sandbox.enclosure import Enclosed, enclose
 from onetrip.lab.sandbox.walls import Walls
 
-CONTENDER = (sys.executable, "-P", "-m", "onetrip.lab.judge.candidate")
+CONTENDER = (*QUIET, sys.executable, "-P", "-m", "onetrip.lab.judge.candidate")
 _OWN_PROBES = 64
 # The interpreter, torch, and the judge's own buffers.
 _HARNESS_BYTES = 1 << 30

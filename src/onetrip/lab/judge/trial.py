@@ -17,7 +17,7 @@ from onetrip.lab.judge.side import FailedReply, Sample, Side
 from onetrip.lab.judge.trial_job import TrialJob
 from onetrip.lab.verdict import Check, Outcome
 
-_EMPTY_CALLS = 7
+_EMPTY_CALLS = 8
 _RIVAL_SHARE = 0.3
 Stage = Callable[[str, float | None], None]
 
@@ -223,8 +223,8 @@ class Trial:
 
     def _empty_calls(self, side: Side, case: str) -> None:
         self.change_case(side, case, empty=True)
-        for _ in range(_EMPTY_CALLS):
-            sample = self.call(side, cold=False, empty=True)
+        for turn in range(_EMPTY_CALLS):
+            sample = self.call(side, cold=turn % 2 == 0, empty=True)
             overhead_ns = max(0, sample.wall_ns - sample.elapsed_ns)
             side.overhead_ns.setdefault(case, []).append(overhead_ns)
 
