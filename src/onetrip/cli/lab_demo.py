@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 NAME = "row_softmax"
 _LOOK_S = 0.2
+# Of one trial: what a laptop needs many times over, and what a hung one costs at most.
+_TRIAL_LIMIT_S = 60.0
 
 
 def register(lab: typer.Typer) -> None:
@@ -87,7 +89,9 @@ def _campaign(database: Path, device: str, seconds: float) -> "CampaignEnd":
         with _steps(database, say):
             return run_campaign(
                 database,
-                CampaignPlan(problem_id, f"demo: {NAME} on {device}"),
+                CampaignPlan(
+                    problem_id, f"demo: {NAME} on {device}", limits={"seconds": _TRIAL_LIMIT_S}
+                ),
                 ScriptedAgent(device),
                 devices=(device,),
                 abort=lambda: time.monotonic() > deadline,
