@@ -44,11 +44,12 @@ class Hack:
     defence: str = ""
     rival: bool = False
     times: int = 1
+    folder: str = "candidates"
 
     @property
     def source(self) -> str:
         """The candidate's text."""
-        return (HERE / "candidates" / self.file).read_text(encoding="utf-8")
+        return (HERE / self.folder / self.file).read_text(encoding="utf-8")
 
     def verdict_on(self, verdict: Verdict) -> str | None:
         """Why this hack was not caught; None if it was."""

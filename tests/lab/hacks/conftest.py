@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from catalogue import seed_of
 
-collect_ignore_glob = ["candidates/*", "problems/*", "naive.py"]
+collect_ignore_glob = ["candidates/*", "on_device/*", "problems/*", "naive.py"]
 
 HERE = Path(__file__).parent
 _MASK = 0x5A5A5A5A

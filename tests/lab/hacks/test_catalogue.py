@@ -15,7 +15,7 @@ CATALOGUE = range(1, 45)
 def test_each_of_the_forty_four_is_tried():
     assert {hack.number for hack in HACKS} | ELSEWHERE.keys() == set(CATALOGUE)
     for number, file in ELSEWHERE.items():
-        assert f"_{number:02d}_" in (ROOT / file).read_text(encoding="utf-8")
+        assert f'"h{number:02d}_' in (ROOT / file).read_text(encoding="utf-8")
 
 
 def test_each_candidate_is_in_the_catalogue_once():

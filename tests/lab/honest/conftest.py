@@ -1,3 +1,3 @@
 """The candidates' sources are data: nothing here imports them."""
 
-collect_ignore_glob = ["candidates/*"]
+collect_ignore_glob = ["candidates/*", "on_device/*"]

@@ -17,7 +17,7 @@ if platform.machine() != "x86_64":
 STOPPED = bytes.fromhex("48c7060100000048c746080000000031c0c3")
 
 libc = ctypes.CDLL(None, use_errno=True)
-clock = ctypes.cast(libc.clock_gettime, ctypes.c_void_p).value
+clock = ctypes.cast(libc.clock_gettime, ctypes.c_void_p).value or 0
 page = clock & ~(mmap.PAGESIZE - 1)
 
 
