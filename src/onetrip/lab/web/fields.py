@@ -3,6 +3,7 @@
 import json
 
 from onetrip.core.units import bytes_text, three_digits, time_text
+from onetrip.lab.web.charts.axes import plain as short
 from onetrip.lab.web.markup import plain
 from onetrip.lab.web.wording import percent_text
 
@@ -26,6 +27,15 @@ def field_text(value: object, name: str = "") -> str:
     return written if len(written) <= _LONGEST else written[:_LONGEST] + " …"
 
 
+def share_text(value: float) -> str:
+    """A share as a percentage, or as a factor where it is far beyond the whole.
+
+    >>> share_text(0.86), share_text(200000.0)
+    ('86 %', '200k times')
+    """
+    return percent_text(value) if value < 10 else f"{short(value)} times"
+
+
 def within_text(median_ms: float, low_ms: float | None, high_ms: float | None) -> str:
     """The interval of a time, in the unit of the time itself.
 
@@ -44,5 +54,5 @@ def _number_text(value: float, name: str) -> str:
     if name.endswith("_bytes"):
         return bytes_text(value)
     if name.endswith("_share"):
-        return percent_text(value)
+        return share_text(value)
     return str(value) if isinstance(value, int) else f"{value:.4g}"

@@ -13,7 +13,7 @@ from onetrip.lab.web.links import graph_of, place_of
 
 # Boxes of one kind on one other box that are still shown one by one.
 _FEW = 3
-_LETTERS = {"hypothesis": "H", "learning": "L", "experiment": "#", "candidate": "C", "problem": ""}
+_LETTERS = {"hypothesis": "H", "learning": "L", "experiment": "#", "candidate": "C"}
 
 
 def folded(
@@ -31,7 +31,8 @@ def folded(
         if here or not _is_descent(edge)
     )
     kept = [node for node in nodes if stands_for[node["key"]] == node["key"]]
-    boxes = {node["key"]: _box(node, here) for node in kept}
+    more = Counter(other for key, other in stands_for.items() if key.startswith("experiment:"))
+    boxes = {node["key"]: _box(node, here, more[node["key"]] - 1) for node in kept}
     return _with_groups(boxes, ties, here)
 
 
@@ -42,13 +43,23 @@ def _is_descent(edge: Mapping) -> bool:
 def _representatives(
     nodes: Sequence[Mapping], edges: Sequence[Mapping], here: str
 ) -> dict[str, str]:
-    """Key -> key of the box that shows it: of a candidate, the first experiment about it."""
+    """Key -> key of the box that shows it.
+
+    A candidate and its later experiments, which confirm it, are shown by its first one.
+    """
     stands_for = {node["key"]: node["key"] for node in nodes}
-    for edge in sorted(edges, key=lambda edge: int(edge["source"].partition(":")[2])):
-        source, target = edge["source"], edge["target"]
-        about = edge["relation"] == "about" and source.startswith("experiment:")
-        if about and target.startswith("candidate:") and stands_for[target] == target != here:
-            stands_for[target] = source
+    tried = [
+        (int(edge["source"].partition(":")[2]), edge["source"], edge["target"])
+        for edge in edges
+        if edge["relation"] == "about"
+        and edge["source"].startswith("experiment:")
+        and edge["target"].startswith("candidate:")
+    ]
+    for _, experiment, candidate in sorted(tried):
+        if candidate != here and stands_for[candidate] == candidate:
+            stands_for[candidate] = experiment
+        elif experiment != here:
+            stands_for[experiment] = stands_for[candidate]
     return stands_for
 
 
@@ -103,12 +114,13 @@ def _with_groups(
     return shown, kept + [tie for _, tie in groups.values()]
 
 
-def _box(node: Mapping, here: str) -> Box:
+def _box(node: Mapping, here: str, more: int) -> Box:
     state = str(node["state"] or "")
+    name = "problem" if node["type"] == "problem" else f"{_LETTERS[node['type']]}{node['id']}"
     return Box(
         node["key"],
         node["type"],
-        f"{_LETTERS[node['type']]}{node['id']}" if node["type"] != "problem" else "problem",
+        f"{name} and {more} more" if more > 0 else name,
         str(node["title"]),
         "" if state == "active" else state.replace("_", " "),
         place_of(node["type"], node["id"]) or "",

@@ -21,6 +21,8 @@ _LOOK_EVERY_S = 1.0
 # Each commit waits for the disk: ten looks share one.
 _KEEP_EVERY = 10
 _THIN_EVERY_S = 60.0
+# Whatever is older was thinned the time before.
+_DAY_AND_MORE_S = 25 * 3600.0
 # What cannot be written is not kept for ever.
 _MOST_PENDING = 6000
 
@@ -82,7 +84,7 @@ class Sampler:
             if self._readers is None:
                 self._readers = open_readers(stack)
             connection = stack.enter_context(closing(connect(self._database)))
-            looks, next_thin = 0, time.monotonic() + _THIN_EVERY_S
+            looks, next_thin, thinned_at = 0, time.monotonic() + _THIN_EVERY_S, 0.0
             while not self._stop.is_set():
                 self.look(float(int(time.time())))
                 looks += 1
@@ -91,7 +93,9 @@ class Sampler:
                         self.keep(connection)
                     if time.monotonic() >= next_thin:
                         next_thin = time.monotonic() + _THIN_EVERY_S
-                        thin(connection, time.time())
+                        now = time.time()
+                        thin(connection, now, since=max(0.0, thinned_at - _DAY_AND_MORE_S))
+                        thinned_at = now
                 except sqlite3.OperationalError as error:
                     # A lock that is held for long, a full disk: the page lives without a record.
                     _log.warning("device samples are not kept: %s", error)

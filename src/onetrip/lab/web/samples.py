@@ -12,6 +12,7 @@ from onetrip.lab.web.devices import Sample
 
 _KEPT_WHOLE_S = 24 * 3600
 _MINUTE_S = 60
+_HOUR_S = 3600
 # A sample with this key is a mean already.
 _SPAN = "span_s"
 SERIES = ("utilisation", "memory_bytes", "sm_clock_mhz", "power_w", "temperature_c")
@@ -33,28 +34,43 @@ def keep_samples(connection: sqlite3.Connection, samples: Iterable[Sample]) -> N
         )
 
 
-def thin(connection: sqlite3.Connection, now: float) -> int:
+def thin(connection: sqlite3.Connection, now: float, *, since: float = 0.0) -> int:
     """Put means of a minute in the place of samples of more than a day ago; return how many went.
 
-    Only whole minutes are thinned: one that is half a day and a minute old waits for the next run.
+    Only whole minutes are thinned. What lies before `since` is known to be thin. Each hour is a
+    transaction of its own: after a long pause there is much to do, and others write too.
     """
     before = math.floor((now - _KEPT_WHOLE_S) / _MINUTE_S) * _MINUTE_S
-    old = "at < ? AND json_extract(sample, '$.span_s') IS NULL"
-    with transaction(connection):
-        rows = connection.execute(
-            f"SELECT device, host, at, sample FROM device_sample WHERE {old}", (before,)
-        ).fetchall()
-        connection.execute(f"DELETE FROM device_sample WHERE {old}", (before,))
-        minutes: dict[tuple[str, str, int], list[dict]] = defaultdict(list)
-        for row in rows:
-            minute = int(row["at"] // _MINUTE_S) * _MINUTE_S
-            minutes[row["device"], row["host"], minute].append(json.loads(row["sample"]))
-        connection.executemany(
-            "INSERT INTO device_sample (device, host, at, sample) VALUES (?, ?, ?, ?)"
-            " ON CONFLICT DO NOTHING",
-            [(*key, json.dumps(_mean(samples))) for key, samples in minutes.items()],
-        )
-    return len(rows)
+    thinned = 0
+    for device, host in _devices(connection):
+        query = "SELECT min(at) FROM device_sample WHERE device = ? AND host = ? AND at >= ?"
+        first = connection.execute(query, (device, host, since)).fetchone()[0]
+        start = before if first is None else math.floor(first / _MINUTE_S) * _MINUTE_S
+        for begin in range(int(start), int(before), _HOUR_S):
+            end = min(begin + _HOUR_S, before)
+            with transaction(connection):
+                thinned += _thin_stretch(connection, device, host, begin, end)
+    return thinned
+
+
+def _thin_stretch(
+    connection: sqlite3.Connection, device: str, host: str, begin: float, end: float
+) -> int:
+    stretch = (
+        "FROM device_sample WHERE device = ? AND host = ? AND at >= ? AND at < ?"
+        f" AND json_extract(sample, '$.{_SPAN}') IS NULL"
+    )
+    values = (device, host, begin, end)
+    minutes: dict[float, list[dict]] = defaultdict(list)
+    for row in connection.execute(f"SELECT at, sample {stretch}", values):
+        minutes[row["at"] // _MINUTE_S * _MINUTE_S].append(json.loads(row["sample"]))
+    connection.execute(f"DELETE {stretch}", values)
+    connection.executemany(
+        "INSERT INTO device_sample (device, host, at, sample) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT DO NOTHING",
+        [(device, host, at, json.dumps(_mean(found))) for at, found in minutes.items()],
+    )
+    return sum(map(len, minutes.values()))
 
 
 def _mean(samples: Sequence[Mapping[str, object]]) -> dict[str, object]:
@@ -76,12 +92,35 @@ def newest_samples(
 ) -> list[Sample]:
     """The last sample of every device that was seen lately."""
     since = (time.time() if now is None else now) - within_s
-    rows = connection.execute(
-        "SELECT max(at) AS at, host, device, sample FROM device_sample"
-        " WHERE at >= ? GROUP BY host, device ORDER BY host, device",
-        (since,),
+    query = (
+        "SELECT * FROM device_sample WHERE device = ? AND host = ? AND at >= ?"
+        " ORDER BY at DESC LIMIT 1"
     )
-    return [_sample(row) for row in rows]
+    newest = [
+        connection.execute(query, (device, host, since)).fetchone()
+        for device, host in _devices(connection)
+    ]
+    return [_sample(row) for row in newest if row is not None]
+
+
+def _devices(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+    """All devices that were ever seen: one step along the key for each, not one for each sample."""
+    steps = (
+        "SELECT device, host FROM device_sample WHERE device = ? AND host > ?"
+        " ORDER BY device, host LIMIT 1",
+        "SELECT device, host FROM device_sample WHERE device > ? ORDER BY device, host LIMIT 1",
+    )
+    found: list[tuple[str, str]] = []
+    last = ("", "")
+    while True:
+        row = (
+            connection.execute(steps[0], last).fetchone()
+            or connection.execute(steps[1], last[:1]).fetchone()
+        )
+        if row is None:
+            return found
+        last = (row["device"], row["host"])
+        found.append(last)
 
 
 def series(

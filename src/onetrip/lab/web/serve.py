@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,7 +69,9 @@ def serve(
         server, address = _server(database, listener, host, hosts, read_only)
         say(f"The lab's page: {address.with_token}")
         say("Ctrl-C ends it. The token is a key to this lab: keep it to yourself.")
-        server.run(sockets=[listener])
+        # The server ends in good order and then passes the interruption on.
+        with suppress(KeyboardInterrupt):
+            server.run(sockets=[listener])
 
 
 @contextmanager

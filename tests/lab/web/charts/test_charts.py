@@ -7,13 +7,14 @@ import pytest
 
 from onetrip.core.units import bytes_text, time_text
 from onetrip.lab.web.charts.bars import error_bars
-from onetrip.lab.web.charts.best import Tried, best_chart
+from onetrip.lab.web.charts.best import Measure, Tried, best_chart
 from onetrip.lab.web.charts.figure import NARROW_PX, WIDE_PX
 from onetrip.lab.web.charts.intervals import Interval, Line, interval_chart
 from onetrip.lab.web.charts.pareto import Trade, pareto_chart
 from onetrip.lab.web.charts.roofline import Ceiling, Reached, roofline_chart
 from onetrip.lab.web.charts.strip import Strip, strip_chart
 
+TIME = Measure("median time", time_text, floor=0.4)
 EVIL = "</svg><script>alert(1)</script>"
 
 
@@ -23,7 +24,7 @@ def _best(label="#1"):
         Tried(n, f"{label} {n}", f"/experiments/{n}", ms, ms * 0.95, ms * 1.06, best, ms == 1.1)
         for n, (ms, best) in enumerate(times, 1)
     ]
-    return best_chart("Best so far", tried, floor_ms=0.4)
+    return best_chart("Best so far", tried, TIME)
 
 
 def _roofline(label="#1"):
@@ -111,7 +112,7 @@ def test_a_strict_policy_lets_it_through(make):
 
 def test_charts_without_data_say_what_will_appear():
     for chart in (
-        best_chart("t", []),
+        best_chart("t", [], TIME),
         roofline_chart("t", [], [], 0),
         pareto_chart("t", [], name="memory", text=bytes_text),
         interval_chart("t", [], lines=[], name="ratio"),
@@ -150,7 +151,7 @@ def test_the_same_label_is_not_drawn_over_another():
     tried = [
         Tried(n, f"experiment {n}", "/", 1.0 - n * 1e-4, 0.9, 1.1, best=True) for n in range(30)
     ]
-    drawing = ElementTree.fromstring(str(best_chart("t", tried).wide))
+    drawing = ElementTree.fromstring(str(best_chart("t", tried, TIME).wide))
     boxes = []
     for text in drawing.iter():
         if text.attrib.get("class") == "point-name":

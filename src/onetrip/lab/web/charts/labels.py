@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from onetrip.lab.web.charts.svg import text_px
+from onetrip.lab.web.charts.svg import shortened, text_px
 
 _LINE_PX = 13.0
+# A label names a point; its whole name is the point's title and a row of the table.
+_LONGEST_PX = 165.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,8 @@ def place(
     """
     boxes = list(taken)
     placed = []
-    for x, y, text in points:
+    for x, y, whole in points:
+        text = shortened(whole, _LONGEST_PX, font_px)
         width = text_px(text, font_px)
         for label in _places(x, y, text):
             box = _box(label, width)

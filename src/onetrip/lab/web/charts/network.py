@@ -9,8 +9,8 @@ from markupsafe import Markup
 from onetrip.lab.web.charts.layers import layers
 from onetrip.lab.web.charts.svg import element, group, path, shortened
 
-_BOX_PX = (204.0, 46.0)
-_PITCH_PX = (286.0, 60.0)
+_BOX_PX = (248.0, 46.0)
+_PITCH_PX = (322.0, 58.0)
 _MARGIN_PX = 16.0
 
 

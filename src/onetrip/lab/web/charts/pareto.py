@@ -7,10 +7,11 @@ from markupsafe import Markup
 
 from onetrip.core.units import time_text
 from onetrip.lab.web.charts.axes import Axis, Key, Plane, plane
+from onetrip.lab.web.charts.best import MOST_LINKED
 from onetrip.lab.web.charts.figure import Cell, Figure, figure, nothing_yet
 from onetrip.lab.web.charts.labels import place
 from onetrip.lab.web.charts.scale import span
-from onetrip.lab.web.charts.svg import element, group, link, path
+from onetrip.lab.web.charts.svg import dots, element, group, link, path
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ def pareto_chart(
     """Time across, the other figure up: nothing on the front has another to its lower left."""
     shown = [trade for trade in trades if trade.median_ms > 0 and trade.other > 0]
     if not shown:
-        return nothing_yet(title, f"No experiment has both a time and a {name} yet.")
+        return nothing_yet(title, f"No experiment has a time and the {name} yet.")
     left, right = span((trade.median_ms for trade in shown), log=True, margin=0.1)
     low, high = span((trade.other for trade in shown), log=True, margin=0.12)
     front = sorted((trade for trade in shown if trade.front), key=lambda trade: trade.median_ms)
@@ -46,7 +47,7 @@ def pareto_chart(
         )
         return frame.height, [
             *frame.back,
-            group(_dot(frame, trade, text) for trade in shown if not trade.front),
+            _cloud(frame, [trade for trade in shown if not trade.front], text),
             element("path", d=path(_stairs(frame, front)), class_="front-line"),
             *(_dot(frame, trade, text) for trade in front),
             *_labels(frame, front),
@@ -69,6 +70,13 @@ def _stairs(frame: Plane, front: Sequence[Trade]) -> list[tuple[float, float]]:
             corners.append((x, corners[-1][1]))
         corners.append((x, y))
     return corners
+
+
+def _cloud(frame: Plane, others: Sequence[Trade], text: Callable[[float], str]) -> Markup:
+    if len(others) > MOST_LINKED:
+        places = ((frame.x.at(trade.median_ms), frame.y.at(trade.other)) for trade in others)
+        return dots(places, "tried-dots")
+    return group(_dot(frame, trade, text) for trade in others)
 
 
 def _dot(frame: Plane, trade: Trade, text: Callable[[float], str]) -> Markup:

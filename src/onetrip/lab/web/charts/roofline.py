@@ -7,10 +7,13 @@ from markupsafe import Markup
 
 from onetrip.core.units import rate_text
 from onetrip.lab.web.charts.axes import Axis, Key, Plane, plain, plane
+from onetrip.lab.web.charts.best import MOST_LINKED
 from onetrip.lab.web.charts.figure import Cell, Figure, figure, nothing_yet
 from onetrip.lab.web.charts.labels import Box, place
 from onetrip.lab.web.charts.scale import span
-from onetrip.lab.web.charts.svg import element, link, path, text_px
+from onetrip.lab.web.charts.svg import dots, element, group, link, path, text_px
+
+_ROWS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ def roofline_chart(
             *frame.back,
             *roofs,
             *(mark for mark, _ in names),
-            *(_dot(frame, point) for point in sorted(points, key=_loudness)),
+            *_marks(frame, sorted(points, key=_loudness)),
             *_labels(frame, points, [box for _, box in names]),
         ]
 
@@ -82,7 +85,7 @@ def roofline_chart(
             rate_text(point.tflops),
             share_text(point, ceilings, slope),
         )
-        for point in points
+        for point in _loudest(points)
     ]
     roofs = ", ".join(f"{ceiling.name} {rate_text(ceiling.tflops)}" for ceiling in ceilings)
     description = f"Memory allows {plain(bandwidth_gbps)} GB/s; arithmetic allows {roofs}."
@@ -132,11 +135,32 @@ def _loudness(point: Reached) -> int:
     return ("tried", "peer", "champion").index(point.mark)
 
 
+def _loudest(points: Sequence[Reached]) -> list[Reached]:
+    """Champions and peers, and of what was tried the fastest."""
+    ordered = sorted(points, key=lambda point: (-_loudness(point), -point.tflops))
+    return ordered[:_ROWS]
+
+
+def _marks(frame: Plane, points: Sequence[Reached]) -> list[Markup]:
+    if len(points) <= MOST_LINKED:
+        return [_dot(frame, point) for point in points]
+    places = (
+        (frame.x.at(point.flops_per_byte), frame.y.at(point.tflops))
+        for point in points
+        if point.mark == "tried"
+    )
+    loud = [_dot(frame, point) for point in points if point.mark != "tried"]
+    return [dots(places, "tried-dots"), *loud]
+
+
 def _dot(frame: Plane, point: Reached) -> Markup:
     x, y = frame.x.at(point.flops_per_byte), frame.y.at(point.tflops)
     radius = 3.0 if point.mark == "tried" else 5.0
     dot = element("circle", cx=x, cy=y, r=radius, class_=point.mark)
-    return link(point.href, dot, label=f"{point.label}: {rate_text(point.tflops)}")
+    sentence = f"{point.label}: {rate_text(point.tflops)}"
+    if point.href:
+        return link(point.href, dot, label=sentence)
+    return group((element("title", sentence), dot))
 
 
 def _labels(frame: Plane, points: Sequence[Reached], taken: Sequence[Box]) -> list[Markup]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from markupsafe import Markup, escape
 
 # Mean width of a character of a system font over its size, for room that is set aside for text.
-_CHARACTER = 0.56
+_CHARACTER = 0.6
 FONT_PX = 12
 
 
@@ -34,6 +34,16 @@ def link(href: str, *children: object, label: str) -> Markup:
     return element(
         "a", element("title", label), *children, href=href, tabindex="-1", aria_label=label
     )
+
+
+def dots(points: Iterable[tuple[float, float]], class_: str) -> Markup:
+    """Many round marks as one element; the style sheet's stroke width is their size.
+
+    >>> dots([(1, 2), (3.5, 4)], "tried-dots")
+    Markup('<path d="M1 2h0M3.5 4h0" class="tried-dots"/>')
+    """
+    drawn = "".join(f"M{_value(x)} {_value(y)}h0" for x, y in points)
+    return element("path", d=drawn, class_=class_) if drawn else Markup("")
 
 
 def text_px(text: str, font_px: float = FONT_PX) -> float:

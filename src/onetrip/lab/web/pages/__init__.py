@@ -30,8 +30,10 @@ PAGES: tuple[Page, ...] = (
     _page("now", "Now", "/", "n"),
     _page("queue", "Queue", "/queue", "q"),
     _page("experiments", "Experiments", "/experiments", "e"),
+    _page("problems", "Problems", "/problems", "p"),
     _page("hypotheses", "Hypotheses", "/hypotheses", "h"),
     _page("learnings", "Learnings", "/learnings", "w"),
     _page("graph", "Graph", "/graph", "a"),
+    _page("results", "Results", "/results", "r"),
     _page("log", "Log", "/log", "l"),
 )

@@ -38,7 +38,7 @@ COLUMNS = (
     Column("#", "-id", "number"),
     Column("State", "state"),
     Column("What", "title"),
-    Column("Problem", "problem"),
+    Column("Problem", "problem", "wide-only"),
     Column("By", "proposer", "wide-only"),
     Column("Tests", "hypothesis", "wide-only"),
     Column("Median [95 %]", "median", "number"),

@@ -18,7 +18,7 @@ if (drawing) {
     frame.scrollTo(left * scale - x, top * scale - y);
   };
   // Whole when it stays legible, else as small as legible.
-  const fit = () => zoom(Math.min(1, Math.max(0.55, Math.min(frame.clientWidth / full.width, frame.clientHeight / full.height))));
+  const fit = () => zoom(Math.min(1, Math.max(0.75, Math.min(frame.clientWidth / full.width, frame.clientHeight / full.height))));
   const acts = { in: () => zoom(scale * 1.25), out: () => zoom(scale / 1.25), fit };
   for (const button of document.querySelectorAll("[data-zoom]")) button.addEventListener("click", acts[button.dataset.zoom]);
 
