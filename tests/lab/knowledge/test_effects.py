@@ -27,9 +27,7 @@ def test_judgement_at_the_edges(low, high, least_effect, says):
     assert judgement(low, high, least_effect) == says
 
 
-@given(
-    st.floats(-1, 1), st.floats(0, 1), st.floats(0, 0.5), st.floats(0, 0.2), st.floats(0, 0.2)
-)
+@given(st.floats(-1, 1), st.floats(0, 1), st.floats(0, 0.5), st.floats(0, 0.2), st.floats(0, 0.2))
 def test_wider_interval_never_decides_more(low, width, least_effect, left, right):
     narrow = judgement(low, low + width, least_effect)
     wide = judgement(low - left, low + width + right, least_effect)

@@ -351,7 +351,7 @@ def test_impossible_declaration_is_refused(bench, changes):
 
 
 def test_no_function_sets_a_status():
-    """What writes one is `recompute` and `withdraw`; all other public names only read or declare."""
+    """Only `recompute` and `withdraw` write one; all other public names declare or read."""
     public = {name for name in vars(hypotheses) if not name.startswith("_")}
     writers = {"declare", "recompute", "recompute_for", "withdraw"}
     readers = {"is_as_declared", "frozen_sha256"}

@@ -133,13 +133,15 @@ def _newest(connection: sqlite3.Connection, limit: int) -> list[Node]:
         for row in connection.execute(f"SELECT id FROM {type} ORDER BY id DESC LIMIT ?", (limit,))
     ]
     tried = [
-        node
+        (row["type"], row["id"])
         for row in connection.execute(
-            "SELECT id, candidate_id FROM experiment ORDER BY id DESC LIMIT ?", (limit,)
+            "SELECT 'experiment' AS type, id, created_at FROM experiment"
+            " UNION ALL SELECT 'candidate', id, created_at FROM candidate"
+            " ORDER BY created_at DESC, id DESC LIMIT ?",
+            (limit,),
         )
-        for node in (("experiment", row["id"]), ("candidate", row["candidate_id"]))
     ]
-    return list(dict.fromkeys(thought + tried))[:limit]
+    return (thought + tried)[:limit]
 
 
 def _within(connection: sqlite3.Connection, around: Node, depth: int, limit: int) -> list[Node]:

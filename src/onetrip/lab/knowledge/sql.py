@@ -105,7 +105,9 @@ def _authorize(action: int, first: str | None, second: str | None, *_: object) -
 
 def _answer(connection: sqlite3.Connection, sql: str, max_rows: int) -> Table:
     cursor = connection.execute(sql)
-    columns = [column[0] for column in cursor.description or ()]
+    if cursor.description is None:
+        raise ArgumentError(complaint("sql", expected="one SELECT", got="nothing that answers"))
+    columns = [column[0] for column in cursor.description]
     found: list[list] = []
     cut_cells = characters = 0
     for row in cursor:
