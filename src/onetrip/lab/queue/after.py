@@ -10,7 +10,11 @@ from collections.abc import Callable, Sequence
 Follower = Callable[[sqlite3.Connection, int], object]
 
 # In this order: what waits is scored by hypotheses and champions as they stand after the result.
-FOLLOWERS: tuple[str, ...] = ("onetrip.lab.queue.titles:follow",)
+FOLLOWERS: tuple[str, ...] = (
+    "onetrip.lab.knowledge.hypotheses:recompute_for",
+    "onetrip.lab.queue.titles:follow",
+    "onetrip.lab.queue.priority:follow",
+)
 
 
 def settle(

@@ -18,6 +18,7 @@ from onetrip.lab.problems.problem import Contender, ProblemRef
 from onetrip.lab.queue import champions
 from onetrip.lab.queue.contenders import contender_of, problem_ref, rivals_of
 from onetrip.lab.queue.endings import (
+    cancel_waiting,
     close_attempt,
     lose_attempt,
     open_attempts,
@@ -311,7 +312,7 @@ def _first(
         f" IN ({', '.join('?' * len(usable))})"
         " ORDER BY pinned DESC, priority DESC, experiment.id",
         (now, study_id, campaign, campaign, devices[0], *usable),
-    )
+    ).fetchall()
     # A tune keeps to its own time, and takes up what an earlier one left.
     budgeted = study_id is None
     too_much_s: dict[int, float] = {}
@@ -321,9 +322,13 @@ def _first(
             return row
         if expected_s >= too_much_s.get(campaign_id, float("inf")):
             continue
-        if within_budget(connection, campaign_id, queued=False, more_s=expected_s) is None:
+        over = within_budget(connection, campaign_id, queued=False, more_s=expected_s)
+        if over is None:
             return row
         too_much_s[campaign_id] = expected_s
+        if all(attempt["campaign_id"] != campaign_id for attempt in open_attempts(connection)):
+            # Nothing will become cheaper: who waits for the campaign's end need not wait for it.
+            cancel_waiting(connection, row["id"], over, now)
     return None
 
 

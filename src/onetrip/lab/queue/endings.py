@@ -77,6 +77,15 @@ def set_state(
     )
 
 
+def cancel_waiting(
+    connection: sqlite3.Connection, experiment_id: int, why: str, now: float
+) -> None:
+    """Give up an experiment that waits, for a reason of the lab's own."""
+    set_state(connection, experiment_id, "cancelled", why, now)
+    text = f"{experiment_name(connection, experiment_id)} is cancelled: {why}"
+    append_event(connection, "experiment.cancelled", "experiment", experiment_id, text)
+
+
 def _queue_again(
     connection: sqlite3.Connection, attempt: sqlite3.Row, verdict: Verdict, now: float
 ) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from onetrip.core.errors import ArgumentError, UnsupportedError, complaint
 from onetrip.lab.problems.problem import Contender
 from onetrip.lab.queue.names import experiment_name, find_experiment
+from onetrip.lab.queue.priority import place
 from onetrip.lab.store.blobs import LARGEST_BLOB, put_blob
 from onetrip.lab.store.database import transaction
 from onetrip.lab.store.events import append_event
@@ -149,7 +150,7 @@ def submit(
     expected_s : what one attempt is expected to take.
     max_attempts : so often may its process be lost before it is given up.
     study_id : a tune's: measured in that study only, once for each candidate and purpose.
-    priority : to start with.
+    priority : of a tune's; any other gets its first score here.
     pruned : why it will never run: it is recorded, not queued.
 
     Raises
@@ -216,6 +217,8 @@ def submit(
                 now,
             ),
         ).fetchone()["id"]
+        if study_id is None and pruned is None:
+            place(connection, experiment_id)
         name = experiment_name(connection, experiment_id)
         kind, text = "experiment.queued", f"{proposer} queued {name}: {why}"
         if pruned is not None:
