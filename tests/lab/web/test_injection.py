@@ -138,7 +138,8 @@ def test_hostile_text_stays_text_on_every_page(hostile, make_page):
     expected = {
         "candidate.title", "experiment.why", "experiment.reason", "learning.text", "event.text",
         "hypothesis.title", "hypothesis.rationale", "problem.brief", "problem.name", "worker.name",
-        "campaign.title", "attempt.stage", "attempt.reason", "check_result.message", "flag.evidence",
+        "campaign.title", "attempt.stage", "attempt.reason", "check_result.message",
+        "flag.evidence",
         "priority_change.why", "champion.why", "device_sample.sample", "attempt.evidence",
     }  # fmt: skip
     assert expected <= set(taken), expected - set(taken)
