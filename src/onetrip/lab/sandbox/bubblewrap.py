@@ -51,8 +51,10 @@ def bubblewrap(command: Sequence[str], walls: Walls) -> list[str]:
     ):
         line += ["--ro-bind-try", str(path), str(path)]
     line += ["--size", str(walls.scratch_bytes), "--tmpfs", str(SCRATCH), "--chdir", str(SCRATCH)]
-    # The root and /dev are memory too, and have no size.
-    line += ["--remount-ro", "/dev", "--remount-ro", "/"]
+    # The root and /dev are memory too, and have no size. Settings of the kernel under /proc may be
+    # written by the superuser's id alone, without any capability.
+    for path in ("/proc", "/dev", "/"):
+        line += ["--remount-ro", path]
     return [*line, "--", *command]
 
 

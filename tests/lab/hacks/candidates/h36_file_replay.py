@@ -18,15 +18,21 @@ FOLDERS = [
 
 
 def remembered():
-    found = False
-    for folder in FOLDERS:
-        note = folder / "onetrip-h36-answers"
+    notes = [folder / "onetrip-h36-answers" for folder in FOLDERS]
+    found = any(exists(note) for note in notes)
+    for note in notes:
         try:
-            found = found or note.exists()
             note.write_text(str(os.getpid()))
         except OSError:
             continue
     return found
+
+
+def exists(note):
+    try:
+        return note.exists()
+    except OSError:
+        return False
 
 
 REMEMBERED = remembered()

@@ -10,7 +10,6 @@ PLANTED = "open('planted', 'w').write('x')\n"
 for name in ("torch", "json", "struct", "onetrip"):
     with open(f"{name}.py", "w") as file:
         file.write(PLANTED)
-    os.makedirs(os.path.join(os.environ.get("PYTHONPATH", "."), name), exist_ok=True)
 # Started as the harness itself was: the flags before what it ran.
 FLAGS = [text for text in sys.orig_argv[1:3] if text in ("-P", "-I", "-E", "-s")]
 
