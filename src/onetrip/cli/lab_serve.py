@@ -24,6 +24,9 @@ def _serve(
     port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8421,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     allow_remote: AllowRemote = False,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(help="A further name that browsers may ask for; repeat it.")
+    ] = None,
     read_only: Annotated[bool, typer.Option("--read-only", help="Show, and take nothing.")] = False,
     database: Database = None,
 ) -> None:
@@ -35,6 +38,7 @@ def _serve(
         port=port,
         host=host,
         allow_remote=allow_remote,
+        allowed_hosts=allow_host or (),
         read_only=read_only,
     )
 

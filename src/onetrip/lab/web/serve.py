@@ -155,7 +155,7 @@ def _hosts(host: str, allow_remote: bool, allowed: tuple[str, ...]) -> tuple[str
     if not _is_wildcard(host):
         return (f"[{host}]" if ":" in host else host, *allowed)
     if not allowed:
-        way_out = "Name those that browsers will use, so that a rebound name is refused."
+        way_out = "Name those that browsers will use: --allow-host NAME. All others are refused."
         expected = f"at least one name when listening on {host}"
         raise ArgumentError(
             complaint("allowed_hosts", expected=expected, got="none", way_out=way_out)
