@@ -5,9 +5,11 @@ import sqlite3
 
 import pytest
 
+from onetrip.core.device import Device
 from onetrip.lab.problems.problem import Contender
 from onetrip.lab.queue.claims import claim, finish, register_worker
 from onetrip.lab.queue.submit import ProblemFacts, add_problem, submit
+from onetrip.lab.store.study import Sources, place_study
 from onetrip.lab.verdict import Comparison, Outcome, Timing, Verdict
 
 
@@ -40,10 +42,17 @@ def won(speedup=1.2, *, width=0.05, median_ms=2.0, floor_ms=1.0, **changes):
 class Lab:
     """Short words for what the tests do over and over."""
 
-    def __init__(self, connection: sqlite3.Connection, study_id: int) -> None:
+    def __init__(self, connection: sqlite3.Connection, device: Device) -> None:
         self.connection = connection
-        self.study_id = study_id
         self.problem_id = add_problem(connection, facts())
+        self.study_id = place_study(
+            connection,
+            self.problem_id,
+            device,
+            {"torch": "2.13.0"},
+            Sources("harness", {"judge.py": "h"}, "0.1.0"),
+            Sources("subject", {}, "0.1.0"),
+        )
         self.worker_id = register_worker(connection, "test worker", "local", {"devices": ["cpu"]})
         self._numbers = itertools.count(1)
 
@@ -98,4 +107,4 @@ class Lab:
 
 @pytest.fixture
 def lab(connection, make):
-    return Lab(connection, make.study(connection))
+    return Lab(connection, make.device)
