@@ -66,6 +66,7 @@ def effects_of(connection: sqlite3.Connection, hypothesis_id: int) -> list[Effec
         (hypothesis_id, declared["declared_at"], declared["problem_id"]),
     ).fetchall()
     workloads = json.loads(declared["workloads"])
+    objective = _objective(connection, declared["problem_id"])
     return [
         Effect(
             experiment_id=answer["id"],
@@ -82,7 +83,7 @@ def effects_of(connection: sqlite3.Connection, hypothesis_id: int) -> list[Effec
         )
         for answer in answers
         for workload, (low, gain, high) in sorted(
-            _gains(connection, declared["metric"], declared["direction"], answer).items()
+            _gains(connection, declared, objective, answer).items()
         )
         if not workloads or workload in workloads
     ]
@@ -114,22 +115,43 @@ def standing(effects: Iterable[Effect], workloads: Iterable[str]) -> str:
     return "supports" if holds else "undecided"
 
 
+def _objective(connection: sqlite3.Connection, problem_id: int) -> tuple[str, bool] | None:
+    """Of a run: the metric that its comparisons are about, and whether more of it is better."""
+    found = connection.execute(
+        "SELECT json_extract(spec, '$.objective') AS metric,"
+        " json_extract(spec, '$.direction') = 'maximize' AS more FROM problem"
+        " WHERE id = ? AND kind = 'run'",
+        (problem_id,),
+    ).fetchone()
+    return None if found is None else (found["metric"], bool(found["more"]))
+
+
 def _gains(
-    connection: sqlite3.Connection, metric: str, direction: str, answer: sqlite3.Row
+    connection: sqlite3.Connection,
+    declared: sqlite3.Row,
+    objective: tuple[str, bool] | None,
+    answer: sqlite3.Row,
 ) -> dict[str, tuple[float, float, float]]:
     """Workload -> (low, gain, high)."""
-    if metric == "latency_ms":
-        changes = _latency_changes(connection, answer["attempt_id"])
+    metric = declared["metric"]
+    compared = ("latency_ms", False) if objective is None else objective
+    if metric == compared[0]:
+        changes = _paired_changes(connection, answer["attempt_id"], more_is_better=compared[1])
+    elif metric == "latency_ms":
+        changes = _time_changes(connection, answer["attempt_id"])
     elif metric == "peak_bytes":
         changes = _peak_changes(connection, answer["attempt_id"])
     else:
         changes = _changes_of_values(connection, metric, answer)
-    if direction == "increase":
+    if declared["direction"] == "increase":
         return changes
     return {workload: (-high, -middle, -low) for workload, (low, middle, high) in changes.items()}
 
 
-def _latency_changes(connection: sqlite3.Connection, attempt_id: int) -> dict:
+def _paired_changes(
+    connection: sqlite3.Connection, attempt_id: int, *, more_is_better: bool
+) -> dict:
+    """From ratios that were measured in pairs, above 1 being better."""
     found = _of_first_baseline(
         connection.execute(
             "SELECT workload, regime, baseline AS name, speedup, low, high FROM comparison"
@@ -137,11 +159,35 @@ def _latency_changes(connection: sqlite3.Connection, attempt_id: int) -> dict:
             (attempt_id,),
         ).fetchall()
     )
+    if more_is_better:
+        return {
+            row["workload"]: (row["low"] - 1, row["speedup"] - 1, row["high"] - 1) for row in found
+        }
     # The candidate's time over the baseline's is one over the speedup: the ends change places.
     return {
         row["workload"]: (1 / row["high"] - 1, 1 / row["speedup"] - 1, 1 / row["low"] - 1)
         for row in found
         if row["low"] > 0
+    }
+
+
+def _time_changes(connection: sqlite3.Connection, attempt_id: int) -> dict:
+    """From times that were not paired: the widest interval that theirs allow."""
+    query = (
+        "SELECT workload, regime, subject AS name, median_ms, low_ms, high_ms FROM measurement"
+        " WHERE attempt_id = ? AND low_ms > 0 AND subject {} 'candidate'"
+    )
+    own = connection.execute(query.format("="), (attempt_id,)).fetchall()
+    others = _of_first_baseline(connection.execute(query.format("<>"), (attempt_id,)).fetchall())
+    base = {(row["workload"], row["regime"]): row for row in others}
+    return {
+        row["workload"]: (
+            row["low_ms"] / other["high_ms"] - 1,
+            row["median_ms"] / other["median_ms"] - 1,
+            row["high_ms"] / other["low_ms"] - 1,
+        )
+        for row in own
+        if (other := base.get((row["workload"], row["regime"]))) is not None
     }
 
 
@@ -152,13 +198,13 @@ def _peak_changes(connection: sqlite3.Connection, attempt_id: int) -> dict:
     )
     own = connection.execute(query.format("="), (attempt_id,)).fetchall()
     others = _of_first_baseline(connection.execute(query.format("<>"), (attempt_id,)).fetchall())
-    base = {row["workload"]: row["peak_bytes"] for row in others}
+    base = {(row["workload"], row["regime"]): row["peak_bytes"] for row in others}
     # Peaks are counted, not sampled: the interval is a point.
     return {
         row["workload"]: (change, change, change)
         for row in own
-        if base.get(row["workload"])
-        for change in [row["peak_bytes"] / base[row["workload"]] - 1]
+        if (other := base.get((row["workload"], row["regime"])))
+        for change in [row["peak_bytes"] / other - 1]
     }
 
 

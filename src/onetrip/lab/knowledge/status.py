@@ -112,7 +112,8 @@ def _range_text(declared: sqlite3.Row, effects: Sequence[Effect]) -> str:
     low = min(effect.low for effect in effects)
     high = max(effect.high for effect in effects)
     ends = _percent(low) if low == high else f"{_percent(low)} to {_percent(high)}"
-    return f"a {declared['direction']} of {declared['metric']} by {ends}"
+    article = "an" if declared["direction"] == "increase" else "a"
+    return f"{article} {declared['direction']} of {declared['metric']} by {ends}"
 
 
 def _percent(share: float) -> str:

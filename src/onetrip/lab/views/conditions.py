@@ -1,5 +1,6 @@
 """A query's terms as a condition over stored columns."""
 
+import re
 from collections.abc import Container
 
 from onetrip.lab.views.language import FIELDS, Query, Range, Term
@@ -35,9 +36,9 @@ _LISTS = {
 }
 _LIST_NAMES = {"rule": "flag.rule", "metric": "metric.name"}
 _WORDS = (
-    "'#' || experiment.id || ' ' || experiment.why || ' ' || experiment.reason || ' ' ||"
+    "(experiment.why || ' ' || experiment.reason || ' ' ||"
     " candidate.title || ' ' || problem.name || ' ' || experiment.proposer || ' ' ||"
-    " candidate.impl || ' ' || candidate.config || ' ' || coalesce(hypothesis.title, '')"
+    " candidate.impl || ' ' || candidate.config || ' ' || coalesce(hypothesis.title, ''))"
 )
 
 
@@ -53,8 +54,12 @@ def condition(query: Query, skip: Container[str] = ()) -> tuple[str, list[object
             clauses.append(f"NOT coalesce({clause}, false)" if term.negated else clause)
             values += more
     for word, negated in query.words:
-        clauses.append(f"{_WORDS} {'NOT ' if negated else ''}LIKE ? ESCAPE '\\'")
-        values.append(f"%{_escaped(word)}%")
+        if re.fullmatch(r"#\d+", word):
+            clause, value = "experiment.id = ?", int(word[1:])
+        else:
+            clause, value = f"{_WORDS} LIKE ? ESCAPE '\\'", f"%{_escaped(word)}%"
+        clauses.append(f"NOT {clause}" if negated else clause)
+        values.append(value)
     return " AND ".join(clauses), values
 
 

@@ -57,10 +57,12 @@ def _distribution(optuna: ModuleType, values: list) -> object:
         return distributions.IntDistribution(min(values), max(values))
     if all(isinstance(value, float | int) and not isinstance(value, bool) for value in values):
         return distributions.FloatDistribution(min(values), max(values))
-    return distributions.CategoricalDistribution(sorted({_value(value) for value in values}))
+    choices = sorted({_value(value) for value in values}, key=str)
+    return distributions.CategoricalDistribution(choices)
 
 
-def _value(value: object) -> object:
+def _value(value: object) -> float | str:
     """A number as it is, all else by its text: the text of a flag tells it from a number."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return value if is_number else str(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    return str(value)

@@ -32,14 +32,12 @@ def best_so_far(connection: sqlite3.Connection, problem_id: int) -> dict:
     run's own objective.
     """
     spec = _spec(connection, problem_id)
-    objective = spec.get("objective")
+    name = str(spec.get("objective") or "latency_ms")
+    direction = "increase" if spec.get("direction") == "maximize" else "decrease"
     measured = _measured(connection, problem_id, ("times", "metrics"))
     studies = []
     for study in studies_of(connection, problem_id):
-        points, direction, unit = [], "decrease", "ms"
-        name = "latency_ms"
-        if isinstance(objective, dict):
-            name, direction = objective["metric"], objective["direction"]
+        points, unit = [], ""
         for row in measured[study["study_id"]]:
             value, low, high, unit = _value(row, name)
             if value is not None:
