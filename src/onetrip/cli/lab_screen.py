@@ -18,33 +18,21 @@ def problems(found: Sequence[Row]) -> None:
         return
     shown = table(">#", "problem", "kind", ">experiments", ">best", "~refused")
     for row in found:
-        best = row.get("best") or {}
+        best = row["champion"] or {}
         shown.add_row(
             str(row["id"]),
             plain(str(row["name"])),
             str(row["kind"]),
-            _text(row.get("experiments")),
+            str(sum(row["counts_by_state"].values())),
             _ms(best.get("median_ms")),
-            plain(_short(row.get("refused"))),
+            plain(_short(row["refused"])),
         )
     console().print(shown)
 
 
 def brief(found: Row) -> None:
-    """A brief: its text, then best, learnings, failures and open hypotheses."""
-    out = console()
-    problem = found.get("problem")
-    named: Row = problem if isinstance(problem, Mapping) else found
-    out.print(plain(f"{named.get('name')} ({named.get('kind')})"))
-    if named.get("refused"):
-        out.print(plain(f"Refused: {named['refused']}"))
-    definition = named.get("brief") or found.get("definition")
-    if definition:
-        out.print()
-        out.print(plain(str(definition)), soft_wrap=True)
-    for name, value in found.items():
-        if name not in ("problem", "brief", "definition") and value not in (None, "", [], {}):
-            _section(name, value)
+    """A brief, as the text that a proposer reads."""
+    console().print(plain(str(found["markdown"])), soft_wrap=True)
 
 
 def experiments(page: Any) -> None:
@@ -257,31 +245,6 @@ def _attempt(attempt: Row) -> None:
         out.print(plain(f"  flag {flag['rule']} ({flag['source']}): {_short(flag['evidence'])}"))
     if attempt.get("invalid"):
         out.print(plain(f"  counts for nothing: {attempt['invalid']}"))
-
-
-def _section(name: str, value: object) -> None:
-    out = console()
-    out.print(f"\n{plain(name.replace('_', ' '))}")
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            out.print(plain(f"  {key}: {_short(_cell(inner))}"), soft_wrap=True)
-    elif isinstance(value, Sequence) and not isinstance(value, str):
-        for inner in value:
-            out.print(plain(f"  - {_sentence(inner)}"), soft_wrap=True)
-    else:
-        out.print(plain(f"  {value}"), soft_wrap=True)
-
-
-def _sentence(value: object) -> str:
-    """A row in words: what is called a title or a text, then its reason."""
-    if not isinstance(value, Mapping):
-        return _text(value)
-    number = f"#{value['id']} " if "id" in value else ""
-    words = next((value[key] for key in ("title", "text", "name") if value.get(key)), None)
-    if words is None:
-        return "; ".join(f"{key}: {_short(_cell(inner))}" for key, inner in value.items())
-    rest = [str(value[key]) for key in ("state", "status", "reason", "why") if value.get(key)]
-    return f"{number}{words}" + (f" ({'; '.join(rest)})" if rest else "")
 
 
 def _note(notes: Any, name: str, value: object) -> None:

@@ -60,11 +60,16 @@ class Submission:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far an experiment is: `final` says that its state will not change by itself."""
+    """How far an experiment is: `final` says that its state will not change by itself.
+
+    `confirmation` is the experiment that measures a promising one again, with another seed: a
+    prediction and a title are decided by both.
+    """
 
     experiment: int
     state: str
     final: bool
+    confirmation: int | None
     stage: str
     reason: str
     waited_s: float
@@ -186,16 +191,20 @@ def get_experiment(
 def progress(connection: sqlite3.Connection, experiment: int, *, since: float = 0.0) -> Progress:
     """How far an experiment is now; `since` is the time from which `waited_s` counts."""
     row = _row(connection, find_experiment(connection, experiment))
-    state = row["state"]
+    state, confirmation = row["state"], row["confirmation"]
     final = state not in _UNFINISHED
-    if final:
+    if final and confirmation is not None:
+        next_step = f"Its confirmation decides: wait_experiment({confirmation})."
+    elif final:
         next_step = f"get_experiment({experiment}) shows checks, times and evidence."
     elif state == "paused":
         next_step = "A person paused it; go on with something else."
     else:
         next_step = f"Call wait_experiment({experiment}) again, or prepare the next candidate."
     waited_s = round(time.time() - since, 3) if since else 0.0
-    return Progress(experiment, state, final, row["stage"], row["reason"], waited_s, next_step)
+    return Progress(
+        experiment, state, final, confirmation, row["stage"], row["reason"], waited_s, next_step
+    )
 
 
 def wait_experiment(
@@ -378,7 +387,9 @@ def _row(connection: sqlite3.Connection, experiment: int) -> sqlite3.Row:
     return connection.execute(
         "SELECT experiment.state, experiment.reason,"
         " coalesce((SELECT stage FROM attempt WHERE experiment_id = experiment.id"
-        " ORDER BY n DESC LIMIT 1), '') AS stage FROM experiment WHERE id = ?",
+        " ORDER BY n DESC LIMIT 1), '') AS stage,"
+        " (SELECT max(id) FROM experiment AS again WHERE again.parent_id = experiment.id"
+        " AND again.purpose = 'confirm') AS confirmation FROM experiment WHERE id = ?",
         (experiment,),
     ).fetchone()
 

@@ -9,7 +9,7 @@ from onetrip.lab.agents.agent import AgentStopped, Past
 from onetrip.lab.agents.chat_endpoint import ChatEndpoint, EndpointError
 from onetrip.lab.agents.openai_compatible import Budget, ChatAgent, Prices, read_key
 
-BRIEF = {"definition": "softmax of rows", "floor_ms": 0.5}
+BRIEF = {"markdown": "# softmax of rows\n\nFloor 0.5 ms"}
 SOURCE = "def custom_kernel(data):\n    return data.softmax(-1)\n"
 FIRST = {"title": "one call", "why": "one trip"}
 NEXT = FIRST | {

@@ -1,16 +1,20 @@
 """A lab with one toy problem, and a worker whose verdicts stand in the candidates' sources."""
 
 import re
+import secrets
 import threading
 from contextlib import closing
 
 import pytest
 
+from onetrip.core.device import Device
+from onetrip.lab.judge.machine import Machine
 from onetrip.lab.queue import claims
 from onetrip.lab.queue.after import settle
 from onetrip.lab.queue.submit import ProblemFacts, add_problem
 from onetrip.lab.store.database import connect
 from onetrip.lab.verdict import Check, Comparison, Outcome, Timing, Verdict
+from onetrip.lab.work.place import study_of
 
 TOY = ProblemFacts(
     kind="folder",
@@ -21,6 +25,8 @@ TOY = ProblemFacts(
     tolerance={"factor": 2.0},
 )
 EAGER_MS = 8.0
+LAPTOP = Device("laptop", "cpu", 0, {"float32": 0.1}, 20.0, 2**33, measured=True, source="test")
+MACHINE = Machine(LAPTOP, {"torch": "2.13.0", "device": "cpu"})
 
 
 def time_of(contender):
@@ -53,10 +59,13 @@ def toy_verdict(claim):
 
 
 def judge_one(connection, worker_id):
-    claim = claims.claim(connection, worker_id, seed=7)
+    claim = claims.claim(connection, worker_id, seed=secrets.randbits(63))
     if claim is None:
         return False
-    claims.finish(connection, claim.attempt_id, claim.n, toy_verdict(claim))
+    place = (claim.problem_id, claim.problem, claim.contender, MACHINE)
+    study_id = study_of(connection, *place)
+    verdict = toy_verdict(claim)
+    claims.finish(connection, claim.attempt_id, claim.n, verdict, study_id=study_id)
     settle(connection, claim.experiment_id)
     return True
 

@@ -65,10 +65,19 @@ def test_the_same_key_is_the_same_experiment(store):
 
 
 def test_waiting_ends_with_the_verdict(store, working):
-    number = submit(store).experiment
+    number = submit(store, "# wrong\n").experiment
     found = desk.wait_experiment(store, number, 20.0)
-    assert (found.state, found.final) == ("done", True)
-    assert "get_experiment" in found.next_step
+    assert (found.state, found.final, found.confirmation) == ("incorrect", True, None)
+    assert f"get_experiment({number})" in found.next_step
+
+
+def test_a_promising_result_names_the_run_that_decides(store, judge_all):
+    number = submit(store).experiment
+    judge_all()
+    found = desk.progress(store, number)
+    assert (found.state, found.confirmation) == ("done", number + 1)
+    assert f"wait_experiment({number + 1})" in found.next_step
+    assert desk.progress(store, number + 1).confirmation is None
 
 
 def test_waiting_ends_in_time_without_one(store):

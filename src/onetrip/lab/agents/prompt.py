@@ -35,7 +35,7 @@ class UnreadableReplyError(DataError):
 
 def messages(brief: Mapping[str, object], history: Sequence[Past]) -> list[dict[str, str]]:
     """The conversation that asks for the next candidate."""
-    parts = ["# Brief", _cut(json.dumps(brief, indent=1, default=str), _LONGEST_BRIEF)]
+    parts = [_cut(str(brief["markdown"]), _LONGEST_BRIEF)]
     if history:
         parts += ["# Tried so far", "\n".join(_line(past) for past in history[-_SHOWN:])]
     leader = leader_of(history)
