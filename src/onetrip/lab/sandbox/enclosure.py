@@ -28,6 +28,8 @@ _MAPPED_UNUSED_BYTES = 4 << 30
 # What /proc must tell to who counts its own threads and memory, or asks how many cores there are.
 _OWN_FACTS = ("/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/sys")
 _DRIVER_FACTS = ("/proc/devices", "/proc/modules", "/proc/driver")
+# A driver names its threads by writing there, and gives up where it may not.
+_THREAD_NAMES = "/proc/self/task"
 _HARMLESS_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 # A process enters its groups before it becomes the sandbox: what it starts is born inside.
 _ENTER = 'while [ "$1" != -- ]; do echo 0 > "$1" || exit {status}; shift; done; shift; exec "$@"'
@@ -180,13 +182,15 @@ def _grants(walls: Walls, scratch: Path) -> Grants:
         readable.kernel_facts(accelerator=walls.on_accelerator),
         *_OWN_FACTS,
     ]
+    write = [str(scratch)]
     devices = [*_HARMLESS_DEVICES]
     if walls.on_accelerator:
+        write.append(_THREAD_NAMES)
         read += _DRIVER_FACTS
         devices += map(str, readable.accelerator_files())
     return Grants(
         read=tuple(map(str, read)),
-        write=(str(scratch),),
+        write=tuple(write),
         devices=tuple(devices),
         # An import looks into the folder that holds the package.
         names=tuple(str(path.parent) for path in readable.import_folders()),
