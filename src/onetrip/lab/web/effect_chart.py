@@ -4,11 +4,14 @@ from collections.abc import Mapping, Sequence
 
 from onetrip.lab.web.charts.figure import Figure
 from onetrip.lab.web.charts.intervals import Interval, Line, interval_chart
+from onetrip.lab.web.links import Href, page_of
 
 _MARKS = {"supports": "for", "refutes": "against", "undecided": "noise"}
 
 
-def effect_chart(title: str, effects: Sequence[Mapping], declared: Mapping) -> Figure:
+def effect_chart(
+    title: str, effects: Sequence[Mapping], declared: Mapping, href: Href = page_of
+) -> Figure:
     """One row an effect; shaded is where the prediction wants the whole interval to lie."""
     least = declared["least_effect"]
     rows = [
@@ -18,7 +21,7 @@ def effect_chart(title: str, effects: Sequence[Mapping], declared: Mapping) -> F
             effect["low"],
             effect["high"],
             _MARKS[effect["says"]],
-            f"/experiments/{effect['experiment_id']}",
+            href(effect["experiment_id"]),
         )
         for effect in effects
     ]

@@ -1,5 +1,10 @@
 """Where in the page a thing of the lab is shown."""
 
+from collections.abc import Callable
+
+# Where an experiment is shown: in the page, or in a file that is shared.
+Href = Callable[[int], str]
+
 _PLACES = {
     "experiment": "/experiments/{id}",
     "candidate": "/candidates/{id}",
@@ -26,3 +31,12 @@ def graph_of(kind: str, id: int) -> str:
     '/graph?around=hypothesis%3A4'
     """
     return f"/graph?around={kind}%3A{id}"
+
+
+def page_of(id: int) -> str:
+    """The address of an experiment.
+
+    >>> page_of(12)
+    '/experiments/12'
+    """
+    return _PLACES["experiment"].format(id=id)

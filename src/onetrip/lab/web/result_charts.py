@@ -4,7 +4,7 @@ The page and the file that is shared draw the same.
 """
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from onetrip.core.units import bytes_text, time_text
@@ -16,11 +16,8 @@ from onetrip.lab.web.charts.figure import Figure, nothing_yet
 from onetrip.lab.web.charts.pareto import Trade, pareto_chart
 from onetrip.lab.web.charts.roofline import Ceiling, Reached, roofline_chart
 from onetrip.lab.web.fields import share_text
+from onetrip.lab.web.links import Href, page_of
 from onetrip.lab.web.markup import plain as harmless
-
-# Round numbers of mebibytes make round ticks.
-_MIB = 1 << 20
-Href = Callable[[int], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +27,6 @@ class StudyCharts:
     study_id: int
     device: str
     figures: tuple[Figure, ...]
-
-
-def page_of(id: int) -> str:
-    """Where a chart's points lead in the page."""
-    return f"/experiments/{id}"
 
 
 def result_charts(
@@ -124,6 +116,9 @@ def _roofline(study: Mapping, href: Href) -> Figure:
 
 def _pareto(study: Mapping | None, href: Href) -> list[Figure]:
     points = [] if study is None else study["points"]
+    largest_bytes = max((point["peak_bytes"] or 0 for point in points), default=0)
+    # Round numbers of the unit in which they are written make round ticks.
+    unit = next((unit for unit in (1 << 30, 1 << 20, 1 << 10) if largest_bytes >= unit), 1)
     return [
         pareto_chart(
             f"Time against {name}",
@@ -141,7 +136,13 @@ def _pareto(study: Mapping | None, href: Href) -> list[Figure]:
             text=text,
         )
         for name, field, unit, front, text in (
-            ("peak memory", "peak_bytes", _MIB, "front_memory", _mib_text),
+            (
+                "peak memory",
+                "peak_bytes",
+                unit,
+                "front_memory",
+                lambda size: bytes_text(size * unit),
+            ),
             ("share of the allowed error", "error_share", 1, "front_error", share_text),
         )
     ]
@@ -156,10 +157,6 @@ def _importance(impl: Mapping) -> Figure:
         for parameter in impl["parameters"]
     ]
     return bar_chart(title, bars, name=f"share of the differences among {impl['results']} results")
-
-
-def _mib_text(mebibytes: float) -> str:
-    return bytes_text(mebibytes * _MIB)
 
 
 def _label(point: Mapping) -> str:

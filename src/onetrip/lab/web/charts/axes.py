@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from onetrip.core.units import three_digits
 from onetrip.lab.web.charts.labels import Box
-from onetrip.lab.web.charts.scale import Scale
+from onetrip.lab.web.charts.scale import Scale, apart
 from onetrip.lab.web.charts.svg import element, group, text_px
 
 _TICK_PX = 11.0
@@ -72,7 +72,9 @@ def plane(
     left = max((text_px(text, _TICK_PX) for _, text in y_ticks), default=0) + 14
     right = width - 14
     x_scale = Scale(x.low, x.high, left, right, x.log)
-    x_ticks = [(tick, x.text(tick)) for tick in x_scale.ticks(_count(right - left, x, x_scale))]
+    ticks = x_scale.ticks(_count(right - left, x, x_scale))
+    apart_ticks = apart(ticks, x_scale, lambda tick: text_px(x.text(tick), _TICK_PX) + 8)
+    x_ticks = [(tick, x.text(tick)) for tick in apart_ticks]
     back = [
         *keys,
         element("text", y.name, x=2, y=top - 10, class_="axis-name"),

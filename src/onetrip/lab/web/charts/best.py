@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from onetrip.lab.web.charts.axes import Axis, Key, Plane, plane
 from onetrip.lab.web.charts.figure import Cell, Figure, figure, nothing_yet
-from onetrip.lab.web.charts.labels import place
+from onetrip.lab.web.charts.labels import Box, place
 from onetrip.lab.web.charts.scale import span
 from onetrip.lab.web.charts.svg import dots, element, group, link, path
 
@@ -73,7 +73,7 @@ def best_chart(title: str, tried: Sequence[Tried], measure: Measure) -> Figure:
             _cloud(frame, others, measure),
             element("path", d=path(_stairs(frame, steps, last)), class_="best-line"),
             *(_dot(frame, one, measure, _class(one), 4.5) for one in steps),
-            *_labels(frame, steps),
+            *_labels(frame, steps, _boxes(_stairs(frame, steps, last))),
         ]
 
     rows = [
@@ -156,14 +156,23 @@ def _floor(frame: Plane, floor: float | None) -> list[Markup]:
     ]
 
 
-def _labels(frame: Plane, steps: Sequence[Tried]) -> list[Markup]:
-    wanted = [*reversed([one for one in steps if one.champion]), *reversed(steps)][:_LABELS]
+def _boxes(corners: Sequence[tuple[float, float]]) -> list[Box]:
+    """What the line takes, so that no label stands on it."""
+    return [
+        Box(min(x0, x1) - 1, min(y0, y1) - 1, max(x0, x1) + 1, max(y0, y1) + 1)
+        for (x0, y0), (x1, y1) in pairwise(corners)
+    ]
+
+
+def _labels(frame: Plane, steps: Sequence[Tried], taken: Sequence[Box]) -> list[Markup]:
+    wanted = [*reversed([one for one in steps if one.champion]), *reversed(steps)]
     points = [
-        (frame.x.at(one.order), frame.y.at(one.value), one.label) for one in dict.fromkeys(wanted)
+        (frame.x.at(one.order), frame.y.at(one.value), one.label)
+        for one in list(dict.fromkeys(wanted))[:_LABELS]
     ]
     return [
         element(
             "text", label.text, x=label.x, y=label.y, text_anchor=label.anchor, class_="point-name"
         )
-        for label in place(points, frame.inner)
+        for label in place(points, frame.inner, taken)
     ]

@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from onetrip.lab.web.charts.axes import plain
 from onetrip.lab.web.charts.figure import Cell, Figure, figure, nothing_yet
-from onetrip.lab.web.charts.scale import Scale, span
+from onetrip.lab.web.charts.scale import Scale, apart, span
 from onetrip.lab.web.charts.svg import element, group, link, shortened, text_px
 
 _ROW_PX = 30.0
@@ -60,7 +60,10 @@ def interval_chart(
         scale = Scale(low, high, room, width - 16, log)
         drawn = [
             *_shade(wanted, scale, top, bottom),
-            *(_tick(scale, tick, text(tick), top, bottom) for tick in scale.ticks(5)),
+            *(
+                _tick(scale, tick, text(tick), top, bottom)
+                for tick in apart(scale.ticks(5), scale, lambda tick: text_px(text(tick), 11) + 10)
+            ),
             *_lines(lines, scale, top, bottom, width),
             *(_row(row, scale, top + _ROW_PX * n, room, text) for n, row in enumerate(rows)),
             element(

@@ -1,7 +1,7 @@
 """From values to pixels, with ticks at round numbers."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 
@@ -39,6 +39,22 @@ class Scale:
 
     def _bent(self, value: float) -> float:
         return math.log10(value) if self.log else value
+
+
+def apart(ticks: Iterable[float], scale: Scale, width_px: Callable[[float], float]) -> list[float]:
+    """Ticks along a line whose texts, `width_px` wide, do not run into each other.
+
+    >>> apart([1.0, 2.0, 3.0], Scale(0.0, 10.0, 0.0, 100.0), lambda tick: 12.0)
+    [1.0, 3.0]
+    """
+    kept: list[float] = []
+    free_px = -math.inf
+    for tick in ticks:
+        half = width_px(tick) / 2
+        if scale.at(tick) - half >= free_px:
+            kept.append(tick)
+            free_px = scale.at(tick) + half
+    return kept
 
 
 def span(
