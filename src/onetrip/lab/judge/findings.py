@@ -25,6 +25,8 @@ _OVERHEAD_SHARE = 0.5
 # Work of other threads between the arrival of the inputs and the start of the clock.
 _LEAST_AHEAD_NS = 1_000_000
 _AHEAD_SHARE = 0.3
+# Processor time of other processes comes in ticks of ten milliseconds.
+_LEAST_HELP_NS = 50_000_000
 _FEWEST_SAMPLES = 4
 
 
@@ -175,6 +177,19 @@ def refuse_work_ahead(trial: Trial) -> None:
             )
 
 
+def refuse_helpers_ahead(trial: Trial) -> None:
+    """Raise if other processes of the candidate worked while the clock stood still."""
+    side = trial.sides["candidate"]
+    elapsed_ns = sum(sample.elapsed_ns for sample in side.samples)
+    if side.company.ahead_ns > max(_LEAST_HELP_NS, _AHEAD_SHARE * elapsed_ns):
+        raise Ruling(
+            Outcome.HACKED,
+            f"work ahead of the clock: {len(side.company.others)} other processes worked "
+            f"{side.company.ahead_ns * 1e-6:.3g} ms between the arrival of inputs and the calls",
+            {"rule": "work ahead", "ahead_ms": side.company.ahead_ns * 1e-6},
+        )
+
+
 def below_the_floor(timings: Sequence[Timing], trial: Trial, ceilings: Device | None) -> str:
     """Why the candidate's times are not believed, or nothing."""
     slack = FLOOR_SLACK["cpu" if trial.job.device == "cpu" else "cuda"]
@@ -205,6 +220,10 @@ def runtime_flags(trial: Trial) -> tuple[Flag, ...]:
                 "runtime",
             )
         )
+    company = trial.sides["candidate"].company
+    company.look()
+    if company.others:
+        found.append(Flag("processes left running", f"{len(company.others)} of them", "runtime"))
     threads = [sample.threads for sample in samples]
     if threads and threads[-1] > threads[0] + 8:
         found.append(Flag("threads left running", f"from {threads[0]} to {threads[-1]}", "runtime"))

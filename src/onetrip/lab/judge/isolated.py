@@ -163,6 +163,7 @@ def _conduct(trial: Trial, telemetry: Telemetry, ceilings: Device | None) -> Ver
     found = race(trial, telemetry)
     prove_again(trial)
     findings.refuse_work_ahead(trial)
+    findings.refuse_helpers_ahead(trial)
     findings.hold_clocks_together(trial)
     return _done(trial, found, ceilings, telemetry.since(before).get("energy_j", 0.0))
 

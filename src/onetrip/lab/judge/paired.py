@@ -7,6 +7,8 @@ import numpy as np
 
 RESAMPLES = 2000
 _TAIL = 0.025
+# All of six values lie on one side of the true median once in 32 times.
+ENOUGH_BLOCKS = 6
 
 
 def median_interval(samples: Sequence[float], seed: int = 0) -> tuple[float, float, float]:
@@ -33,15 +35,19 @@ def paired_speedup(
 
     Examples
     --------
-    >>> paired_speedup([[1.0, 1.0], [2.0, 2.0]], [[2.0, 2.0], [4.0, 4.0]])
+    >>> paired_speedup([[1.0, 1.0], [2.0, 2.0]] * 3, [[2.0, 2.0], [4.0, 4.0]] * 3)
     (2.0, 2.0, 2.0)
     """
     logs = [
         math.log(float(np.median(slow)) / float(np.median(fast)))
         for fast, slow in zip(candidate, baseline, strict=True)
     ]
-    middle, low, high = (math.exp(value) for value in median_interval(logs, seed))
-    return middle, low, high
+    middle, low, high = median_interval(logs, seed)
+    if len(logs) < ENOUGH_BLOCKS:
+        # The median of so few lies outside of all of them more often than once in twenty.
+        spread = max(logs) - min(logs) if len(logs) > 1 else math.log(2)
+        low, high = low - spread, high + spread
+    return math.exp(middle), math.exp(low), math.exp(high)
 
 
 def quantile(values: Sequence[float], share: float) -> float:

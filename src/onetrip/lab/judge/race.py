@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from onetrip.lab.judge.schedule import LEAST_BLOCKS, block_order, blocks_wanted
+from onetrip.lab.judge.schedule import block_order, blocks_wanted
 from onetrip.lab.judge.side import Side
 from onetrip.lab.judge.telemetry import Telemetry
 from onetrip.lab.judge.trial import Trial
@@ -53,16 +53,17 @@ def _leg(
     found: Race,
     share: float,
 ) -> None:
-    wanted = blocks_wanted(trial.job.purpose, regime)
+    wanted = blocks_wanted(trial.job.purpose)
     blocks = found.blocks.setdefault((case, regime), [])
     longest_s = 0.0
     for block in range(wanted):
         trial.enter(f"timing {case}, {regime}", share)
         began_s = time.monotonic()
-        if block >= LEAST_BLOCKS and began_s + longest_s > end_s:
+        if blocks and began_s + longest_s > end_s:
             found.cut_short.append(f"{case}, {regime}: {block} of {wanted} blocks")
             return
         order = block_order([side.name for side in trial.racing()], trial.draw)
+        trial.sides["candidate"].company.look()
         before = telemetry.sample()
         for turn, name in enumerate(order):
             # The two halves of a block have data of their own, the same for everybody.

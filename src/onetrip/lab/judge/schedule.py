@@ -3,6 +3,8 @@
 import random
 from collections.abc import Sequence
 
+from onetrip.lab.judge.paired import ENOUGH_BLOCKS
+
 
 def block_order(names: Sequence[str], draw: random.Random) -> list[str]:
     """One block: a random order and its mirror image, ABBA for two.
@@ -18,16 +20,10 @@ def block_order(names: Sequence[str], draw: random.Random) -> list[str]:
     return once + once[::-1]
 
 
-def blocks_wanted(purpose: str, regime: str) -> int:
+def blocks_wanted(purpose: str) -> int:
     """How many blocks, time permitting: a confirmation takes thirty samples a side and more.
 
-    >>> blocks_wanted("confirm", "cold"), blocks_wanted("search", "warm")
-    (16, 3)
+    >>> blocks_wanted("confirm"), blocks_wanted("search")
+    (16, 6)
     """
-    if purpose == "confirm":
-        return 16
-    return 6 if regime == "cold" else 3
-
-
-# With fewer no interval means anything.
-LEAST_BLOCKS = 3
+    return 16 if purpose == "confirm" else ENOUGH_BLOCKS

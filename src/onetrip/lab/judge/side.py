@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from onetrip.lab.judge.child import QUIET, Child, Deadline
+from onetrip.lab.judge.company import Company
 from onetrip.lab.judge.region import create_region, fix_size, map_region, read_at
 from onetrip.lab.judge.wire import Reply, Status
 from onetrip.lab.problems.problem import Contender
@@ -57,6 +58,7 @@ class Side:
     name: str
     contender: Contender
     child: Child
+    company: Company
     inbox: int
     outbox: int
     failure: str = ""
@@ -143,7 +145,7 @@ def start_side(
         # A process in a PID namespace of its own cannot see who started it.
         "parent_pid": None if sandboxed else os.getpid(),
     }
-    side = Side(name, contender, child, inbox, outbox)
+    side = Side(name, contender, child, Company(child.pid), inbox, outbox)
     child.tell(hello, Deadline(time.monotonic() + 10.0))
     return side
 

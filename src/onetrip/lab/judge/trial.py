@@ -122,6 +122,7 @@ class Trial:
             "files": entry["files"],
         }
         self._all_at_once(lambda side: {**order, "trusted": not side.sandboxed})
+        self.sides["candidate"].company.remember()
 
     def calibrate(self) -> None:
         """Learn what a call costs beside the call, before anything of a contender is loaded."""
@@ -185,7 +186,9 @@ class Trial:
         self.ask(side, {"order": "rest"})
         upper = self.draw.random() < 0.5
         filled = self.ask_oracle({"order": "fill", "name": side.name, "upper": upper})
+        side.company.inputs_arrive()
         self.ask(side, {"order": "inputs", "cold": cold, **filled})
+        side.company.call_begins()
         order = {"order": "call", "empty": empty, "memory": memory}
         with self.ruling(side):
             reply, wall_ns = side.timed_call(order, self.patience(side))
