@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[3] / "tools")]
 
-from catalogue import seed_of
+from catalogue import seed_of  # noqa: E402
 
 collect_ignore_glob = ["candidates/*", "on_device/*", "problems/*", "naive.py"]
 

@@ -83,7 +83,6 @@ def nothing_stays():
 
 @pytest.mark.skipif(sys.platform != "linux", reason="hacks of Linux")
 def test_every_hack_wins_where_nobody_looks(filled_in, nothing_stays, monkeypatch):
-    monkeypatch.setenv("LAB_SECRET", "kept-in-the-lab-4711")
     hacks = [hack for hack in tried() for _ in range(hack.times)]
     done = subprocess.run(
         [sys.executable, str(HERE / "naive.py")],
