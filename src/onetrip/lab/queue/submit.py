@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from onetrip.core.errors import ArgumentError, UnsupportedError, complaint
 from onetrip.lab.problems.problem import Contender
+from onetrip.lab.queue.after import FOLLOWERS, settle
 from onetrip.lab.queue.names import experiment_name, find_experiment
 from onetrip.lab.queue.priority import place
 from onetrip.lab.store.blobs import LARGEST_BLOB, put_blob
@@ -226,6 +227,9 @@ def submit(
         append_event(
             connection, kind, "experiment", experiment_id, text, purpose=purpose, proposer=proposer
         )
+    if hypothesis_id is not None:
+        # From now on it is being tested.
+        settle(connection, experiment_id, FOLLOWERS[:1])
     return Submitted(experiment_id, candidate_id, created=True)
 
 
