@@ -319,6 +319,20 @@ def test_successor_ends_an_undecided_one_only(bench):
     assert bench.status(refuted) == "refuted"
 
 
+def test_what_a_killed_process_left_behind_is_settled_by_the_next_result(bench):
+    refuted, tested = bench.declare(), bench.declare()
+    experiment = bench.queue(refuted)
+    bench.status(refuted)
+    bench.compare(bench.answer(experiment), 0.9)
+    bench.queue(tested)
+    # Nobody recomputed either: their processes were killed before they could.
+    other = bench.queue()
+    bench.answer(other)
+    hypotheses.recompute_for(bench.connection, other)
+    statuses = bench.connection.execute("SELECT status FROM hypothesis ORDER BY id").fetchall()
+    assert [row[0] for row in statuses] == ["refuted", "testing"]
+
+
 def test_same_result_twice_writes_nothing(bench):
     hypothesis = bench.declare()
     bench.test(hypothesis, 0.9)

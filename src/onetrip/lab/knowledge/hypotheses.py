@@ -176,7 +176,9 @@ def recompute_for(connection: sqlite3.Connection, experiment_id: int) -> None:
     """Recompute what an experiment bears on.
 
     That is the hypothesis it tests, the one its parent tests when it confirms the parent, and
-    those whose candidates are compared with its candidate.
+    those whose candidates are compared with its candidate. Besides, whatever a process left
+    behind that was killed between a result and this: what is open although it was tested, and
+    what is being tested although nothing waits.
     """
     found = connection.execute(
         "SELECT hypothesis_id FROM experiment WHERE id = ?1 AND hypothesis_id IS NOT NULL"
@@ -185,7 +187,12 @@ def recompute_for(connection: sqlite3.Connection, experiment_id: int) -> None:
         " AND experiment.purpose = 'confirm' AND parent.hypothesis_id IS NOT NULL"
         " UNION SELECT other.hypothesis_id FROM experiment JOIN experiment AS other"
         " ON other.baseline_id = experiment.candidate_id WHERE experiment.id = ?1"
-        " AND other.hypothesis_id IS NOT NULL",
+        " AND other.hypothesis_id IS NOT NULL"
+        " UNION SELECT id FROM hypothesis WHERE status = 'open' AND id IN"
+        "  (SELECT hypothesis_id FROM experiment WHERE state NOT IN ('cancelled', 'pruned'))"
+        " UNION SELECT id FROM hypothesis WHERE status = 'testing' AND id NOT IN"
+        "  (SELECT hypothesis_id FROM experiment WHERE hypothesis_id IS NOT NULL"
+        "   AND state IN ('queued', 'paused', 'running'))",
         (experiment_id,),
     ).fetchall()
     for row in found:
