@@ -90,10 +90,10 @@ def example():
 def folder(tmp_path):
     """Write a folder and load it; its name is "small"."""
 
-    def write(reference=ADD, task=TASK, types=TYPES, name="small", **options):
+    def write(reference=ADD, types=TYPES, name="small", task_text=lambda text: text, **options):
         place = tmp_path / name
         place.mkdir(exist_ok=True)
-        (place / "task.yml").write_text(task)
+        (place / "task.yml").write_text(task_text(TASK))
         (place / "reference.py").write_text(reference)
         if types is not None:
             (place / "task.py").write_text(types)

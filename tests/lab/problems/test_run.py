@@ -3,6 +3,7 @@
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -94,6 +95,10 @@ def run(parameters, seed):
 """
 
 
+def pairs_of(verdict) -> Any:
+    return verdict.evidence["pairs"]
+
+
 def judged(ref, config, **changes):
     values = {"seed": 11, "seconds": 60.0} | changes
     verdict = judge_run(TrialJob(ref, Contender("config", config=config), **values))
@@ -118,7 +123,7 @@ def test_command_is_compared_with_its_baseline_pair_by_pair(run_file):
     }
     assert [check.tensor for check in verdict.checks] == ["loss <= 20", "loss <= 5 * baseline"]
     assert [check.allowance for check in verdict.checks] == [20.0, 20.0]
-    pairs = verdict.evidence["pairs"]
+    pairs = pairs_of(verdict)
     assert len(pairs) == 3
     assert len({pair["seed"] for pair in pairs}) == 3
     assert len(started) == 6
@@ -129,13 +134,11 @@ def test_command_is_compared_with_its_baseline_pair_by_pair(run_file):
 def test_order_within_pairs_follows_the_secret_seed(run_file):
     ref = run_file(FUNCTION, FUNCTION_WORK)
     orders = {
-        seed: [
-            tuple(pair["order"]) for pair in judged(ref, {"speed": 3}, seed=seed).evidence["pairs"]
-        ]
+        seed: [tuple(pair["order"]) for pair in pairs_of(judged(ref, {"speed": 3}, seed=seed))]
         for seed in (1, 2)
     }
     assert orders[1] != orders[2]
-    again = [tuple(p["order"]) for p in judged(ref, {"speed": 3}, seed=1).evidence["pairs"]]
+    again = [tuple(p["order"]) for p in pairs_of(judged(ref, {"speed": 3}, seed=1))]
     assert again == orders[1]
 
 
@@ -149,17 +152,17 @@ def test_smaller_is_better_where_the_file_says_so(run_file):
 def test_function_is_imported_once_a_side_and_warmed_up(run_file):
     ref = run_file(FUNCTION, FUNCTION_WORK)
     verdict = judged(ref, {"speed": 3})
-    calls = [pair["candidate"]["metrics"]["calls"] for pair in verdict.evidence["pairs"]]
+    calls = [pair["candidate"]["metrics"]["calls"] for pair in pairs_of(verdict)]
     assert calls == [2, 3, 4, 5]
     pids = {
-        side: {pair[side]["metrics"]["pid"] for pair in verdict.evidence["pairs"]}
+        side: {pair[side]["metrics"]["pid"] for pair in pairs_of(verdict)}
         for side in ("candidate", "baseline")
     }
     assert all(len(found) == 1 for found in pids.values())
     assert pids["candidate"] != pids["baseline"]
     seeds = [
         (pair["candidate"]["metrics"]["seed"], pair["baseline"]["metrics"]["seed"])
-        for pair in verdict.evidence["pairs"]
+        for pair in pairs_of(verdict)
     ]
     assert all(own == other for own, other in seeds)
     for found in pids.values():
@@ -168,7 +171,7 @@ def test_function_is_imported_once_a_side_and_warmed_up(run_file):
 
 def test_confirming_takes_twice_the_pairs(run_file):
     ref = run_file(FUNCTION, FUNCTION_WORK)
-    assert len(judged(ref, {"speed": 3}, purpose="confirm").evidence["pairs"]) == 8
+    assert len(pairs_of(judged(ref, {"speed": 3}, purpose="confirm"))) == 8
 
 
 def test_champion_takes_the_place_of_the_baseline(run_file):
@@ -266,7 +269,7 @@ def test_values_are_told_apart_by_type(run_file):
 
 
 def test_facts_come_from_the_file(run_file):
-    facts = facts_of(run_file(COMMAND, WORK), weight=0.5)
+    facts: Any = facts_of(run_file(COMMAND, WORK), weight=0.5)
     assert (facts.kind, facts.name, facts.weight, facts.refused) == ("run", "square", 0.5, "")
     assert facts.spec["parameters"]["speed"]["kind"] == "int"
     assert facts.spec["objective"] == "speed"

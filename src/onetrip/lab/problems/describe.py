@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from onetrip.lab.judge.failure import Stage
 from onetrip.lab.problems.load import load_problem
-from onetrip.lab.problems.problem import ProblemRef
+from onetrip.lab.problems.problem import Problem, ProblemRef
 from onetrip.lab.problems.screen import screen
 
 # Screening goes on to larger cases until then.
@@ -53,15 +53,17 @@ def describe_problem(ref: ProblemRef, stage: Stage | None = None) -> dict[str, o
         "name": problem.name,
         "fingerprint": problem.fingerprint,
         "spec": spec,
-        "brief": problem.brief + _screening_text(found.warnings),
+        "brief": problem.brief + _noted(problem, found.warnings),
         "refused": found.refused,
         "tolerance": dict(problem.tolerance),
     }
 
 
-def _screening_text(warnings: tuple[str, ...]) -> str:
-    if not warnings:
+def _noted(problem: Problem, warnings: tuple[str, ...]) -> str:
+    """The warnings about cases that a proposer knows of."""
+    hidden = tuple(f"{case.name}:" for case in problem.cases if case.hidden)
+    told = [warning for warning in warnings if not warning.startswith(hidden)]
+    if not told:
         return ""
-    return "\n## Noted when this problem was screened\n\n" + "\n".join(
-        f"- {warning}" for warning in warnings
-    )
+    heading = "\n## Noted when this problem was screened\n\n"
+    return heading + "".join(f"- {warning}\n" for warning in told)

@@ -13,7 +13,9 @@ _TILE = 16
 
 
 def mutants(right: Tensor, stale: Tensor, seed: int) -> dict[str, Tensor]:
-    """Wrong results by what is wrong with them, without those that happen to be right.
+    """Wrong results by what is wrong with them, the coarsest first.
+
+    Those that happen to be right are left out.
 
     Parameters
     ----------
@@ -26,7 +28,7 @@ def mutants(right: Tensor, stale: Tensor, seed: int) -> dict[str, Tensor]:
     >>> found = mutants(torch.rand(8, 3), torch.rand(8, 3), 1)
     >>> list(found)[:4], list(found)[4:]
     (['all zero', 'noise of its mean and deviation', 'its mean everywhere', 'rows shuffled'],
-     ['last rows missing', 'rounded to bfloat16', 'the result for other inputs'])
+     ['last rows missing', 'the result for other inputs', 'rounded to bfloat16'])
     """
     generator = torch.Generator().manual_seed(seed)
     made: dict[str, Tensor] = {
@@ -37,12 +39,18 @@ def mutants(right: Tensor, stale: Tensor, seed: int) -> dict[str, Tensor]:
         made["its mean everywhere"] = _constant(right)
         made["rows shuffled"] = right.roll(1, dims=0) if _rows(right) > 1 else _rolled(right)
         made["last rows missing"] = _cut(right)
+    made["the result for other inputs"] = stale
     rounded = _ROUNDED.get(right.dtype)
     if rounded is not None:
         made[rounded[0]] = rounded[1](right)
-    made["the result for other inputs"] = stale
-    # These three can leave a right result as it is: equal rows, zeros at the end, round values.
-    by_chance = {"rows shuffled", "last rows missing", *(name for name, _ in _ROUNDED.values())}
+    # These can leave a right result as it is: few integers, equal rows, zeros at the end, round
+    # values.
+    by_chance = {
+        "noise of its mean and deviation",
+        "rows shuffled",
+        "last rows missing",
+        *(name for name, _ in _ROUNDED.values()),
+    }
     return {
         name: wrong
         for name, wrong in made.items()
@@ -52,14 +60,17 @@ def mutants(right: Tensor, stale: Tensor, seed: int) -> dict[str, Tensor]:
 
 def _noise(right: Tensor, generator: torch.Generator) -> Tensor:
     if not right.is_floating_point():
-        low, high = int(right.min()), int(right.max())
-        drawn = torch.randint(low, high + 2, right.shape, generator=generator)
+        is_bool = right.dtype == torch.bool
+        low, high = (0, 1) if is_bool else (int(right.min()), int(right.max()))
+        drawn = torch.randint(low, high + 2 - is_bool, right.shape, generator=generator)
         return drawn.to(right.device, right.dtype)
     wide = right.double()
     if right.numel() == 1:
         return (1.1 * wide).to(right.dtype)
     drawn = torch.randn(right.shape, generator=generator, dtype=torch.float64).to(right.device)
-    return (wide.mean() + wide.std() * drawn).to(right.dtype)
+    # What does not vary gets noise of its own size.
+    deviation = wide.std() if wide.std() > 0 else wide.abs().max()
+    return (wide.mean() + deviation * drawn).to(right.dtype)
 
 
 def _constant(right: Tensor) -> Tensor:

@@ -23,6 +23,8 @@ _SEEDS = (11, 13, 17)
 _OTHER = 1000
 # A case with fewer input values may be too small to tell right from wrong.
 _TELLING = 32
+# Refusals that are told; the rest say the same of other cases.
+_TOLD = 3
 # Below this share of its mean, what an output varies by is easily lost in a tolerance.
 _SMALL_VARIATION = 1e-3
 
@@ -44,7 +46,7 @@ class Screening:
 
 @dataclass(slots=True)
 class _Notes:
-    refusals: list[str] = field(default_factory=list)
+    refusals: list[tuple[int, str]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     tried: int = 0
 
@@ -73,17 +75,18 @@ def screen(problem: Problem, *, device: str | None = None, seconds: float = 60.0
     notes, done, left_out = _Notes(), [], []
     begin = time.monotonic()
     for case in sorted(problem.cases, key=lambda case: _size(problem, case)):
-        if done and (notes.refusals or time.monotonic() - begin > seconds):
+        if done and time.monotonic() - begin > seconds:
             left_out.append(case.name)
             continue
         _screen_case(problem, case, device, notes)
         done.append(case.name)
     return Screening(
-        refused=" ".join(notes.refusals[:3]),
+        # The coarsest first: who accepts zeros need not be told of rounding.
+        refused=" ".join(message for _, message in sorted(notes.refusals)[:_TOLD]),
         warnings=tuple(dict.fromkeys(notes.warnings)),
         tried=notes.tried,
         cases=tuple(done),
-        left_out=() if notes.refusals else tuple(left_out),
+        left_out=tuple(left_out),
     )
 
 
@@ -96,8 +99,11 @@ def _screen_case(problem: Problem, case: Case, device: str, notes: _Notes) -> No
         again = _flaws(_Draw(problem, case, device, seed), notes)
         flaws = {key: message for key, message in flaws.items() if key in again}
     small = sum(tensor.numel() for tensor in tensors_of(draw.inputs)) < _TELLING
-    # Softmax of a single value is 1 whatever the value: an edge to test, not a flaw.
-    (notes.warnings if small else notes.refusals).extend(flaws.values())
+    if small:
+        # Softmax of a single value is 1 whatever the value: an edge to test, not a flaw.
+        notes.warnings += [message for _, message in flaws.values()]
+    else:
+        notes.refusals += flaws.values()
 
 
 class _Draw:
@@ -121,26 +127,26 @@ class _Draw:
         return self.problem.check(self.case, self.inputs, outputs, self.eager, self.truth)
 
 
-def _flaws(draw: _Draw, notes: _Notes) -> dict[tuple[str, str], str]:
-    """Wrong results that are accepted: the output and what is wrong -> what to tell."""
+def _flaws(draw: _Draw, notes: _Notes) -> dict[tuple[str, str], tuple[int, str]]:
+    """Wrong results that are accepted: output and what is wrong -> how fine, and what to tell."""
     where = draw.case.name
     failed = [check for check in draw.check(draw.eager) if not check.passed]
     if failed:
-        return {
-            (failed[0].tensor, "right"): f"{where}: it does not accept its own definition: "
-            f"{failed[0].message}."
-        }
+        message = f"{where}: it does not accept its own definition: {failed[0].message}."
+        return {(failed[0].tensor, "right"): (-1, message)}
     found = {}
     for name, right in draw.eager.items():
         if right.numel() == 0:
             continue
-        for what, wrong in mutants(right, draw.stale[name], _SEEDS[0]).items():
+        made = mutants(right, draw.stale[name], _SEEDS[0])
+        for fineness, (what, wrong) in enumerate(made.items()):
             notes.tried += 1
             outputs = {**draw.eager, name: wrong}
             if _passed(draw.check(outputs)):
                 rounded = what.startswith("rounded")
                 if not rounded or _worse(wrong, right, draw.truth[name]):
-                    found[name, what] = _accepted(draw.case, name, what, wrong, draw.truth[name])
+                    message = _accepted(draw.case, name, what, wrong, draw.truth[name])
+                    found[name, what] = fineness, message
             elif draw.first:
                 _own_check_too(draw, outputs, name, what, notes)
         if draw.first:
