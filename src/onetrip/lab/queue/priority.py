@@ -281,7 +281,8 @@ def _change(
     moved = {name: value - earlier.get(name, 0.0) for name, value in terms.items()}
     names = sorted(moved, key=lambda name: (-abs(moved[name]), name))
     # What pulled the other way and lost is no reason.
-    names = [name for name in names if known is None or moved[name] * (after - before) > 0]
+    pulled = [name for name in names if known is None or moved[name] * (after - before) > 0]
+    names = pulled or names
     told = [reasons[name] for name in names if abs(moved[name]) >= _TOLD][:2]
     told = told or [reasons[name] for name in names[:1]]
     start = f"starts at {after:.2f}" if known is None else _direction(after - before)
