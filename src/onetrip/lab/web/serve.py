@@ -124,21 +124,16 @@ def _whole_app(database: Path, secret: str, hosts: tuple[str, ...], read_only: b
     """The page with, unless it only shows, the agents' and the workers' ways in."""
     if read_only:
         return create_app(database, token=secret, allowed_hosts=hosts, read_only=True)
-    from mcp.server.transport_security import TransportSecuritySettings
-
-    from onetrip.lab.mcp.server import create_server
+    from onetrip.lab.mcp.http import http_app
     from onetrip.lab.work.api import PATH, work_app
 
-    # The gate has checked Host and Origin by then, for every route alike.
-    checked = TransportSecuritySettings(enable_dns_rebinding_protection=False)
-    agents = create_server(database).streamable_http_app(transport_security=checked)
     return create_app(
         database,
         token=secret,
         allowed_hosts=hosts,
         sampler=Sampler(database),
         mounts={PATH: work_app(database)},
-        joined=[agents],
+        joined=[http_app(database)],
     )
 
 
