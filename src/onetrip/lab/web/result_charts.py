@@ -141,7 +141,7 @@ def _pareto(study: Mapping | None, href: Href) -> list[Figure]:
                 "peak_bytes",
                 unit,
                 "front_memory",
-                lambda size: bytes_text(size * unit),
+                lambda size, unit=unit: bytes_text(size * unit),
             ),
             ("share of the allowed error", "error_share", 1, "front_error", share_text),
         )
