@@ -22,7 +22,6 @@ from onetrip.bench.outcome import failure_of
 from onetrip.lab.judge.arena import Arena, Place, arena_from
 from onetrip.lab.judge.clocks import Measured, clock_for, count_threads
 from onetrip.lab.judge.limits import die_with_parent
-from onetrip.lab.judge.region import map_region
 from onetrip.lab.judge.returned import (
     BrokenRuleError,
     Span,
@@ -34,6 +33,7 @@ from onetrip.lab.judge.returned import (
     span_of,
 )
 from onetrip.lab.judge.runners import Files, NullRunner, ProblemRunner, Runner, source_runner
+from onetrip.lab.judge.shared import shared_bytes
 from onetrip.lab.judge.tree import unpack
 from onetrip.lab.judge.wire import PROBES, Reply, Status, receive_message, to_frame
 from onetrip.lab.problems.problem import Case, Contender, ProblemRef
@@ -65,8 +65,8 @@ class Harness:
         self._trusted = bool(order["trusted"])
         self._clock = clock_for(self._device)
         inbox, outbox = self._descriptors
-        self._inbox = _bytes_of(inbox, order["inbox_bytes"])
-        self._outbox = _bytes_of(outbox, order["outbox_bytes"])
+        self._inbox = shared_bytes(inbox, order["inbox_bytes"], self._device)
+        self._outbox = shared_bytes(outbox, order["outbox_bytes"], self._device)
         on_host = self._device == "cpu"
         # On a device the call works on copies: only there may it be fast.
         self._data = self._inbox if on_host else self._inbox.to(self._device)
@@ -295,10 +295,6 @@ def _text_of(error: Exception) -> str:
     trace = "".join(traceback.format_exception(error))
     head = f"{type(error).__name__}: {error}"[: _TEXT_CHARACTERS // 3]
     return f"{head}\n\n{trace[-_TEXT_CHARACTERS // 2 :]}"
-
-
-def _bytes_of(descriptor: int, size_bytes: int) -> Tensor:
-    return torch.frombuffer(map_region(descriptor, size_bytes), dtype=torch.uint8)
 
 
 def _flat_bytes(tensor: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ _DEEPEST = 32
 class Packed:
     """A tree taken apart: its document, the tensors that the document counts, and their size."""
 
-    document: dict[str, object]
+    document: dict[str, Any]
     tensors: list[Tensor]
     total_bytes: int
 
@@ -54,7 +55,7 @@ def pack(tree: object) -> Packed:
 def write(packed: Packed, memory: Tensor) -> None:
     """Put the tensors' bytes where the document says, into uint8 `memory` on any device."""
     places = packed.document["tensors"]
-    for place, tensor in zip(places, packed.tensors, strict=True):  # type: ignore[arg-type]
+    for place, tensor in zip(places, packed.tensors, strict=True):
         if place["bytes"]:
             span = (place["bytes"] // tensor.element_size(),)
             flat = tensor.as_strided(span, (1,)).contiguous().view(torch.uint8)
@@ -63,7 +64,7 @@ def write(packed: Packed, memory: Tensor) -> None:
 
 def unpack(
     document: Mapping, memory: Tensor, *, device: str, types: Mapping[str, type] | None = None
-) -> object:
+) -> Any:
     """Put a tree together; its tensors are views of `memory`.
 
     Parameters

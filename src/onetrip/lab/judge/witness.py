@@ -12,7 +12,7 @@ from torch import Tensor
 
 from onetrip.core.errors import DataError
 from onetrip.lab.judge.arena import Arena, lay_out
-from onetrip.lab.judge.region import map_region
+from onetrip.lab.judge.shared import shared_bytes
 from onetrip.lab.judge.tree import ALIGNMENT, Packed, pack, write
 from onetrip.lab.problems.problem import Case, Problem, ProblemRef
 from onetrip.lab.verdict import Check
@@ -27,7 +27,7 @@ class Current:
     case: Case
     inputs: Any
     packed: Packed
-    pristine: Tensor
+    pristine: Tensor | None
     eager: Mapping[str, Tensor] | None = None
     truth: Mapping[str, Tensor] | None = None
 
@@ -87,11 +87,10 @@ class Witness:
 
     def attach(self, order: Mapping, descriptors: Sequence[int]) -> dict[str, object]:
         """Map one contender's memory."""
+        sizes = (order["inbox_bytes"], order["outbox_bytes"])
         inbox, outbox = (
-            torch.frombuffer(map_region(descriptor, size), dtype=torch.uint8)
-            for descriptor, size in zip(
-                descriptors, (order["inbox_bytes"], order["outbox_bytes"]), strict=True
-            )
+            shared_bytes(descriptor, size, self._device)
+            for descriptor, size in zip(descriptors, sizes, strict=True)
         )
         for descriptor in descriptors:
             os.close(descriptor)
@@ -117,8 +116,11 @@ class Witness:
         case = self._cases[order["case"]]
         inputs = self._loaded.inputs(case, self._seed(case, order["call"]), self._device)
         packed = pack(inputs)
-        pristine = torch.zeros(packed.total_bytes, dtype=torch.uint8)
-        write(packed, pristine)
+        # On a device the contender's process holds sums of its inputs against each other instead.
+        pristine = None
+        if self._device == "cpu":
+            pristine = torch.zeros(packed.total_bytes, dtype=torch.uint8)
+            write(packed, pristine)
         self._now = Current(case, inputs, packed, pristine)
         return {"seconds": time.perf_counter() - began}
 
@@ -128,7 +130,10 @@ class Witness:
         self._fits(current.packed, side)
         half = side.inbox.numel() // 2 // ALIGNMENT * ALIGNMENT
         side.base = half if order["upper"] else 0
-        side.inbox[side.base : side.base + current.pristine.numel()].copy_(current.pristine)
+        if current.pristine is None:
+            write(current.packed, side.inbox[side.base :])
+        else:
+            side.inbox[side.base : side.base + current.pristine.numel()].copy_(current.pristine)
         return {"document": current.packed.document, "base": side.base}
 
     def verify(self, order: Mapping) -> dict[str, object]:
@@ -183,7 +188,7 @@ class Witness:
         guards = arena.overwritten_guards(actual)
         if guards:
             broken.append(["guard band", f"written at byte {guards[0]} of the output memory"])
-        changed = self._changed_inputs(side) if self._device == "cpu" else []
+        changed = self._changed_inputs(side)
         if changed:
             broken.append(["changed input", f"input tensor {changed[0]} is not what it was"])
         late = [
@@ -200,11 +205,13 @@ class Witness:
 
     def _changed_inputs(self, side: Side) -> list[int]:
         current = self._current
+        if current.pristine is None:
+            return []
         given = side.inbox[side.base : side.base + current.pristine.numel()]
         if torch.equal(given, current.pristine):
             return []
         changed = []
-        for index, place in enumerate(current.packed.document["tensors"]):  # type: ignore[arg-type]
+        for index, place in enumerate(current.packed.document["tensors"]):
             part = slice(place["offset"], place["offset"] + place["bytes"])
             if index not in self._written and not torch.equal(given[part], current.pristine[part]):
                 changed.append(index)
