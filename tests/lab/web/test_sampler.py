@@ -112,15 +112,16 @@ def test_sampler_keeps_what_it_saw_when_it_stops(database, connection):
         return [("cuda:0", {"power_w": 300.0, "name": "toy"})]
 
     sampler = Sampler(database, [reader])
+    began = time.time()
     with sampler.running():
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 20
         while len(looks) < 2 and time.monotonic() < deadline:
             time.sleep(0.02)
+    passed_s = time.time() - began
     found = rows(connection)
-    assert len(found) == len({int(at) for at in looks}) >= 2
+    assert 2 <= len(found) <= len(looks) <= passed_s + 2
     assert all(at == int(at) for _, at, _ in found)
     assert sampler.pending() == []
-    assert 0.2 < looks[1] - looks[0] < 3
 
 
 def test_sampler_outlives_a_database_that_takes_nothing(database, connection, caplog, monkeypatch):
