@@ -138,6 +138,7 @@ def test_measured_before_the_declaration_is_no_prediction(bench):
     experiment = bench.queue(hypothesis)
     bench.compare(bench.answer(experiment, started_at=time.time() - 60), 0.9)
     assert bench.status(hypothesis) == "inconclusive"
+    assert "taken after the declaration" in bench.why(hypothesis)
 
 
 def test_link_afterwards_is_no_evidence(bench):

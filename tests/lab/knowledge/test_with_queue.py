@@ -50,6 +50,7 @@ def status(connection, hypothesis):
 
 def answer(connection, worker, seed, found):
     claim = claims.claim(connection, worker, seed=seed)
+    assert claim is not None
     assert claims.finish(connection, claim.attempt_id, claim.n, found)
     return claim
 
@@ -82,6 +83,7 @@ def test_status_follows_submissions_answers_and_invalidation(connection, problem
         settled(connection, claim.experiment_id)
     assert status(connection, hypothesis) == "supported"
     shown = experiment(connection, second.experiment_id)
+    assert shown is not None
     assert shown["hypothesis_status"] == "supported"
     assert "one pass" in brief(connection, problem)["markdown"]
     assert {hit.type for hit in search(connection, "swizzled")} == {"candidate"}

@@ -10,6 +10,12 @@ from onetrip.lab.views.figures import figures, without_figures
 from onetrip.lab.views.language import GROUPS, STATES
 
 
+def shown(lab, number):
+    found = experiment(lab, number)
+    assert found is not None
+    return found
+
+
 def count(lab, condition):
     return lab.execute(
         "SELECT count(*) FROM experiment JOIN candidate ON candidate.id = candidate_id"
@@ -115,7 +121,7 @@ def test_states_of_the_language_are_those_of_the_schema(lab):
 
 
 def test_one_experiment_tells_everything(lab):
-    found = experiment(lab, 2)
+    found = shown(lab, 2)
     assert json.loads(json.dumps(found)) == found
     assert found["purpose"] == "confirm"
     assert found["hypothesis_status"] == "supported"
@@ -143,14 +149,14 @@ def test_difference_to_the_parent(lab):
         "SELECT experiment.id FROM experiment JOIN candidate ON candidate.id = candidate_id"
         " WHERE candidate.kind = 'source' AND candidate.parent_id IS NOT NULL LIMIT 1"
     ).fetchone()[0]
-    found = experiment(lab, number)
+    found = shown(lab, number)
     assert found["diff"].startswith(f"--- candidate {found['parent']['id']}")
     assert f"+++ candidate {found['candidate']['id']}" in found["diff"]
     configured = lab.execute(
         "SELECT experiment.id FROM experiment JOIN candidate AS c ON c.id = candidate_id"
         " JOIN candidate AS p ON p.id = c.parent_id WHERE c.config <> p.config LIMIT 1"
     ).fetchone()[0]
-    assert "\n+" in experiment(lab, configured)["diff"]
+    assert "\n+" in shown(lab, configured)["diff"]
 
 
 def test_there_is_no_such_experiment(lab):
@@ -161,8 +167,8 @@ def test_seed_of_a_running_attempt_stays_secret(lab):
     (number,) = lab.execute(
         "SELECT experiment_id FROM attempt WHERE outcome IS NULL LIMIT 1"
     ).fetchone()
-    assert [attempt["seed"] for attempt in experiment(lab, number)["attempts"]] == [None]
-    assert experiment(lab, 2)["attempts"][0]["seed"] is not None
+    assert [attempt["seed"] for attempt in shown(lab, number)["attempts"]] == [None]
+    assert shown(lab, 2)["attempts"][0]["seed"] is not None
 
 
 def test_figures_of_several_workloads_are_geometric_means(lab):
@@ -173,7 +179,7 @@ def test_figures_of_several_workloads_are_geometric_means(lab):
     figure = figures(lab, [number])[number]
     times = [
         timing["median_ms"]
-        for timing in experiment(lab, number)["attempts"][-1]["timings"]
+        for timing in shown(lab, number)["attempts"][-1]["timings"]
         if timing["subject"] == "candidate" and timing["regime"] == "cold"
     ]
     assert figure["workloads"] == len(times) == 2
@@ -186,4 +192,4 @@ def test_figures_of_several_workloads_are_geometric_means(lab):
 def test_invalid_answers_have_no_figures(lab):
     number = lab.execute("SELECT experiment_id FROM attempt WHERE invalid <> ''").fetchone()[0]
     assert figures(lab, [number]) == {}
-    assert experiment(lab, number)["median_ms"] is None
+    assert shown(lab, number)["median_ms"] is None

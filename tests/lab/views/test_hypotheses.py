@@ -29,6 +29,7 @@ def test_list_by_status_and_problem(lab):
 
 def test_one_hypothesis_tells_its_evidence(lab):
     found = hypothesis(lab, 3)
+    assert found is not None
     assert json.loads(json.dumps(found)) == found
     assert found["status"] == "supported"
     assert found["as_declared"]

@@ -32,6 +32,7 @@ def test_terms_words_and_negation():
 )
 def test_ranges_and_their_ends(text, value, holds):
     (wanted,) = parse(f"ratio:{text}").terms[0].values
+    assert isinstance(wanted, Range)
     assert wanted.holds(value) is holds
 
 

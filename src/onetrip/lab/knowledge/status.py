@@ -48,7 +48,11 @@ def status_of(
         return "open", "no experiment tests it yet"
     if not latest:
         ends = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
-        return "inconclusive", f"no valid evidence: {ends}"
+        missing = (
+            f"; none that is done has a valid {declared['metric']} beside its baseline's,"
+            " taken after the declaration"
+        )
+        return "inconclusive", f"no valid evidence: {ends}{missing * bool(states['done'])}"
     hopeful = [answer for answer, word in latest if word == "supports"]
     if hopeful:
         return "inconclusive", (

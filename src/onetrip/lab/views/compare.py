@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from onetrip.core.errors import ArgumentError, complaint
 from onetrip.lab.views.experiments import candidate_of, diff_of, rows_of
+from onetrip.lab.views.figures import CHANGING
 from onetrip.lab.views.read import ids, rows
 
 MOST = 20
@@ -133,4 +134,4 @@ def _same_subject(first: dict, other: dict, baseline: str) -> bool:
     """Whether a name means the same contender to both: a champion may have changed between."""
     if baseline == "baseline":
         return first["baseline_id"] is not None and first["baseline_id"] == other["baseline_id"]
-    return baseline != "current"
+    return baseline not in CHANGING

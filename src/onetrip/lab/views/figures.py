@@ -7,8 +7,10 @@ from collections.abc import Collection, Iterable
 
 from onetrip.lab.views.read import ids, rows
 
-# What a candidate is first of all compared with; all other subjects are peers.
-BASELINES = ("baseline", "default", "current")
+# What a candidate is first of all compared with, the first that there is; all others are peers.
+BASELINES = ("baseline", "default", "current", "champion")
+# Those of them that are another program from one attempt to the next.
+CHANGING = ("baseline", "current", "champion")
 PARTS = ("times", "ratios", "errors", "metrics")
 
 _NOTHING: dict[str, dict] = {

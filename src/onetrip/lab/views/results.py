@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
 
 from onetrip.lab.views.experiments import title_of
-from onetrip.lab.views.figures import PARTS, figures
+from onetrip.lab.views.figures import CHANGING, PARTS, figures
 from onetrip.lab.views.importance import importance_of
 from onetrip.lab.views.read import ids, one, rows
 from onetrip.lab.views.studies import cases_of, cost_of, studies_of
@@ -237,7 +237,8 @@ def _times(connection: sqlite3.Connection, measured: list[dict]) -> list[dict]:
     ):
         row = known[time["attempt_id"]]
         if time["subject"] != "candidate":
-            peers[time["workload"], time["subject"]].append(time["median_ms"])
+            if time["subject"] not in CHANGING:
+                peers[time["workload"], time["subject"]].append(time["median_ms"])
             continue
         points.append(
             {
