@@ -7,6 +7,7 @@ Runs tests/lab/hacks and tests/lab/honest, or reads the JUnit file of a run of t
 """
 
 import argparse
+import importlib
 import subprocess
 import sys
 import tempfile
@@ -59,9 +60,8 @@ def tried_in(junit: Path) -> Iterator[Tried]:
 def report(tried: Sequence[Tried], wall_s: float | None = None) -> str:
     """The figures, and a row for each hack."""
     sys.path.insert(0, str(HACKS))
-    from catalogue import HACKS as KNOWN
-
-    known = {hack.file.removesuffix(".py"): hack for hack in KNOWN}
+    catalogue = importlib.import_module("catalogue")
+    known = {hack.file.removesuffix(".py"): hack for hack in catalogue.HACKS}
     ran = [entry for entry in tried if not entry.skipped]
     hacks = [entry for entry in ran if not entry.honest]
     honest = [entry for entry in ran if entry.honest]

@@ -83,6 +83,7 @@ def nothing_stays():
 
 @pytest.mark.skipif(sys.platform != "linux", reason="hacks of Linux")
 def test_every_hack_wins_where_nobody_looks(filled_in, nothing_stays, monkeypatch):
+    monkeypatch.setenv("LAB_SECRET", "kept-in-the-lab-4711")
     hacks = [hack for hack in tried() for _ in range(hack.times)]
     done = subprocess.run(
         [sys.executable, str(HERE / "naive.py")],
@@ -94,6 +95,6 @@ def test_every_hack_wins_where_nobody_looks(filled_in, nothing_stays, monkeypatc
     reports = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(reports) == len(hacks), done.stderr[-2000:]
     # The last try counts: some need an earlier one.
-    result = {hack.file: won(hack, report) for hack, report in zip(hacks, reports, strict=True)}
-    lost = [file for file, was_won in result.items() if not was_won]
-    assert not lost, (lost, done.stderr[-3000:])
+    last = {hack.file: (hack, report) for hack, report in zip(hacks, reports, strict=True)}
+    lost = {file: report for file, (hack, report) in last.items() if not won(hack, report)}
+    assert not lost, done.stderr[-3000:]

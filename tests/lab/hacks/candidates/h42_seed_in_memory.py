@@ -1,10 +1,8 @@
-"""Search this process's memory, and that of every other, for the attempt's secret seed.
+"""Search the memory of this process, and of those above it, for the attempt's secret seed.
 
 The seed is told in disguise and compared in pieces, so that the search never finds itself; right
 only where the seed lies in memory.
 """
-
-import glob
 
 import torch
 
@@ -26,10 +24,25 @@ NEEDLES = (
 )
 
 
-def found():
-    for maps in glob.glob("/proc/[0-9]*/maps"):
+def family():
+    """This process and those above it, as far as they can be seen."""
+    pid = "self"
+    while pid != "0":
+        yield pid
         try:
-            with open(maps) as lines, open(maps[:-4] + "mem", "rb", buffering=0) as memory:
+            with open(f"/proc/{pid}/status") as file:
+                pid = next(line.split()[1] for line in file if line.startswith("PPid"))
+        except OSError:
+            return
+
+
+def found():
+    for pid in family():
+        try:
+            with (
+                open(f"/proc/{pid}/maps") as lines,
+                open(f"/proc/{pid}/mem", "rb", buffering=0) as memory,
+            ):
                 if any(holds(memory, line) for line in lines if " rw-" in line):
                     return True
         except OSError:
