@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from onetrip.lab.store.database import transaction
-from onetrip.lab.views.now import seen_devices
 from onetrip.lab.web.devices import Sample
 
 _KEPT_WHOLE_S = 24 * 3600
@@ -43,7 +42,7 @@ def thin(connection: sqlite3.Connection, now: float, *, since: float = 0.0) -> i
     """
     before = math.floor((now - _KEPT_WHOLE_S) / _MINUTE_S) * _MINUTE_S
     thinned = 0
-    for device, host in seen_devices(connection):
+    for device, host in _devices(connection):
         query = "SELECT min(at) FROM device_sample WHERE device = ? AND host = ? AND at >= ?"
         first = connection.execute(query, (device, host, since)).fetchone()[0]
         start = before if first is None else math.floor(first / _MINUTE_S) * _MINUTE_S
@@ -99,9 +98,30 @@ def newest_samples(
     )
     newest = [
         connection.execute(query, (device, host, since)).fetchone()
-        for device, host in seen_devices(connection)
+        for device, host in _devices(connection)
     ]
     return [_sample(row) for row in newest if row is not None]
+
+
+def _devices(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+    """All that was ever looked at: one step along the key for each, not one for each sample."""
+    # In two steps: a comparison of pairs would walk through all samples of the first.
+    steps = (
+        "SELECT device, host FROM device_sample WHERE device = ? AND host > ?"
+        " ORDER BY device, host LIMIT 1",
+        "SELECT device, host FROM device_sample WHERE device > ? ORDER BY device, host LIMIT 1",
+    )
+    found: list[tuple[str, str]] = []
+    last = ("", "")
+    while True:
+        row = (
+            connection.execute(steps[0], last).fetchone()
+            or connection.execute(steps[1], last[:1]).fetchone()
+        )
+        if row is None:
+            return found
+        last = (row["device"], row["host"])
+        found.append(last)
 
 
 def series(
