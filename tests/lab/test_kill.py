@@ -1,5 +1,6 @@
 """Tunes in processes of their own: killed, stopped, two at once."""
 
+import itertools
 import json
 import os
 import random
@@ -13,7 +14,7 @@ import pytest
 from onetrip.lab.store.database import connect
 
 BEST = {"size": 8, "unroll": 3, "defect": 0}
-KILLS = 24
+KILLS = 12
 
 
 @pytest.fixture
@@ -114,7 +115,7 @@ def test_ctrl_c_stops_the_worker_too_and_reports(start, tmp_path):
     connection.close()
 
 
-def test_two_tunes_at_once_take_turns(start):
+def test_two_tunes_at_once_take_turns_and_share_the_work(start, tmp_path):
     first = start(seconds=0.1)
     wait_for_trial(first)
     second = start()
@@ -126,3 +127,20 @@ def test_two_tunes_at_once_take_turns(start):
     assert first.poll() is None
     assert answer(first)["leader"] == BEST
     assert answer(second) == {"stopped": "exhausted", "leader": BEST}
+    connection = connect(tmp_path / "lab.sqlite")
+    workers = connection.execute(
+        "SELECT worker_id, count(*) FROM attempt WHERE outcome = 'done' GROUP BY worker_id"
+    ).fetchall()
+    assert len(workers) == 2
+    twice = connection.execute(
+        "SELECT experiment_id FROM attempt JOIN experiment ON experiment.id = experiment_id"
+        " WHERE outcome = 'done' AND purpose = 'search' GROUP BY experiment_id HAVING count(*) > 1"
+    ).fetchall()
+    assert twice == []
+    # No two attempts ran at one time on the device.
+    times = connection.execute(
+        "SELECT started_at, ended_at FROM attempt ORDER BY started_at"
+    ).fetchall()
+    pairs = itertools.pairwise(times)
+    assert all(before["ended_at"] <= after["started_at"] for before, after in pairs)
+    connection.close()

@@ -9,7 +9,10 @@ from onetrip.core import tuning
 from onetrip.core.errors import ArgumentError, MissingDependencyError, UnsupportedError
 from onetrip.core.operators import operator_module
 from onetrip.core.selection import Problem
+from onetrip.lab import attempts as attempts_module
 from onetrip.lab.promotion import Standing
+from onetrip.lab.queue import order
+from onetrip.lab.queue.claims import invalidate
 from onetrip.lab.request import TuneRequest
 from onetrip.lab.session import tune
 from onetrip.lab.store.database import connect
@@ -203,6 +206,73 @@ def test_ctrl_c_keeps_what_is_known_and_gives_the_candidate_back(run, database, 
     rest = run(again)
     assert again.tried[0][0] == interrupted
     assert rest.decision.standing is Standing.PROMOTED
+
+
+def test_a_tune_is_a_campaign_of_the_labs_queue(run, database):
+    found = run()
+    connection = connect(database)
+    row = connection.execute("SELECT * FROM campaign").fetchone()
+    assert (row["id"], row["title"], row["ended_why"]) == (
+        found.campaign_id,
+        "tune toy/small",
+        "exhausted",
+    )
+    problem = connection.execute("SELECT * FROM problem").fetchone()
+    assert (problem["kind"], problem["name"], row["problem_id"]) == ("operator", "toy/small", 1)
+    worker = connection.execute("SELECT * FROM worker").fetchone()
+    assert worker["name"].startswith("onetrip tune ")
+    assert worker["ended_at"] is not None
+    attempts = connection.execute("SELECT * FROM attempt").fetchall()
+    assert {attempt["worker_id"] for attempt in attempts} == {worker["id"]}
+    assert {attempt["campaign_id"] for attempt in attempts} == {row["id"]}
+    assert {attempt["study_id"] for attempt in attempts} == {row["study_id"]}
+    assert {attempt["device"] for attempt in attempts} == {"cpu"}
+    charged = connection.execute(
+        "SELECT count(*) FROM ledger WHERE kind = 'wall_s' AND amount > 0 AND campaign_id = ?",
+        (row["id"],),
+    )
+    assert charged.fetchone()[0] == len(attempts)
+    told = [row["type"] for row in connection.execute("SELECT type FROM event ORDER BY seq")]
+    for kind in ("campaign.started", "worker.joined", "experiment.queued", "experiment.pruned"):
+        assert kind in told
+    assert told.count("experiment.finished") == len(attempts)
+    assert told[-2:] == ["campaign.ended", "worker.left"]
+    connection.close()
+
+
+def test_a_candidate_that_is_cancelled_from_elsewhere_is_ended(run, database, script, monkeypatch):
+    monkeypatch.setattr(attempts_module, "BEAT_S", 0.1)
+
+    class Cancels(Recorder):
+        def trying(self, claim, stage):
+            if claim.contender.config == BEST and stage == "verifying":
+                connection = connect(database)
+                order.cancel(connection, claim.experiment_id, why="seen enough")
+                connection.close()
+
+    script(hang=[BEST])
+    found = run(Cancels(), candidate_limit_s=60.0)
+    (cancelled,) = [trial for trial in found.trials if trial.config == BEST]
+    assert (cancelled.state, cancelled.reason) == (
+        "cancelled",
+        "cancelled by person: seen enough",
+    )
+    assert found.seconds < 40
+    assert found.stopped == "exhausted"
+
+
+def test_an_invalid_answer_of_a_tune_is_measured_again(run, database):
+    first = run()
+    connection = connect(database)
+    (attempt,) = connection.execute(
+        "SELECT max(id) FROM attempt WHERE experiment_id = ?", (first.trials[0].experiment_id,)
+    ).fetchone()
+    invalidate(connection, attempt, "the machine was busy")
+    connection.close()
+    watcher = Recorder()
+    second = run(watcher)
+    assert {tried for tried, _ in watcher.tried} == {first.trials[0].experiment_id}
+    assert second.trials[0].state == "done"
 
 
 def test_seeds_of_inputs_are_never_drawn_twice(run, database):

@@ -24,6 +24,8 @@ from onetrip.lab.work.pulse import Pulse, local_beat
 
 # What others read who wait for the device.
 WHO = "onetrip tune"
+# How soon a candidate that was cancelled from elsewhere is ended.
+BEAT_S = 5.0
 
 
 def current_choice(operator: str, problem: Problem) -> Contender:
@@ -130,7 +132,7 @@ class Attempts:
             self.watcher.trying(claim, stage)
 
         job = self._job(claim)
-        with Pulse(beat) as pulse:
+        with Pulse(beat, period_s=BEAT_S) as pulse:
             ended = run_job(
                 job.as_dict(),
                 seconds=job.seconds,
