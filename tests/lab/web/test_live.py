@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import time
 
 import httpx
@@ -140,8 +141,8 @@ def test_streams_are_counted_and_end_with_the_server(served, say, monkeypatch):
     client.close()
 
 
-def _peek(client):
-    with client.stream("GET", "/events") as answer:
+def _peek(client, address="/events"):
+    with client.stream("GET", address) as answer:
         return answer.status_code
 
 
@@ -173,6 +174,43 @@ def test_slow_reader_is_dropped_and_holds_one_batch(database, connection, say, m
     asyncio.run(drain(stream_of(frame), send=stuck, seconds=5))
     assert len(sent) == 2
     assert frame.streams == 0
+
+
+def test_reader_that_takes_nothing_off_its_socket_is_closed(served, connection, say, monkeypatch):
+    """As it is on the wire: what the system's buffers cannot hold waits, then the stream ends."""
+    monkeypatch.setattr(live, "SLOWEST_SEND_S", 0.3)
+    monkeypatch.setattr(live, "_LONGEST_TEXT", 10**6)
+    monkeypatch.setattr(live, "BATCH_EVERY_S", 0.01)
+    with served(read_only=True) as address, socket.socket() as reader:
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        reader.connect(("127.0.0.1", int(address.url.rpartition(":")[2])))
+        request = (
+            f"GET /events?after=0 HTTP/1.1\r\nHost: localhost\r\n"
+            f"Authorization: Bearer {address.secret}\r\n\r\n"
+        )
+        reader.sendall(request.encode())
+        watcher = httpx.Client(headers={"authorization": f"Bearer {address.secret}"})
+        monkeypatch.setattr(live, "MOST_STREAMS", 1)
+        assert until(lambda: _peek(watcher, f"{address.url}/events") == 503)
+        for _ in range(40):
+            say("x" * 900_000)
+        assert until(lambda: _peek(watcher, f"{address.url}/events") == 200)
+        watcher.close()
+
+
+def until(true, seconds=15):
+    deadline = time.monotonic() + seconds
+    while not true() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return true()
+
+
+def test_long_event_is_cut_for_the_stream(client, say):
+    say("y" * 5000, evidence="z" * 5000)
+    with Listener(client, "/events?after=0") as listener:
+        (event,) = listener.next("batch")[1]["events"]
+    assert event["text"] == "y" * 1000 + "…"
+    assert event["document"] == {}
 
 
 def test_silence_is_filled_with_beats(database, connection, monkeypatch):

@@ -32,6 +32,7 @@ BEAT_EVERY_S = 5.0
 # A reader that takes nothing for so long is gone or stuck; it comes back by itself.
 SLOWEST_SEND_S = 30.0
 MOST_STREAMS = 64
+_LONGEST_TEXT = 1000
 
 router = APIRouter()
 
@@ -121,7 +122,16 @@ def _newest(database: Path, seq: int) -> tuple[list[dict], int]:
     with closing(connect(database)) as connection:
         found = events_after(connection, seq, limit=LARGEST_BATCH, newest=True)
         skipped = _between(connection, seq, found[0].seq) if found else 0
-    return [asdict(event) for event in found], skipped
+    return [_short(asdict(event)) for event in found], skipped
+
+
+def _short(event: dict) -> dict:
+    """An event that a stream can carry hundreds of; the whole one stands in the log."""
+    if len(event["text"]) > _LONGEST_TEXT:
+        event["text"] = event["text"][:_LONGEST_TEXT] + "…"
+    if len(json.dumps(event["document"])) > _LONGEST_TEXT:
+        event["document"] = {}
+    return event
 
 
 def _between(connection: sqlite3.Connection, after: int, before: int) -> int:
