@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -86,7 +87,8 @@ def _campaign(database: Path, device: str, seconds: float) -> "CampaignEnd":
         options = {} if device == "cpu" else {"task": "task_device.yml"}
         facts = facts_of(ProblemRef("folder", str(problem_folder()), options))
         problem_id = add_problem(connection, facts)
-        with _steps(database, say):
+        live = screen.console(stderr=True).is_terminal
+        with _steps(database, say, stages=live):
             return run_campaign(
                 database,
                 CampaignPlan(
@@ -99,8 +101,8 @@ def _campaign(database: Path, device: str, seconds: float) -> "CampaignEnd":
 
 
 @contextmanager
-def _steps(database: Path, say: Callable[[str], None]) -> Iterator[None]:
-    """Say what happens in the lab while it happens."""
+def _steps(database: Path, say: Callable[[str], None], *, stages: bool) -> Iterator[None]:
+    """Say what happens in the lab while it happens, the stages of a trial only if wanted."""
     from onetrip.lab.store.events import events_after, last_seq
 
     stopped = threading.Event()
@@ -111,7 +113,8 @@ def _steps(database: Path, say: Callable[[str], None]) -> Iterator[None]:
             while not stopped.wait(_LOOK_S):
                 for event in events_after(connection, seq):
                     seq = event.seq
-                    say(event.text)
+                    if stages or event.type != "attempt.stage":
+                        say(event.text)
 
     thread = threading.Thread(target=follow, name="onetrip-demo-log")
     thread.start()
@@ -131,8 +134,9 @@ def _report(end: "CampaignEnd", database: Path, address: str, as_json: bool) -> 
         return
     with opened(database) as connection:
         lab_screen.learnings(connection)
+    port = urlsplit(address).port
     typer.echo(f"\nEverything is in {database}. To look at it again:")
-    typer.echo(f"  onetrip lab serve --db {database}")
+    typer.echo(f"  onetrip lab serve --db {database}" + (f" --port {port}" if port else ""))
     if address:
         typer.echo(f"The page: {address}")
 

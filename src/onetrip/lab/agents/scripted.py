@@ -7,7 +7,7 @@ from onetrip.lab.agents.agent import Lesson, Past, Proposal
 from onetrip.lab.agents.ladder import Step
 
 PROBLEM = "row_softmax"
-_SURE, _UNSURE = 0.9, 0.5
+_SURE, _UNSURE = 0.9, 0.3
 
 
 class ScriptedAgent:
@@ -49,13 +49,9 @@ class ScriptedAgent:
         )
 
     def learn(self, brief: Mapping[str, object], history: Sequence[Past]) -> Sequence[Lesson]:
-        """What each rung taught that was decided."""
+        """What each rung taught that was measured."""
         return [
-            Lesson(
-                text=step.if_right if came_true(past) else step.if_wrong,
-                confidence=_UNSURE if past.hypothesis_status == "inconclusive" else _SURE,
-                about=(past.experiment_id,),
-            )
+            Lesson(*lesson_of(step, past), (past.experiment_id,))
             for step, past in zip(self.steps, history, strict=False)
             if past.state in ("done", "incorrect")
         ]
@@ -79,8 +75,15 @@ def leader_of(history: Sequence[Past]) -> Past | None:
     return leader
 
 
-def came_true(past: Past) -> bool:
-    """Its prediction was supported; without a prediction, it was right."""
-    if past.hypothesis_id is None:
-        return past.state == "done"
-    return past.hypothesis_status == "supported"
+def lesson_of(step: Step, past: Past) -> tuple[str, float]:
+    """What one rung taught, and how sure that is.
+
+    An answer that is wrong, and a prediction that is refuted, teach the same. One that is
+    inconclusive teaches that this machine does not tell.
+    """
+    if past.state == "incorrect" or past.hypothesis_status == "refuted":
+        return step.if_wrong, _SURE
+    if past.hypothesis_id is None or past.hypothesis_status == "supported":
+        return step.if_right, _SURE
+    interval = "" if past.low is None else f": the ratio lies in {past.low:.2f} to {past.high:.2f}"
+    return f"{step.title}: not decided here{interval}. Measure again on a quiet machine.", _UNSURE

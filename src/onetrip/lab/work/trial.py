@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from onetrip.lab.judge.machine import machine
 from onetrip.lab.judge.trial_job import TrialJob
 from onetrip.lab.problems.problem import Contender
 from onetrip.lab.queue.claims import Claim
@@ -32,9 +33,17 @@ def trial_job(claim: Claim, device: str, rivals: Mapping[str, Contender]) -> Tri
 
 
 def judge(job: TrialJob, on_stage: OnStage, on_start: OnStart, should_stop: ShouldStop) -> Verdict:
-    """Judge a job here, on this machine."""
+    """Judge a job here, on this machine, whose ceilings say what is too fast to be true."""
     if job.problem.kind == "run":
-        from onetrip.lab.problems.run import judge_run as does
-    else:
-        from onetrip.lab.judge.isolated import judge_isolated as does
-    return does(job, on_stage=on_stage, on_start=on_start, should_stop=should_stop)
+        from onetrip.lab.problems.run import judge_run
+
+        return judge_run(job, on_stage=on_stage, on_start=on_start, should_stop=should_stop)
+    from onetrip.lab.judge.isolated import judge_isolated
+
+    return judge_isolated(
+        job,
+        on_stage=on_stage,
+        on_start=on_start,
+        should_stop=should_stop,
+        ceilings=machine(job.device).device,
+    )
