@@ -149,6 +149,13 @@ def test_the_environment_is_made_new(inside, any_level, monkeypatch):
     assert "CUDA_VISIBLE_DEVICES" in ran.out
 
 
+def test_packages_that_are_named_for_import_are_there(inside, any_level, tmp_path, monkeypatch):
+    (tmp_path / "far_away.py").write_text("WORD = 'found'")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    ran = inside("import far_away; print(far_away.WORD)", any_level)
+    assert ran.out == "found\n", ran.err
+
+
 def test_a_module_in_the_scratch_folder_does_not_pass_for_another(inside, any_level):
     code = """
         import subprocess, sys

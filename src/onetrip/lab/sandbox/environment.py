@@ -1,9 +1,10 @@
 """The environment of a sandboxed process: a few names of ours, a few values of theirs."""
 
 import os
+import site
 from pathlib import Path
 
-from onetrip.lab.sandbox.readable import import_folders
+import onetrip
 
 # What finds libraries and devices. Nothing else of the lab's environment gets in: no token, no
 # seed, no LD_PRELOAD.
@@ -19,9 +20,17 @@ _PASSED_ON = (
 )
 
 
+def import_folders() -> tuple[Path, ...]:
+    """onetrip's own package, and folders of packages in a user's home or named in PYTHONPATH."""
+    users = [site.getusersitepackages()] if site.ENABLE_USER_SITE else []
+    named = [text for text in os.environ.get("PYTHONPATH", "").split(os.pathsep) if text]
+    own = Path(onetrip.__file__).parent
+    return (own, *(path for text in (*users, *named) if (path := Path(text).resolve()).exists()))
+
+
 def clean_environment(scratch: Path) -> dict[str, str]:
     """Everything that the process sees; caches and temporary files go to `scratch`."""
-    own, *users = import_folders()
+    own, *others = import_folders()
     inherited = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     return inherited | {
         "PATH": "/usr/local/cuda/bin:/usr/local/bin:/usr/bin:/bin",
@@ -33,7 +42,7 @@ def clean_environment(scratch: Path) -> dict[str, str]:
         "LOGNAME": "candidate",
         "TRITON_CACHE_DIR": str(scratch / "triton"),
         "TORCHINDUCTOR_CACHE_DIR": str(scratch / "inductor"),
-        "PYTHONPATH": os.pathsep.join(map(str, (own.parent, *users))),
+        "PYTHONPATH": os.pathsep.join(dict.fromkeys(map(str, (own.parent, *others)))),
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",
     }

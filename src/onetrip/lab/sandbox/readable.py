@@ -3,13 +3,12 @@
 Home folders, the lab's database, problems and their references are not among them.
 """
 
-import site
 import sys
 import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
 
-import onetrip
+from onetrip.lab.sandbox.environment import import_folders
 
 # Of /etc only what the loader and the clock read: no users, no keys, no host names.
 _SYSTEM = (
@@ -51,12 +50,6 @@ def interpreter_paths() -> tuple[Path, ...]:
         *import_folders(),
     ]
     return _outermost(path for path in wanted if path.exists())
-
-
-def import_folders() -> tuple[Path, ...]:
-    """What lies outside the interpreter: onetrip's own package, and the user's packages if any."""
-    users = [Path(site.getusersitepackages())] if site.ENABLE_USER_SITE else []
-    return (Path(onetrip.__file__).parent, *(path for path in users if path.exists()))
 
 
 def kernel_facts(*, accelerator: bool) -> Path:
