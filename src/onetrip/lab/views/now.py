@@ -73,33 +73,25 @@ def running(connection: sqlite3.Connection) -> list[dict]:
 def devices(connection: sqlite3.Connection) -> list[dict]:
     """The newest sample of every device: `device`, `host`, `at`, `age_s`, `sample`."""
     at = time.time()
-    query = "SELECT * FROM device_sample WHERE device = ? AND host = ? ORDER BY at DESC LIMIT 1"
-    found = [rows(connection, query, *key)[0] for key in seen_devices(connection)]
-    found.sort(key=lambda row: (row["host"], row["device"]))
-    return [row | {"age_s": max(0.0, at - row["at"])} for row in found]
-
-
-def seen_devices(connection: sqlite3.Connection) -> list[tuple[str, str]]:
-    """Device and host of all that was ever looked at.
-
-    One step along the table's key for each of them: a day holds a sample for every second.
-    """
-    steps = (
-        "SELECT device, host FROM device_sample WHERE device = ? AND host > ?"
-        " ORDER BY device, host LIMIT 1",
-        "SELECT device, host FROM device_sample WHERE device > ? ORDER BY device, host LIMIT 1",
-    )
-    found: list[tuple[str, str]] = []
-    last = ("", "")
-    while True:
-        row = (
-            connection.execute(steps[0], last).fetchone()
-            or connection.execute(steps[1], last[:1]).fetchone()
+    found = []
+    place = ("", "")
+    # From one device to the next by the whole key: a day of samples is never walked through.
+    while (
+        row := connection.execute(
+            "SELECT device, host FROM device_sample WHERE (device, host, at) > (?, ?, 9e999)"
+            " ORDER BY device, host, at LIMIT 1",
+            place,
+        ).fetchone()
+    ) is not None:
+        place = (row["device"], row["host"])
+        found += rows(
+            connection,
+            "SELECT device, host, at, sample FROM device_sample WHERE device = ? AND host = ?"
+            " ORDER BY at DESC LIMIT 1",
+            *place,
         )
-        if row is None:
-            return found
-        last = (row["device"], row["host"])
-        found.append(last)
+    found.sort(key=lambda sample: (sample["host"], sample["device"]))
+    return [sample | {"age_s": max(0.0, at - sample["at"])} for sample in found]
 
 
 def workers(connection: sqlite3.Connection, at: float | None = None) -> list[dict]:
