@@ -21,7 +21,7 @@ _PASSED_ON = (
 
 
 def import_folders() -> tuple[Path, ...]:
-    """onetrip's own package, and folders of packages in a user's home or named in PYTHONPATH."""
+    """The package itself, and folders of packages in a user's home or named in PYTHONPATH."""
     users = [site.getusersitepackages()] if site.ENABLE_USER_SITE else []
     named = [text for text in os.environ.get("PYTHONPATH", "").split(os.pathsep) if text]
     own = Path(onetrip.__file__).parent
