@@ -65,9 +65,13 @@ def test_now_shows_what_runs(browser, connection, queue_one):
     assert "Nothing runs" not in shown
 
 
-def test_now_says_when_nobody_takes_what_waits(browser, queue_one):
+def test_now_says_when_nobody_takes_what_waits(browser, connection, queue_one):
     queue_one()
-    assert "onetrip lab work" in text_of(browser.get("/").text)
+    shown = text_of(browser.get("/").text)
+    assert "Nothing runs, and 1 waits" in shown
+    assert "No worker takes it" in shown
+    register_worker(connection, "here-1", "local", {"devices": ["cpu"]})
+    assert "A worker is there" in text_of(browser.get("/").text)
 
 
 def test_samples_are_columns(browser, connection):
