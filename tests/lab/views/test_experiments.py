@@ -107,6 +107,12 @@ def test_pages_follow_one_another(lab):
     assert pages == whole
 
 
+@pytest.mark.parametrize(("limit", "offset"), [(0, 0), (-1, 0), (10, -1)])
+def test_page_that_cannot_be_is_refused(lab, limit, offset):
+    with pytest.raises(ArgumentError, match="`limit, offset`"):
+        list_experiments(lab, limit=limit, offset=offset)
+
+
 def test_unknown_order_is_named(lab):
     with pytest.raises(ArgumentError, match="one of id"):
         list_experiments(lab, order="-speed; DROP TABLE experiment")

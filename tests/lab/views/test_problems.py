@@ -7,6 +7,7 @@ import pytest
 from onetrip.core.errors import ArgumentError
 from onetrip.lab.store.study import canonical
 from onetrip.lab.views.problems import brief, learnings_in_scope, list_problems
+from onetrip.lab.views.studies import floors
 
 
 def test_list_knows_champions_and_refusals(lab):
@@ -76,6 +77,20 @@ def test_hidden_cases_are_counted_and_not_told(connection):
     assert found["hidden_cases"] == 1
     assert "977" not in json.dumps(found)
     assert "secret" not in json.dumps(found)
+
+
+def test_floor_is_told_before_anything_was_measured(lab):
+    """The refused problem has no study: the devices of the lab stand in."""
+    found = brief(lab, 4)
+    assert {place["device"] for place in found["devices"]} == {"h200", "laptop"}
+    assert {place["study_id"] for place in found["devices"]} == {None}
+    assert "with torch 2.13.0" in found["markdown"]
+    spec = {
+        "cases": [{"name": "a", "cost": {"flops": 10**12, "bytes_read": 8, "bytes_written": 8}}]
+    }
+    h200 = next(place for place in found["devices"] if place["device"] == "h200")
+    (floor,) = floors(spec, h200)
+    assert floor["floor_ms"] == pytest.approx(1e12 / 51e12 * 1e3)
 
 
 @pytest.mark.parametrize(

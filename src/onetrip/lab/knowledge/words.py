@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 
 from onetrip.lab.store.database import transaction
 
-# Around what was found in a snippet; no text of the lab holds these two.
+# Around what was found in a snippet. A text that holds these itself shows a wrong mark, no more.
 MARK, UNMARK = "\x02", "\x03"
 
 

@@ -36,18 +36,18 @@ def _refused(problem: dict) -> str:
 
 def _floors(devices: list[dict]) -> list[str]:
     return [
-        f"- {study['device']}, {floor['workload'] or 'all'}: {time_text(floor['floor_ms'])} "
+        f"- {place['device']}, {floor['workload'] or 'all'}: {time_text(floor['floor_ms'])} "
         f"({floor['bound']} bound: {time_text(floor['compute_ms'])} of arithmetic, "
         f"{time_text(floor['memory_ms'])} of memory)"
-        for study in devices
-        for floor in study["floors"]
+        for place in devices
+        for floor in place["floors"]
     ]
 
 
 def _devices(devices: list[dict]) -> list[str]:
     lines = []
-    for study in devices:
-        ceilings = study["ceilings"]
+    for place in devices:
+        ceilings = place["ceilings"]
         if ceilings is None:
             continue
         rates = ", ".join(
@@ -55,10 +55,17 @@ def _devices(devices: list[dict]) -> list[str]:
         )
         how = "measured" if ceilings["measured"] else "by its datasheet"
         lines.append(
-            f"- {study['device']} ({study['kind']}, arch {study['arch']}), {how}: {rates}; "
+            f"- {place['device']} ({place['kind']}, arch {place['arch']}), {how}: {rates}; "
             f"{ceilings['bandwidth_gbps']:.0f} GB/s; {bytes_text(ceilings['memory_bytes'])}"
         )
-    return list(dict.fromkeys(lines))
+        versions = [
+            f"{name} {place['environment'][name]}"
+            for name in ("python", "torch", "triton", "cuda", "driver", "threads")
+            if place["environment"].get(name)
+        ]
+        if versions:
+            lines.append(f"  with {', '.join(versions)}")
+    return lines
 
 
 def _best(brief: dict) -> list[str]:

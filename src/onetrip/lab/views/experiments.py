@@ -85,8 +85,11 @@ def list_experiments(
     Raises
     ------
     ArgumentError
-        An unknown field, value or order.
+        An unknown field, value or order, or a page that cannot be.
     """
+    if limit < 1 or offset < 0:
+        expected = "at least 1, and at least 0"
+        raise ArgumentError(complaint("limit, offset", expected=expected, got=(limit, offset)))
     asked = language.parse(query)
     descending, name = order.startswith("-"), order.removeprefix("-")
     if name not in ORDERS and name not in _MEASURED:

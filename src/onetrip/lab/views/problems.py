@@ -15,7 +15,7 @@ from onetrip.lab.views.learnings import list_learnings
 from onetrip.lab.views.now import campaigns
 from onetrip.lab.views.read import one, rows
 from onetrip.lab.views.results import best_so_far
-from onetrip.lab.views.studies import cases_of, floors, studies_of
+from onetrip.lab.views.studies import cases_of, floors, places_of
 
 UNDECIDED = ("open", "testing", "inconclusive")
 # Groups of failures that a brief tells, the most frequent first.
@@ -81,7 +81,8 @@ def brief(connection: sqlite3.Connection, problem_id: int) -> dict:
     Returns
     -------
     {`problem`, `definition` (Markdown), `entry`, `cases` (those that are not hidden),
-    `hidden_cases`: how many, `tolerance`, `devices`: [{`device`, `ceilings`, `floors`, …}],
+    `hidden_cases`: how many, `tolerance`, `devices`: of `places_of`, each with
+    its `floors`,
     `champions` (each with `source_sha256` and `candidate_id`), `best`: the five best so far,
     `baseline`, `failures`: [{`state`, `reason`, `count`, `experiments`, `example`}], `learnings`
     in scope, `hypotheses`: undecided ones, `decided`: the others, `campaigns`: budgets with
@@ -99,7 +100,7 @@ def brief(connection: sqlite3.Connection, problem_id: int) -> dict:
         )
     spec, definition = problem.pop("spec"), problem.pop("brief")
     every_case = spec.get("cases") if isinstance(spec.get("cases"), list) else []
-    studies = studies_of(connection, problem_id)
+    places = places_of(connection, problem_id)
     ideas = list_hypotheses(connection, problem_id=problem_id)
     tolerance = one(
         connection,
@@ -120,11 +121,11 @@ def brief(connection: sqlite3.Connection, problem_id: int) -> dict:
         "cases": cases_of(spec),
         "hidden_cases": len(every_case) - len(cases_of(spec)),
         "tolerance": None if tolerance is None else tolerance["policy"],
-        "devices": [study | {"floors": floors(spec, study)} for study in studies],
-        "champions": champions_of(connection).get(problem_id, []),
+        "devices": [place | {"floors": floors(spec, place)} for place in places],
+        "champions": _newest_of_device(champions_of(connection).get(problem_id, [])),
         "best": _best(connection, problem_id),
         "failures": failures(connection, problem_id),
-        "learnings": learnings_in_scope(connection, problem, spec, studies),
+        "learnings": learnings_in_scope(connection, problem, spec, places),
         "hypotheses": [idea for idea in ideas if idea["status"] in UNDECIDED],
         "decided": [idea for idea in ideas if idea["status"] not in UNDECIDED],
         "campaigns": _budgets(connection, problem_id),
@@ -160,14 +161,14 @@ def failures(connection: sqlite3.Connection, problem_id: int) -> list[dict]:
 
 
 def learnings_in_scope(
-    connection: sqlite3.Connection, problem: dict, spec: dict, studies: list[dict]
+    connection: sqlite3.Connection, problem: dict, spec: dict, places: list[dict]
 ) -> list[dict]:
     """Active learnings that hold for a problem: by their scope, or since they are about it."""
     here = {
         "problem": {problem["name"], str(problem["id"])},
         "operator": {problem["name"].partition("/")[0], str(spec.get("location"))},
-        "device": {study["device"] for study in studies},
-        "arch": {str(study["arch"]) for study in studies},
+        "device": {place["device"] for place in places},
+        "arch": {str(place["arch"]) for place in places},
         "dtype": {str(case["dtype"]) for case in cases_of(spec) if case.get("dtype")},
     }
     return [
@@ -187,6 +188,14 @@ def _holds(scope: dict, here: dict[str, set[str]]) -> bool:
         for matter, value in scope.items()
         if matter != "impl"
     )
+
+
+def _newest_of_device(champions: list[dict]) -> list[dict]:
+    """A changed judge or environment opens another study: the older titles are history."""
+    newest: dict[str, dict] = {}
+    for champion in champions:
+        newest.setdefault(champion["device"], champion)
+    return list(newest.values())
 
 
 def _best(connection: sqlite3.Connection, problem_id: int) -> list[dict]:

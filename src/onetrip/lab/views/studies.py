@@ -38,6 +38,27 @@ def studies_of(connection: sqlite3.Connection, problem_id: int) -> list[dict]:
     return found
 
 
+def places_of(connection: sqlite3.Connection, problem_id: int) -> list[dict]:
+    """The newest study on each device; of a problem never measured, each device of the lab.
+
+    A device without a study has None for `study_id`, and 0 `answers`.
+    """
+    newest: dict[str, dict] = {}
+    for study in studies_of(connection, problem_id):
+        newest.setdefault(study["device"], study)
+    if newest:
+        return list(newest.values())
+    return rows(
+        connection,
+        "SELECT NULL AS study_id, device.name AS device, device.kind, arch, block AS environment,"
+        " ceilings, 0 AS answers, NULL AS last_at FROM ceiling"
+        " JOIN device ON device.id = device_id"
+        " JOIN environment ON environment.sha256 = environment_sha256"
+        " WHERE ceiling.id IN (SELECT max(id) FROM ceiling GROUP BY device_id)"
+        " ORDER BY ceiling.id DESC",
+    )
+
+
 def cases_of(spec: dict) -> list[dict]:
     """The cases that who proposes may know of."""
     cases = spec.get("cases")
@@ -51,11 +72,11 @@ def cost_of(case: dict) -> Cost | None:
     return None if cost is None else Cost(**cost)
 
 
-def floors(spec: dict, study: dict) -> list[dict]:
+def floors(spec: dict, place: dict) -> list[dict]:
     """[{`workload`, `floor_ms`, `compute_ms`, `memory_ms`, `bound`}] of the cases with a cost."""
-    if study["ceilings"] is None:
+    if place["ceilings"] is None:
         return []
-    device = Device(**study["ceilings"])
+    device = Device(**place["ceilings"])
     found = []
     for case in cases_of(spec):
         cost = cost_of(case)
