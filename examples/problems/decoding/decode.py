@@ -22,6 +22,7 @@ except ModuleNotFoundError:
 def run(parameters: dict, seed: int) -> dict[str, float]:
     """Decode one batch of prompts and hold it against the model itself."""
     _require_transformers()
+    torch.set_num_threads(parameters["threads"])
     device = parameters.get("device", "cpu")
     generator = torch.Generator().manual_seed(seed)
     shape = (parameters["batch"], PROMPT)
@@ -172,7 +173,7 @@ def main() -> None:
         return
     plain = {
         "batch": 4, "cache": "none", "cache_dtype": "float32", "compile": False,
-        "assistant": "none", "guesses": 4,
+        "assistant": "none", "guesses": 4, "threads": 1,
     }  # fmt: skip
     for parameters in (plain, plain | {"cache": "dynamic"}):
         found = run(parameters, seed=1)

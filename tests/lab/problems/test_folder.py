@@ -233,6 +233,42 @@ def test_step_of_the_definition_fills_the_buffers(folder):
         problem.step(case, Contender("config"))
 
 
+def test_functions_may_import_late(folder, verdict_of):
+    reference = """
+import torch
+
+def ref_kernel(data):
+    from task import WHO
+    return data * WHO
+
+def generate_input(size, seed):
+    return torch.randn(size, generator=torch.Generator().manual_seed(seed))
+"""
+    problem = folder(reference, types="WHO = 3")
+    assert verdict_of(problem) == {}
+    assert "task" not in sys.modules
+
+
+def test_definition_is_not_slowed_by_copies(folder):
+    """As it is timed beside candidates, it gets the inputs themselves."""
+    reference = """
+import torch
+
+seen = []
+
+def ref_kernel(data):
+    seen.append(data.data_ptr())
+    return data * 2
+
+def generate_input(size, seed):
+    return torch.randn(size, generator=torch.Generator().manual_seed(seed))
+"""
+    problem = folder(reference, types=None)
+    inputs = problem.inputs(problem.cases[0], 1, "cpu")
+    problem.run_definition(problem.cases[0], None, inputs)
+    assert problem._reference("cpu").seen[-1] == inputs.data_ptr()
+
+
 def test_own_utils_beside_the_folder_come_first(folder, tmp_path):
     (tmp_path / "utils.py").write_text(
         "def make_match_reference(reference, **kw):\n    return lambda data, output: 'never'\n"

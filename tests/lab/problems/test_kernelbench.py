@@ -71,6 +71,26 @@ def test_the_states_parameters_are_used_and_not_the_models_own(kernelbench):
     assert not torch.equal(problem.eager(case, (init, doubled), inputs)["output"], found)
 
 
+def test_model_is_built_once_unless_a_call_may_change_it(kernelbench):
+    """It is timed beside candidates, whose model is not built in the clock either."""
+    count = "class Model(nn.Module):\n    built = 0\n"
+    counting = LAYER.replace("class Model(nn.Module):\n", count).replace(
+        "super().__init__()", "super().__init__()\n        Model.built += 1"
+    )
+    plain = counting.replace('self.register_buffer("scale", torch.ones(wide))', "")
+    plain = plain.replace(" * self.scale.half().float()", "")
+    for source, builds in ((plain, 1), (counting, 3)):
+        problem = kernelbench(source)
+        (case,) = problem.cases
+        setup, inputs = problem.setup(case, 1, "cpu"), problem.inputs(case, 1, "cpu")
+        first = problem.eager(case, setup, inputs)
+        before = problem._module(case, "cpu").Model.built
+        again = [problem.eager(case, setup, inputs) for _ in range(3)]
+        made = problem._module(case, "cpu").Model.built - before
+        assert made == (0 if builds == 1 else builds)
+        assert all(torch.equal(one["output"], first["output"]) for one in again)
+
+
 def test_truth_is_float64_in_every_line(kernelbench):
     problem = kernelbench(LAYER)
     (case,) = problem.cases

@@ -2,6 +2,7 @@
 
 import ast
 import importlib.abc
+import re
 import sys
 import types
 from collections.abc import Iterator, Mapping
@@ -9,6 +10,8 @@ from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 
 from onetrip.core.errors import DataError
+
+_LATE_IMPORT = re.compile(r"^\s+(import|from)\s", re.MULTILINE)
 
 
 class Modules:
@@ -30,6 +33,8 @@ class Modules:
         self._files = dict(files)
         self._device = device
         self._loaded: dict[str, types.ModuleType] = {}
+        # A function's own imports; the rest is done when the files are loaded.
+        self._imports_late = any(_LATE_IMPORT.search(text) for text in files.values())
 
     def load(self, name: str) -> types.ModuleType:
         """The module of one file, run once."""
@@ -42,6 +47,9 @@ class Modules:
     @contextmanager
     def importable(self) -> Iterator[None]:
         """Let functions of these files import each other when they are called."""
+        if not self._imports_late:
+            yield
+            return
         with self._importable():
             yield
 
