@@ -1,5 +1,6 @@
 """The isolated judge on a device: honest kernels pass, what only a device can do is seen."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -178,5 +179,6 @@ def test_times_are_the_devices(attempt):
     assert pair is not None
     assert 2.0 < pair.speedup < 4.0
     assert timing.peak_bytes == 4 * SIZE
-    assert all("sm_clock_mhz" in block for block in timing.blocks)
-    assert verdict.energy_j > 0
+    if find_spec("pynvml"):
+        assert all("sm_clock_mhz" in block for block in timing.blocks)
+        assert verdict.energy_j > 0

@@ -1,7 +1,7 @@
 """From the raw samples of a trial to times, comparisons, suspicions and the floor."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -118,7 +118,7 @@ def hold_clocks_together(trial: Trial) -> None:
     for (case, regime), samples in _by_leg(side.samples).items():
         if len(samples) < _FEWEST_SAMPLES:
             continue
-        beside_ns = _beside_a_call(trial, case, regime)
+        beside_ns = _explained(trial, case, regime, _gap)
         elapsed_ns = float(np.median([sample.elapsed_ns for sample in samples]))
         gap_ns = quantile([_gap(sample) for sample in samples], 0.25) - beside_ns
         allowed_ns = max(_LEAST_GAP_NS, _GAP_SHARE * elapsed_ns, _OVERHEAD_SHARE * beside_ns)
@@ -142,23 +142,59 @@ def hold_clocks_together(trial: Trial) -> None:
             )
 
 
-def _beside_a_call(trial: Trial, case: str, regime: str) -> float:
-    """What the judge waits for beside the call itself.
+def refuse_slow_taking(trial: Trial) -> None:
+    """Raise if the contender takes its inputs far more slowly than the harness alone does.
+
+    What it computes then, it need not compute when the clock runs.
+    """
+    side = trial.sides["candidate"]
+    for (case, regime), samples in _by_leg(side.samples).items():
+        if len(samples) < _FEWEST_SAMPLES:
+            continue
+        alone_ns = _explained(trial, case, regime, _taking)
+        taking_ns = quantile([_taking(sample) for sample in samples], 0.25)
+        allowed_ns = alone_ns + max(_LEAST_AHEAD_NS, _OVERHEAD_SHARE * alone_ns)
+        if taking_ns > allowed_ns:
+            raise Ruling(
+                Outcome.HACKED,
+                f"work ahead of the clock on case {case}: its inputs were taken in "
+                f"{taking_ns * 1e-6:.3g} ms, the harness alone needs {alone_ns * 1e-6:.3g} ms",
+                {"rule": "work ahead", "case": case, "regime": regime,
+                 "taking_ms": taking_ns * 1e-6, "alone_ms": alone_ns * 1e-6},
+            )  # fmt: skip
+
+
+def _explained(trial: Trial, case: str, regime: str, measure: Callable[[Sample], int]) -> float:
+    """What the judge waits for on account of the harness.
 
     From empty calls before the candidate was loaded, and from rivals of the problem's own, who
     ran under whatever load there was; the larger of the two.
     """
-    found = [quantile(trial.sides["candidate"].overhead_ns[case], 0.75)]
+    empty = _by_leg(trial.sides["candidate"].empty)[case, regime]
+    found = [quantile([measure(sample) for sample in empty], 0.75)]
     for rival in trial.racing():
         if not rival.sandboxed:
-            gaps = [_gap(sample) for sample in _by_leg(rival.samples).get((case, regime), [])]
-            if gaps:
-                found.append(quantile(gaps, 0.5))
+            values = [measure(sample) for sample in _by_leg(rival.samples).get((case, regime), [])]
+            if values:
+                found.append(quantile(values, 0.5))
     return max(found)
 
 
 def _gap(sample: Sample) -> int:
     return max(0, sample.wall_ns - sample.elapsed_ns)
+
+
+def _taking(sample: Sample) -> int:
+    return sample.given_ns
+
+
+def empty_calls_ms(side: Side) -> dict[str, float]:
+    """What a call of nothing costs by the judge's clock, by case."""
+    return {
+        case: min(_gap(sample) for sample in samples) * 1e-6
+        for (case, regime), samples in _by_leg(side.empty).items()
+        if regime == "warm"
+    }
 
 
 def refuse_work_ahead(trial: Trial) -> None:

@@ -164,6 +164,7 @@ def _conduct(trial: Trial, telemetry: Telemetry, ceilings: Device | None) -> Ver
     prove_again(trial)
     findings.refuse_work_ahead(trial)
     findings.refuse_helpers_ahead(trial)
+    findings.refuse_slow_taking(trial)
     findings.hold_clocks_together(trial)
     return _done(trial, found, ceilings, telemetry.since(before).get("energy_j", 0.0))
 
@@ -174,9 +175,7 @@ def _done(trial: Trial, found: Race, ceilings: Device | None, energy_j: float) -
         "verified_calls": trial.verified,
         "judged_calls": trial.calls,
         "problem": {name: trial.facts[name] for name in ("name", "fingerprint", "tolerance")},
-        "empty_call_ms": {
-            case: min(times) * 1e-6 for case, times in trial.sides["candidate"].overhead_ns.items()
-        },
+        "empty_call_ms": findings.empty_calls_ms(trial.sides["candidate"]),
         **findings.failures_of(list(trial.sides.values())),
     }
     if found.cut_short:

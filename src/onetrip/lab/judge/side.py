@@ -26,13 +26,17 @@ _HARNESS_BYTES = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One call: the child's clock, the judge's clock, and what went on beside it."""
+    """One call: the child's clock, the judge's clock, and what went on beside it.
+
+    `given_ns` is what the judge waited for while the contender took its inputs.
+    """
 
     case: str
     regime: str
     block: int
     elapsed_ns: int
     wall_ns: int
+    given_ns: int
     ahead_ns: int
     trailing_ns: int
     peak_bytes: int
@@ -51,8 +55,8 @@ class FailedReply(Exception):
 class Side:
     """A contender's process and everything that is known of it.
 
-    `failure` is why a rival is out; `overhead_ns` holds, for each case, what calls of nothing
-    took by the judge's clock before anything of the contender was loaded.
+    `failure` is why a rival is out; `empty` holds calls of nothing, from before anything of the
+    contender was loaded.
     """
 
     name: str
@@ -64,7 +68,7 @@ class Side:
     failure: str = ""
     case: str = ""
     samples: list[Sample] = field(default_factory=list)
-    overhead_ns: dict[str, list[int]] = field(default_factory=dict)
+    empty: list[Sample] = field(default_factory=list)
     peak_bytes: dict[str, int] = field(default_factory=dict)
     _memory: mmap.mmap | None = None
 

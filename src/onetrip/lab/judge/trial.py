@@ -187,7 +187,9 @@ class Trial:
         upper = self.draw.random() < 0.5
         filled = self.ask_oracle({"order": "fill", "name": side.name, "upper": upper})
         side.company.inputs_arrive()
+        begun_ns = time.perf_counter_ns()
         self.ask(side, {"order": "inputs", "cold": cold, **filled})
+        given_ns = time.perf_counter_ns() - begun_ns
         side.company.call_begins()
         order = {"order": "call", "empty": empty, "memory": memory}
         with self.ruling(side):
@@ -196,7 +198,7 @@ class Trial:
         if not empty:
             self._hold_to_truth(side, case, probes, full=full)
         return Sample(
-            case, "cold" if cold else "warm", block, reply.elapsed_ns, wall_ns,
+            case, "cold" if cold else "warm", block, reply.elapsed_ns, wall_ns, given_ns,
             reply.ahead_ns, reply.trailing_ns, reply.peak_bytes, reply.threads,
         )  # fmt: skip
 
@@ -227,9 +229,7 @@ class Trial:
     def _empty_calls(self, side: Side, case: str) -> None:
         self.change_case(side, case, empty=True)
         for turn in range(_EMPTY_CALLS):
-            sample = self.call(side, cold=turn % 2 == 0, empty=True)
-            overhead_ns = max(0, sample.wall_ns - sample.elapsed_ns)
-            side.overhead_ns.setdefault(case, []).append(overhead_ns)
+            side.empty.append(self.call(side, cold=turn % 2 == 0, empty=True))
 
     def _all_at_once(self, order: Callable[[Side], Mapping[str, object]]) -> None:
         """Give every contender an order before any has answered."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from onetrip.core.errors import DataError
 from onetrip.lab.judge.arena import Arena, lay_out
-from onetrip.lab.judge.shared import shared_bytes
+from onetrip.lab.judge.shared import release, shared_bytes
 from onetrip.lab.judge.tree import ALIGNMENT, Packed, pack, write
 from onetrip.lab.problems.problem import Case, Problem, ProblemRef
 from onetrip.lab.verdict import Check
@@ -49,6 +49,8 @@ class Witness:
         self._problem: Problem | None = None
         self._opened: tuple[object, str] | None = None
         self._setups: dict[str, object] = {}
+        self._sides: dict[str, Side] = {}
+        self._device = "cpu"
         self._now: Current | None = None
 
     def open(self, order: Mapping) -> dict[str, object]:
@@ -61,9 +63,12 @@ class Witness:
             self._opened = asked
             self._sizes: dict[str, int] = {}
             self._arenas: dict[str, Arena] = {}
+        for side in self._sides.values():
+            release(side.inbox, self._device)
+            release(side.outbox, self._device)
         self._device = str(order["device"])
         self._secret = str(order["seed"])
-        self._sides: dict[str, Side] = {}
+        self._sides = {}
         self._setups = {}
         problem = self._loaded
         wanted = set(order["cases"])
