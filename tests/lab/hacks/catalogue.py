@@ -223,6 +223,8 @@ HACKS = (
          defence="sandbox: a scratch folder for each attempt"),
     Hack(37, "harness and problem opened for writing", "h37_edit_the_harness.py",
          defence="sandbox: read-only"),
+    Hack(37, "the harness edited in memory", "h37_harness_in_memory.py", outcomes=PROVED,
+         harmless=at_least_ms(4.5), defence="the judge's clock runs on every order"),
     Hack(37, "a module of the harness's name", "h37_torch_in_cwd.py",
          defence="no process imports from the current folder"),
     Hack(38, "secrets in environments", "h38_environment.py",
