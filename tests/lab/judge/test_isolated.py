@@ -233,19 +233,20 @@ def test_an_honest_candidate_is_proved_timed_and_compared(judge, add, honest):
     assert not Path(f"/proc/{pid}").exists()
 
 
-def test_seeds_decide_the_data_and_nothing_else_does(judge, add):
-    # Writes what it was given where the test can read it: into its log.
+def test_the_seed_decides_the_data(judge, add):
+    # Writes what it is given where the test can read it: into its log.
     source = HEAD + (
         "def custom_kernel(data):\n"
-        "    print('sum', data[0].sum().item())\n"
-        "    return torch.add(*data, alpha=2)\n"
+        "    print('sum', data[0].sum().item(), flush=True)\n"
+        "    raise SystemExit\n"
     )
-    job = TrialJob(add, Contender("source", source), seed=7, cases=("benchmark size=200000",))
-    first, second = (set(judge.judge(job).log.split("\n")) for _ in range(2))
-    sums = first & second
-    # Order and number of calls differ; the values of the same calls do not.
-    assert len(sums) > 5
-    assert len(first) > len(sums) * 0.5
+    logs = []
+    for seed in (7, 7, 8):
+        case = ("benchmark size=200000",)
+        job = TrialJob(add, Contender("source", source), seed=seed, cases=case)
+        logs.append(judge.judge(job).log)
+    assert logs[0].startswith("sum")
+    assert logs[0] == logs[1] != logs[2]
 
 
 def test_leftovers_are_gone_when_the_verdict_is_there(attempt, honest):
