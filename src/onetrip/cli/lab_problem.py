@@ -95,10 +95,12 @@ def _brief(
 def kind_of(location: str) -> str:
     """The kind of problem that a location most likely names.
 
-    >>> kind_of("linear_cross_entropy"), kind_of("level1/1_matmul.py")
-    ('operator', 'kernelbench')
+    >>> [kind_of(name) for name in ("linear_cross_entropy", "level1/1_matmul.py", "train.toml")]
+    ['operator', 'kernelbench', 'run']
     """
     path = Path(location)
     if path.is_dir():
-        return "folder"
+        return "run" if (path / "run.toml").exists() else "folder"
+    if path.suffix in (".toml", ".yml", ".yaml"):
+        return "run"
     return "kernelbench" if path.suffix == ".py" else "operator"

@@ -295,7 +295,7 @@ def test_facts_come_from_the_file(run_file):
         ("speed = 2", "speed = 200", "speed"),
         ('mode = "fast"', "", "says nothing of mode"),
         ("[parameters.speed]", "[parameters.speed", "not TOML"),
-        ("summary", "sumary", r"unknown \['sumary'\]"),
+        ("summary", "abstract", r"unknown \['abstract'\]"),
     ],
 )
 def test_file_that_is_wrong_says_where(run_file, before, after, message):
