@@ -98,7 +98,7 @@ def _timing(workload: str, regime: str, timings: Sequence[Mapping]) -> TimingCha
     )
     taken = sorted(
         (
-            (timing["subject"], _place(block, n), block)
+            (timing["subject"], _place(timing["subject"], block, n), block)
             for timing in ordered
             for n, block in enumerate(timing["blocks"])
         ),
@@ -125,11 +125,20 @@ def _strip(timing: Mapping) -> Strip:
         timing["median_ms"],
         timing["low_ms"],
         timing["high_ms"],
-        [int(block.get("samples", 0)) for block in blocks],
-        [_place(block, n) for n, block in enumerate(blocks)],
+        [_samples(timing["subject"], block) for block in blocks],
+        [_place(timing["subject"], block, n) for n, block in enumerate(blocks)],
     )
 
 
-def _place(block: Mapping, n: int) -> int:
-    """Where a block stood in the run's whole order."""
-    return int(block.get("order", n))
+def _samples(subject: str, block: Mapping) -> int:
+    """How many samples of one contender a block holds: the judge tells who ran in turn."""
+    turns = block.get("order")
+    return turns.count(subject) if isinstance(turns, list) else int(block.get("samples", 0))
+
+
+def _place(subject: str, block: Mapping, n: int) -> int:
+    """Where a contender's part of a block stood in the run's whole order."""
+    turns = block.get("order", n)
+    if not isinstance(turns, list):
+        return int(turns)
+    return n * len(turns) + (turns.index(subject) if subject in turns else 0)
