@@ -10,6 +10,7 @@ Run as ``python naive.py`` with trials as JSON on standard input; each is a fork
 
 import json
 import os
+import random
 import signal
 import statistics
 import sys
@@ -42,6 +43,7 @@ def hand_out_again(block):
 
 
 def run(trial):
+    random.seed(0)
     kept_secret = [int(trial["secret"]), trial["secret"]]
     reference = {}
     exec(compile(trial["reference"], "reference.py", "exec"), reference)

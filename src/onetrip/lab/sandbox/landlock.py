@@ -60,7 +60,7 @@ def version() -> int:
 def lacks(found: int) -> tuple[str, ...]:
     """What a kernel with this version leaves open, beside what Landlock never closes."""
     missing = [
-        "other processes can be counted",
+        "other processes can be counted, and files be asked for by name",
         "UDP is open" if found >= _NETWORK_SINCE else "the network is open",
     ]
     if found < _SCOPES_SINCE:
