@@ -1,4 +1,4 @@
-"""What follows a result: hypotheses are judged anew, titles change hands, the queue is re-ordered.
+"""What follows a result: titles change hands, hypotheses are judged anew, the queue is re-ordered.
 
 The queue knows none of the rooms above it: followers are named here and loaded when first needed.
 """
@@ -9,10 +9,12 @@ from collections.abc import Callable, Sequence
 
 Follower = Callable[[sqlite3.Connection, int], object]
 
-# In this order: what waits is scored by hypotheses and champions as they stand after the result.
+KNOWLEDGE = "onetrip.lab.knowledge.hypotheses:recompute_for"
+# In this order: a prediction whose confirmation was just asked for is being tested, not undecided;
+# and what waits is scored by hypotheses and champions as they stand after the result.
 FOLLOWERS: tuple[str, ...] = (
-    "onetrip.lab.knowledge.hypotheses:recompute_for",
     "onetrip.lab.queue.titles:follow",
+    KNOWLEDGE,
     "onetrip.lab.queue.priority:follow",
 )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from onetrip.core.errors import ArgumentError, UnsupportedError, complaint
 from onetrip.lab.problems.problem import Contender
-from onetrip.lab.queue.after import FOLLOWERS, settle
+from onetrip.lab.queue.after import KNOWLEDGE, settle
 from onetrip.lab.queue.names import experiment_name, find_experiment
 from onetrip.lab.queue.priority import place
 from onetrip.lab.store.blobs import LARGEST_BLOB, put_blob
@@ -229,7 +229,7 @@ def submit(
         )
     if hypothesis_id is not None:
         # From now on it is being tested.
-        settle(connection, experiment_id, FOLLOWERS[:1])
+        settle(connection, experiment_id, [KNOWLEDGE])
     return Submitted(experiment_id, candidate_id, created=True)
 
 

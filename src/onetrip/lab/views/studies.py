@@ -73,14 +73,14 @@ def cost_of(case: dict) -> Cost | None:
 
 
 def floors(spec: dict, place: dict) -> list[dict]:
-    """[{`workload`, `floor_ms`, `compute_ms`, `memory_ms`, `bound`}] of the cases with a cost."""
+    """[{`workload`, `floor_ms`, `compute_ms`, `memory_ms`, `bound`}] of timed cases."""
     if place["ceilings"] is None:
         return []
     device = Device(**place["ceilings"])
     found = []
     for case in cases_of(spec):
         cost = cost_of(case)
-        if cost is None or not device.tflops:
+        if cost is None or not device.tflops or not case.get("timed", True):
             continue
         dtype = case.get("dtype") or spec.get("dtype") or "float32"
         found.append(
