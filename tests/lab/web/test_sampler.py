@@ -99,9 +99,27 @@ def test_series_joins_what_is_kept_and_what_is_pending(connection):
     assert series(connection, "there", "cuda:0", since=0) == {"at": []}
 
 
+def test_series_is_broken_where_nobody_looked(connection):
+    keep_samples(connection, samples(0, 2) + samples(100, 2) + samples(104, 1))
+    found = series(connection, "here", "cuda:0", since=0)
+    assert found["at"] == [0, 1, 2, 100, 101, 104]
+    assert found["power_w"] == [100, 101, None, 100, 101, 100]
+
+
+def test_series_of_minutes_is_whole(connection):
+    now = 10 * DAY_S
+    keep_samples(connection, samples(now - DAY_S - 240, 240))
+    thin(connection, now)
+    found = series(connection, "here", "cuda:0", since=0)
+    assert len(found["at"]) == 4
+    assert None not in found["power_w"]
+
+
 def test_series_has_no_more_points_than_a_chart(connection):
     keep_samples(connection, samples(0, 3 * MOST_POINTS))
-    assert len(series(connection, "here", "cuda:0", since=0)["at"]) <= MOST_POINTS
+    found = series(connection, "here", "cuda:0", since=0)
+    assert MOST_POINTS / 2 < len(found["at"]) <= MOST_POINTS
+    assert None not in found["power_w"]
 
 
 def test_sampler_keeps_what_it_saw_when_it_stops(database, connection):

@@ -5,7 +5,7 @@ import math
 import sqlite3
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from onetrip.lab.store.database import transaction
 from onetrip.lab.web.devices import Sample
@@ -18,6 +18,8 @@ _SPAN = "span_s"
 SERIES = ("utilisation", "memory_bytes", "sm_clock_mhz", "power_w", "temperature_c")
 # More points than a chart has pixels are only slow.
 MOST_POINTS = 1200
+# A look may come late; after so long nobody looked.
+_LONGEST_STEP_S = 5.0
 
 
 def keep_samples(connection: sqlite3.Connection, samples: Iterable[Sample]) -> None:
@@ -142,13 +144,31 @@ def series(
         if (sample.host, sample.device) == (host, device) and sample.at >= since:
             by_time[sample.at] = sample
     samples = [by_time[at] for at in sorted(by_time)]
-    samples = samples[:: max(1, math.ceil(len(samples) / MOST_POINTS))]
-    columns: dict[str, list[float | None]] = {"at": [sample.at for sample in samples]}
+    stride = max(1, math.ceil(len(samples) / MOST_POINTS))
+    points = list(_with_gaps(samples[::stride], _LONGEST_STEP_S * stride))
+    columns: dict[str, list[float | None]] = {"at": [at for at, _ in points]}
     for key in SERIES:
-        column = [sample.values.get(key) for sample in samples]
+        column = [values.get(key) for _, values in points]
         if any(value is not None for value in column):
             columns[key] = column  # type: ignore[assignment]
     return columns
+
+
+def _with_gaps(
+    samples: Sequence[Sample], longest_s: float
+) -> Iterator[tuple[float, Mapping[str, object]]]:
+    """Times and values, with an empty one where nobody looked: a line would invent what was."""
+    before: Sample | None = None
+    for sample in samples:
+        if before is not None and sample.at - before.at > max(longest_s, 2 * _span_s(before)):
+            yield before.at + 1, {}
+        yield sample.at, sample.values
+        before = sample
+
+
+def _span_s(sample: Sample) -> float:
+    span = sample.values.get(_SPAN)
+    return span if isinstance(span, int | float) else 1.0
 
 
 def _sample(row: sqlite3.Row) -> Sample:
