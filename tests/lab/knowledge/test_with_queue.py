@@ -59,7 +59,7 @@ def test_status_follows_submissions_answers_and_invalidation(connection, problem
     worker = claims.register_worker(connection, "here", "local", {"devices": ["cpu"]})
     contender = Contender("source", source="def run(inputs, outputs): pass")
 
-    search = submit(
+    asked = submit(
         connection,
         problem,
         contender,
@@ -70,7 +70,7 @@ def test_status_follows_submissions_answers_and_invalidation(connection, problem
     )
     assert status(connection, hypothesis) == "testing"
     answer(connection, worker, 1, verdict(1.3))
-    settled(connection, search.experiment_id)
+    settled(connection, asked.experiment_id)
     assert status(connection, hypothesis) == "testing"
     confirmation = answer(connection, worker, 2, verdict(1.3))
     assert confirmation.purpose == "confirm"

@@ -50,8 +50,9 @@ def query(database_path: Path, sql: str, max_rows: int = 200, seconds: float = 5
     """Answer one SELECT over the lab's tables and views, without a way to change anything.
 
     The connection is opened for reading only; an authorizer lets through nothing but reading and
-    calling harmless functions; a clock ends what takes too long. Secrets read as NULL. Bytes are
-    shown as text where they are, long values are cut.
+    calling harmless functions; a clock ends what takes too long. Secrets read as NULL: workers'
+    tokens, seeds of inputs, problems' specs, in which hidden cases stand. Bytes are shown as text
+    where they are, long values are cut.
 
     Raises
     ------
