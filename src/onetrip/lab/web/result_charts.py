@@ -97,7 +97,7 @@ def _roofline(study: Mapping, href: Href) -> Figure:
     several = len({point["workload"] for point in study["points"]}) > 1
     points = [
         Reached(
-            _label(point) + (f" {point['workload']}" if several else ""),
+            _name_at(point) if several else _label(point),
             "" if point["id"] is None else href(point["id"]),
             point["flops_per_byte"],
             point["tflops"],
@@ -162,6 +162,12 @@ def _importance(impl: Mapping) -> Figure:
 def _label(point: Mapping) -> str:
     title = harmless(str(point["title"]))
     return title if point["id"] is None else f"#{point['id']} {title}"
+
+
+def _name_at(point: Mapping) -> str:
+    """A short name of a contender at one of several sizes."""
+    name = _label(point) if point["id"] is None else f"#{point['id']}"
+    return f"{name} {harmless(str(point['workload']))}"
 
 
 def _capital(text: str) -> str:

@@ -13,8 +13,10 @@ from onetrip.lab.web.graph_fold import folded
 from onetrip.lab.web.markup import plain
 from onetrip.lab.web.render import render
 
-# More boxes than this are no picture any more.
-_MOST_NODES = 400
+# Around one thing more boxes are no picture any more; seen from nowhere most are folded away, and
+# the evidence that is not must be among them, however old.
+_MOST_AROUND = 400
+_MOST_IN_ALL = 4000
 
 router = APIRouter()
 
@@ -28,7 +30,7 @@ def graph_page(
     """All of it, the newest first; or what lies within `depth` ties of ``?around=hypothesis:3``."""
     node = _node(around) if around else None
     with reading(request) as connection:
-        found = graph(connection, node, depth=depth, limit=_MOST_NODES)
+        found = graph(connection, node, depth=depth, limit=_MOST_AROUND if node else _MOST_IN_ALL)
     nodes = [each | {"title": plain(each["title"])} for each in found.nodes]
     boxes, ties = folded(nodes, found.edges, around)
     titles = {box.key: box for box in boxes}
