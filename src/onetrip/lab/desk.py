@@ -9,12 +9,13 @@ import re
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from onetrip.core.errors import ArgumentError, complaint
 from onetrip.core.units import bytes_text
+from onetrip.lab.desk_answers import Artifact, Document, Page, Progress, Submission
 from onetrip.lab.desk_names import (
     candidate_of,
     find_experiment,
@@ -30,8 +31,6 @@ from onetrip.lab.views import compare as compare_view
 from onetrip.lab.views import experiments as experiments_view
 from onetrip.lab.views import problems as problems_view
 
-Document = dict[str, Any]
-
 # Clients give up on a call after a minute or less.
 LONGEST_WAIT_S = 50.0
 LARGEST_PAGE = 50
@@ -45,58 +44,6 @@ _BULKY = frozenset({"samples_ms", "blocks", "events", "priority_changes"})
 _UNFINISHED = ("queued", "paused", "running", "infra_lost")
 # The others follow from verdicts and declarations: the lab writes them itself.
 LINKS = ("about", "contradicts", "supersedes")
-
-
-# What the operations return has no slots: a slot looks like a default to who makes a schema of it.
-@dataclass(frozen=True)
-class Submission:
-    """An experiment that waits; `created` is False when this key or candidate was there before."""
-
-    experiment: int
-    candidate: int
-    created: bool
-    state: str
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far an experiment is: `final` says that its state will not change by itself.
-
-    `confirmation` is the experiment that measures a promising one again, with another seed: a
-    prediction and a title are decided by both.
-    """
-
-    experiment: int
-    state: str
-    final: bool
-    confirmation: int | None
-    stage: str
-    reason: str
-    waited_s: float
-    next_step: str
-
-
-@dataclass(frozen=True)
-class Page:
-    """Some rows of many; `next_cursor` is None on the last page."""
-
-    rows: list[Document]
-    total: int
-    counts_by_state: dict[str, int]
-    next_cursor: int | None
-
-
-@dataclass(frozen=True)
-class Artifact:
-    """A range of a kept file; `data_base64` instead of `text` where the bytes are not text."""
-
-    sha256: str
-    mime: str
-    size_bytes: int
-    offset: int
-    next_offset: int | None
-    text: str
-    data_base64: str
 
 
 def list_problems(connection: sqlite3.Connection) -> list[Document]:
