@@ -9,6 +9,7 @@ import pytest
 
 from onetrip.core.device import Device
 from onetrip.lab.prepared import TunedProblem
+from onetrip.lab.queue import device_lock
 from onetrip.lab.queue.campaigns import open_campaign
 from onetrip.lab.queue.submit import add_problem
 from onetrip.lab.search.proposal import Proposal
@@ -84,6 +85,12 @@ def done_verdict(speedup=1.25, *, width=0.05, latency_ms=2.0, peak_bytes=1000, c
 @pytest.fixture
 def database(tmp_path):
     return tmp_path / "lab.sqlite"
+
+
+@pytest.fixture(autouse=True)
+def own_device(tmp_path, monkeypatch):
+    """A test waits for no other process of the machine that happens to use the device."""
+    monkeypatch.setattr(device_lock, "lock_folder", lambda: tmp_path / "locks")
 
 
 @pytest.fixture

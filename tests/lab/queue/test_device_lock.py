@@ -6,10 +6,14 @@ import time
 
 import pytest
 
+from onetrip.core import settings
+from onetrip.lab.queue import device_lock
 from onetrip.lab.queue.device_lock import devices_held
 
 HOLD = """
 import sys, time
+from onetrip.core import settings
+from onetrip.lab.queue import device_lock
 from onetrip.lab.queue.device_lock import devices_held
 with devices_held(sys.argv[1:], "a rehearsal", print):
     print("holds", flush=True)
@@ -17,6 +21,8 @@ with devices_held(sys.argv[1:], "a rehearsal", print):
 """
 TURNS = """
 import sys, time
+from onetrip.core import settings
+from onetrip.lab.queue import device_lock
 from onetrip.lab.queue.device_lock import devices_held
 for _ in range(5):
     with devices_held(["cpu"], sys.argv[1]):
@@ -28,6 +34,9 @@ for _ in range(5):
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("ONETRIP_CACHE_DIR", str(tmp_path))
+    # Here the processes are to meet.
+    monkeypatch.setattr(device_lock, "lock_folder", lambda: tmp_path / "locks")
+    assert settings.cache_dir() / "locks" == device_lock.lock_folder()
 
 
 def start(script, *arguments):

@@ -36,7 +36,7 @@ def devices_held(
     who : what the others read while they wait: "onetrip tune".
     on_wait : receives a sentence that names the holder, once for each device.
     """
-    folder = settings.cache_dir() / "locks"
+    folder = lock_folder()
     folder.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     with ExitStack() as held:
@@ -47,6 +47,11 @@ def devices_held(
             yield None
             return
         yield time.monotonic() - started
+
+
+def lock_folder() -> Path:
+    """Where the locks of this user's devices lie."""
+    return settings.cache_dir() / "locks"
 
 
 def _take(

@@ -49,7 +49,8 @@ def register_worker(
             if not ours and is_alive(before):
                 got = f"{name!r}, under which process {before['pid']} works"
                 raise ArgumentError(complaint("name", expected="a name of its own", got=got))
-            for attempt in open_attempts(connection, before["id"]):
+            # What this very process holds is still at work, in another thread.
+            for attempt in [] if ours else open_attempts(connection, before["id"]):
                 lose_attempt(connection, attempt, f"its worker {name} started again", now)
         worker_id = connection.execute(
             "INSERT INTO worker (name, kind, token_sha256, capabilities, host, pid,"

@@ -11,6 +11,7 @@ from typing import Self
 
 from onetrip.lab.judge.machine import Machine, machine
 from onetrip.lab.queue import claims
+from onetrip.lab.queue.device_lock import devices_held
 from onetrip.lab.store.database import connect
 from onetrip.lab.verdict import Outcome, Verdict
 from onetrip.lab.work import tasks
@@ -132,7 +133,12 @@ class LocalWorker:
         self.connection.close()
 
     def step(self) -> bool:
-        """Answer one experiment; False when none waits for this device."""
+        """Answer one experiment; False when none waits for this device, or told to stop."""
+        # Whoever else works on the device, a tune or another lab, would be timed with us.
+        with devices_held((self.device,), "onetrip lab", should_stop=self._abort) as waited_s:
+            return waited_s is not None and self._answer_next()
+
+    def _answer_next(self) -> bool:
         task = tasks.take(
             self.connection,
             self.worker_id,
