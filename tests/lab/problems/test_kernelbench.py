@@ -43,6 +43,10 @@ def test_file_is_read_as_it_is(kernelbench, verdict_of):
         ("output", (16, 12), "float32")
     ]
     assert "get_init_inputs" in problem.brief
+    torch.manual_seed(4)
+    before = torch.get_rng_state()
+    kernelbench(LAYER).outputs(case)
+    assert torch.equal(torch.get_rng_state(), before), "looking at shapes draws from nobody's seed"
     assert verdict_of(problem) == {}
 
 

@@ -137,6 +137,19 @@ def test_screening_leaves_out_large_cases_when_time_is_up(folder):
     assert (found.cases, found.left_out) == (("test size=33",), ("benchmark size=64",))
 
 
+def test_size_of_a_large_device_is_not_screened_on_a_cpu():
+    ref = ProblemRef("operator", "linear_cross_entropy", {"workload": "gemma2-2b"})
+    found = screen(load_problem(ref))
+    assert (found.refused, found.left_out) == ("", ("gemma2-2b",))
+    assert len(found.cases) == 2
+    alone = ProblemRef(
+        "operator", "linear_cross_entropy", {"workload": "gemma2-2b", "hidden": False}
+    )
+    assert screen(load_problem(alone)).warnings == (
+        "Every case is too large to be screened on cpu.",
+    )
+
+
 @pytest.mark.parametrize("workload", ["ragged", "one-token", "half", "everything"])
 def test_operators_stand(workload):
     ref = ProblemRef("operator", "linear_cross_entropy", {"workload": workload})

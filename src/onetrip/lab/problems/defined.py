@@ -4,7 +4,7 @@ import functools
 import inspect
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -282,13 +282,9 @@ def takes(function: Callable, name: str) -> bool:
 def seeded(seed: int) -> Iterator[None]:
     """Let torch's global generators start at `seed` within a block, and put them back."""
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
-    with torch.random.fork_rng(devices=devices) if not _is_faking() else nullcontext():
+    with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         yield
-
-
-def _is_faking() -> bool:
-    return torch._C._get_dispatch_mode(torch._C._TorchDispatchModeKey.FAKE) is not None
 
 
 def _written(before: list[Tensor], after: list[Tensor], results: list[Tensor]) -> tuple[int, ...]:

@@ -23,6 +23,9 @@ _SEEDS = (11, 13, 17)
 _OTHER = 1000
 # A case with fewer input values may be too small to tell right from wrong.
 _TELLING = 32
+# Larger cases take minutes, or more memory than there is, on such a device: operations of a call
+# and elements of its outputs.
+_LARGEST = {"cpu": (1e11, 1 << 25), "cuda": (1e15, 1 << 30)}
 # Refusals that are told; the rest say the same of other cases.
 _TOLD = 3
 # Below this share of its mean, what an output varies by is easily lost in a tolerance.
@@ -58,7 +61,8 @@ def screen(problem: Problem, *, device: str | None = None, seconds: float = 60.0
     ----------
     problem : which.
     device : where; by default a GPU when there is one.
-    seconds : after this long no further case is begun. Small cases come first.
+    seconds : after this long no further case is begun. Small cases come first; those that would
+        take minutes on this device are left out.
 
     Returns
     -------
@@ -75,11 +79,13 @@ def screen(problem: Problem, *, device: str | None = None, seconds: float = 60.0
     notes, done, left_out = _Notes(), [], []
     begin = time.monotonic()
     for case in sorted(problem.cases, key=lambda case: _size(problem, case)):
-        if done and time.monotonic() - begin > seconds:
+        if (done and time.monotonic() - begin > seconds) or _too_large(problem, case, device):
             left_out.append(case.name)
             continue
         _screen_case(problem, case, device, notes)
         done.append(case.name)
+    if not done:
+        notes.warnings.append(f"Every case is too large to be screened on {device}.")
     return Screening(
         # The coarsest first: who accepts zeros need not be told of rounding.
         refused=" ".join(message for _, message in sorted(notes.refusals)[:_TOLD]),
@@ -226,3 +232,9 @@ def _with(inputs: Any, place: int, other: Tensor) -> Any:
 
 def _size(problem: Problem, case: Case) -> int:
     return sum(torch.Size(output.shape).numel() for output in problem.outputs(case))
+
+
+def _too_large(problem: Problem, case: Case, device: str) -> bool:
+    most_flops, most_elements = _LARGEST[device.partition(":")[0]]
+    cost = problem.cost(case)
+    return _size(problem, case) > most_elements or (cost is not None and cost.flops > most_flops)
