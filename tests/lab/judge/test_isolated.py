@@ -283,3 +283,37 @@ def test_the_lab_can_stop_a_trial(judge, add, honest):
         should_stop=lambda: "verifying" in stages,
     )
     assert (verdict.outcome, verdict.reason) == (Outcome.INFRA_LOST, "stopped by the lab")
+
+
+OPERATOR = ProblemRef("operator", "linear_cross_entropy", {"workload": "ragged"})
+
+
+def test_a_configuration_of_an_operator_is_judged_as_a_source_is(judge):
+    job = TrialJob(OPERATOR, Contender("config", impl="reference"), seed=9)
+    verdict = judge.judge(job)
+    assert verdict.outcome is Outcome.DONE, verdict
+    assert {check.tensor for check in verdict.checks} == {
+        "loss", "grad_input", "grad_linear_weight",
+    }  # fmt: skip
+    timing = verdict.timing("candidate")
+    assert timing is not None
+    assert timing.impl == "reference"
+
+
+def test_writing_beyond_an_output_is_seen(attempt):
+    source = """
+import torch
+
+def run(inputs, outputs):
+    x, w = (inputs[name].requires_grad_() for name in ("input", "linear_weight"))
+    loss = torch.nn.functional.cross_entropy(x @ w.T, inputs["target"])
+    grads = torch.autograd.grad(loss, (x, w), inputs["grad_loss"])
+    outputs["loss"].as_strided((2,), (1,))[:] = loss.detach()
+    outputs["grad_input"].copy_(grads[0])
+    outputs["grad_linear_weight"].copy_(grads[1])
+"""
+    verdict = attempt(source, problem=OPERATOR)
+    assert verdict.outcome is Outcome.INCORRECT, verdict
+    assert "guard band" in verdict.reason
+    honest = attempt(source.replace("as_strided((2,), (1,))[:]", "view(1)[:]"), problem=OPERATOR)
+    assert honest.outcome is Outcome.DONE, honest
