@@ -40,12 +40,6 @@ PACKAGES = (
             "LICENSE": "uplot.LICENSE",
         },
     ),
-    Package(
-        "cytoscape",
-        "3.34.4",
-        {"dist/cytoscape.min.js": "cytoscape.min.js", "LICENSE": "cytoscape.LICENSE"},
-    ),
-    Package("dagre", "0.8.5", {"dist/dagre.min.js": "dagre.min.js", "LICENSE": "dagre.LICENSE"}),
 )
 
 

@@ -169,6 +169,21 @@ def test_hostile_text_stays_text_on_every_page(hostile, make_page):
     assert shown > 10
 
 
+def test_hostile_text_stays_text_in_the_exported_file(hostile):
+    """It has one script and one style of its own, which its policy names."""
+    from onetrip.lab.web.static_export import campaign_page
+
+    connection, _ = hostile
+    page = campaign_page(connection)
+    reader = Reader()
+    reader.feed(page)
+    assert sorted(reader.obeyed) == [("script", "inline", ""), ("style", "", "")]
+    seen = "".join(reader.text)
+    assert "<img src=x onerror=alert(1) data-pwned>" in seen
+    assert "\x1b" not in page
+    assert "\u202e" not in page
+
+
 def test_reader_sees_what_a_browser_obeys():
     reader = Reader()
     reader.feed(
