@@ -266,12 +266,15 @@ class Filling(Rows):
         for second in range(600):
             at = time.time() - 600 + second
             busy = 0.5 + 0.5 * self.dice.random()
-            gpu = {"name": "H200", "utilisation": round(busy, 3), "memory_bytes": 21 << 30,
-                   "memory_total_bytes": 140 << 30, "sm_clock_mhz": 1980 if busy > 0.6 else 1410,
-                   "power_w": round(120 + 500 * busy, 1), "temperature_c": round(40 + 20 * busy, 1),
-                   "throttle": [], "processes": [{"pid": 4712, "name": "python"}]}  # fmt: skip
-            cpu = {"name": "CPU", "utilisation": round(busy / 2, 3), "memory_bytes": 9 << 30,
-                   "memory_total_bytes": 64 << 30}  # fmt: skip
+            gpu = {"name": "NVIDIA H200", "utilisation": round(busy, 3),
+                   "memory_bytes": 21 << 30, "memory_total_bytes": 140 << 30,
+                   "sm_clock_mhz": 1980 if busy > 0.6 else 1410, "power_limit_w": 700.0,
+                   "power_w": round(120 + 500 * busy, 1), "temperature_c": round(40 + 20 * busy),
+                   "throttle": ["power cap"] if busy > 0.98 else [],
+                   "processes": [{"pid": 4712, "name": "python", "memory_bytes": 20 << 30}],
+                   }  # fmt: skip
+            cpu = {"name": "bench", "utilisation": round(busy / 2, 3), "memory_bytes": 9 << 30,
+                   "memory_total_bytes": 64 << 30, "throttle": []}  # fmt: skip
             for device, sample in (("cuda:0", gpu), ("cpu", cpu)):
                 self.insert(
                     "device_sample", at=at, host="bench", device=device, sample=canonical(sample)

@@ -13,6 +13,13 @@ from onetrip.lab.store.study import canonical
 SAMPLES = 30
 
 
+def order_of(block: int) -> list[str]:
+    """Who took turns in a block, as the judge writes it: there and back again."""
+    names = ["candidate", "baseline", *PEERS]
+    turned = names[block % len(names) :] + names[: block % len(names)]
+    return turned + turned[::-1]
+
+
 class Rows:
     """Writes rows at its clock `at`; the caller holds the transaction."""
 
@@ -107,9 +114,7 @@ class Rows:
             )  # fmt: skip
         return attempt
 
-    def measure(
-        self, bench: dict, attempt: int, speedup: float, *, spread: float = 0.01
-    ) -> None:
+    def measure(self, bench: dict, attempt: int, speedup: float, *, spread: float = 0.01) -> None:
         """Times of the candidate beside its baseline and peers, on every workload."""
         task = bench["task"]
         for workload, base_ms, floor_ms, peak_bytes in task.workloads:
@@ -134,13 +139,15 @@ class Rows:
         self, attempt: int, workload: str, subject: str, regime: str, middle_ms: float,
         floor_ms: float | None, peak_bytes: int,
     ) -> None:  # fmt: skip
-        """The samples of one subject, in six blocks."""
+        """The samples of one subject, two a block."""
         middle_ms *= 0.9 if regime == "warm" else 1.0
         samples = sorted(middle_ms * self.dice.gauss(1, 0.01) for _ in range(SAMPLES))
+        # As the judge writes them: who ran in which order, and what NVML told.
         blocks = [
-            {"order": place, "samples": SAMPLES // 6, "clock_mhz": 1980 - 15 * (place % 2),
-             "throttle": [], "temperature_c": 52 + place, "power_w": 480 + 5 * place}
-            for place in range(6)
+            {"block": block, "order": _order(block), "sm_clock_mhz": 1980 - 15 * (block % 2),
+             "throttle_reasons": 4 * (block == 9), "temperature_c": 52 + block // 2,
+             "power_w": 480 + 5 * block}
+            for block in range(SAMPLES // 2)
         ]  # fmt: skip
         self.dice.shuffle(samples)
         self.insert(
@@ -150,3 +157,9 @@ class Rows:
             peak_bytes=int(peak_bytes * self.dice.uniform(0.8, 1.2)), floor_ms=floor_ms,
             blocks=canonical(blocks),
         )  # fmt: skip
+
+
+def _order(block: int) -> list[str]:
+    """Who ran when: there and back, so that a drift falls on both alike."""
+    first, second = ("candidate", "baseline") if block % 2 == 0 else ("baseline", "candidate")
+    return [first, second, second, first]

@@ -136,7 +136,7 @@ def test_one_experiment_tells_everything(lab):
     (attempt,) = found["attempts"]
     assert len(attempt["timings"]) == 5
     assert len(attempt["timings"][0]["samples_ms"]) == 30
-    assert attempt["timings"][0]["blocks"][0]["clock_mhz"] == 1980
+    assert attempt["timings"][0]["blocks"][0]["sm_clock_mhz"] == 1980
     assert {pair["baseline"] for pair in attempt["comparisons"]} == {
         "baseline", "eager", "compiled",
     }  # fmt: skip
