@@ -144,7 +144,7 @@ class Rows:
         samples = sorted(middle_ms * self.dice.gauss(1, 0.01) for _ in range(SAMPLES))
         # As the judge writes them: who ran in which order, and what NVML told.
         blocks = [
-            {"block": block, "order": _order(block), "sm_clock_mhz": 1980 - 15 * (block % 2),
+            {"block": block, "order": order_of(block), "sm_clock_mhz": 1980 - 15 * (block % 2),
              "throttle_reasons": 4 * (block == 9), "temperature_c": 52 + block // 2,
              "power_w": 480 + 5 * block}
             for block in range(SAMPLES // 2)
@@ -157,9 +157,3 @@ class Rows:
             peak_bytes=int(peak_bytes * self.dice.uniform(0.8, 1.2)), floor_ms=floor_ms,
             blocks=canonical(blocks),
         )  # fmt: skip
-
-
-def _order(block: int) -> list[str]:
-    """Who ran when: there and back, so that a drift falls on both alike."""
-    first, second = ("candidate", "baseline") if block % 2 == 0 else ("baseline", "candidate")
-    return [first, second, second, first]
