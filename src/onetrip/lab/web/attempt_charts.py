@@ -12,7 +12,27 @@ from onetrip.lab.web.pages.compare import mark_of
 # Tensors of one case that a chart can show; a failed one is always among them.
 _MOST_CHECKS = 40
 # The candidate's colour is the same in every chart.
-_TOLD = ("clock_mhz", "throttle", "temperature_c", "power_w")
+_TOLD = (
+    "order",
+    "sm_clock_mhz",
+    "memory_clock_mhz",
+    "throttle_reasons",
+    "temperature_c",
+    "power_w",
+    "energy_j",
+)
+# NVML's bits.
+_THROTTLES = {
+    0x1: "idle",
+    0x2: "clocks set",
+    0x4: "power cap",
+    0x8: "hardware slowdown",
+    0x10: "sync boost",
+    0x20: "heat (software)",
+    0x40: "heat (hardware)",
+    0x80: "power brake",
+    0x100: "display clocks",
+}
 _FIRST = ("candidate", "baseline", "default", "current", "eager")
 
 
@@ -22,7 +42,7 @@ class TimingChart:
 
     figure: Figure
     block_names: tuple[str, ...]
-    blocks: tuple[tuple[str, int, tuple[object, ...]], ...]
+    blocks: tuple[tuple[object, ...], ...]
 
 
 def check_charts(attempt: Mapping | None) -> list[Figure]:
@@ -96,19 +116,10 @@ def _timing(workload: str, regime: str, timings: Sequence[Mapping]) -> TimingCha
     chart = strip_chart(
         f"{workload or 'All sizes'}, {regime} cache", strips, floor_ms=floors[0] if floors else None
     )
-    taken = sorted(
-        (
-            (timing["subject"], _place(timing["subject"], block, n), block)
-            for timing in ordered
-            for n, block in enumerate(timing["blocks"])
-        ),
-        key=lambda row: row[1],
-    )
-    names = tuple(dict.fromkeys(name for _, _, block in taken for name in block if name in _TOLD))
-    rows = tuple(
-        (subject, place, tuple(block.get(name) for name in names))
-        for subject, place, block in taken
-    )
+    # All contenders of a block share it; the longest list has them all.
+    blocks = max((timing["blocks"] for timing in ordered), key=len)
+    names = tuple(name for name in _TOLD if any(name in block for block in blocks))
+    rows = tuple(tuple(_told(name, block.get(name)) for name in names) for block in blocks)
     return TimingChart(chart, names, rows)
 
 
@@ -118,27 +129,39 @@ def _rank(timing: Mapping) -> tuple[int, str]:
 
 
 def _strip(timing: Mapping) -> Strip:
-    blocks = timing["blocks"]
     return Strip(
         timing["subject"],
         timing["samples_ms"],
         timing["median_ms"],
         timing["low_ms"],
         timing["high_ms"],
-        [_samples(timing["subject"], block) for block in blocks],
-        [_place(timing["subject"], block, n) for n, block in enumerate(blocks)],
+        _places(timing["subject"], len(timing["samples_ms"]), timing["blocks"]),
     )
 
 
-def _samples(subject: str, block: Mapping) -> int:
-    """How many samples of one contender a block holds: the judge tells who ran in turn."""
-    turns = block.get("order")
-    return turns.count(subject) if isinstance(turns, list) else int(block.get("samples", 0))
+def _places(subject: str, count: int, blocks: Sequence[Mapping]) -> list[float]:
+    """When each sample was taken: its turn in the order of its block.
+
+    A timing that tells no order, such as a tune's, has its samples spread over the run.
+
+    >>> _places("a", 2, [{"order": ["a", "b", "b", "a"]}])
+    [0.125, 0.875]
+    >>> _places("a", 2, [])
+    [0.25, 0.75]
+    """
+    turns = [
+        number + (turn + 0.5) / len(block["order"])
+        for number, block in enumerate(blocks)
+        for turn, name in enumerate(block.get("order") or ())
+        if name == subject
+    ]
+    if len(turns) == count:
+        return turns
+    whole = max(1, len(blocks))
+    return [whole * (n + 0.5) / count for n in range(count)]
 
 
-def _place(subject: str, block: Mapping, n: int) -> int:
-    """Where a contender's part of a block stood in the run's whole order."""
-    turns = block.get("order", n)
-    if not isinstance(turns, list):
-        return int(turns)
-    return n * len(turns) + (turns.index(subject) if subject in turns else 0)
+def _told(name: str, value: object) -> object:
+    if name == "throttle_reasons" and isinstance(value, int):
+        return ", ".join(word for bit, word in _THROTTLES.items() if value & bit) or "none"
+    return " ".join(map(str, value)) if isinstance(value, list) else value

@@ -60,8 +60,8 @@ def _errors(label="out"):
 def _strip(label="candidate"):
     samples = [1.0, 1.1, 1.05, 1.2]
     strips = [
-        Strip(label, samples, 1.07, 1.0, 1.2, (2, 2), (0, 3)),
-        Strip("baseline", samples, 1.07, 1.0, 1.2, (2, 2), (1, 2)),
+        Strip(label, samples, 1.07, 1.0, 1.2, (0.1, 0.9, 1.4, 1.6)),
+        Strip("baseline", samples, 1.07, 1.0, 1.2, (0.4, 0.6, 1.1, 1.9)),
     ]
     return strip_chart("Samples", strips, floor_ms=0.5)
 
@@ -144,7 +144,7 @@ def test_samples_stand_in_the_order_of_the_blocks():
     root = ElementTree.fromstring(str(_strip().wide))
     groups = [g for g in root.iter() if g.attrib.get("class", "").startswith("samples")]
     candidate, baseline = ([float(dot.attrib["cx"]) for dot in group] for group in groups)
-    assert candidate[0] < candidate[1] < baseline[0] < baseline[3] < candidate[2]
+    assert candidate[0] < baseline[0] < baseline[1] < candidate[1] < baseline[2] < candidate[2]
 
 
 def test_the_same_label_is_not_drawn_over_another():

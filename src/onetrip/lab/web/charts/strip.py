@@ -1,5 +1,6 @@
 """Every sample of a timing, block by block."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,10 +15,9 @@ from onetrip.lab.web.charts.svg import element, group
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """The samples of one contender in the order in which they were taken.
+    """The samples of one contender, and when each was taken.
 
-    `blocks` says how many samples each block holds, `places` where each block stood in the
-    whole order of the run; without both, the samples are one block.
+    A place counts blocks: 2.25 is a quarter through the third block. There is one a sample.
     """
 
     name: str
@@ -25,8 +25,7 @@ class Strip:
     median_ms: float
     low_ms: float
     high_ms: float
-    blocks: Sequence[int] = ()
-    places: Sequence[int] = ()
+    places: Sequence[float]
 
 
 def strip_chart(title: str, strips: Sequence[Strip], *, floor_ms: float | None = None) -> Figure:
@@ -37,22 +36,21 @@ def strip_chart(title: str, strips: Sequence[Strip], *, floor_ms: float | None =
     values = [value for strip in drawn_strips for value in strip.samples_ms]
     values += [floor_ms] if floor_ms else []
     low, high = span(values, log=True, margin=0.1)
-    places = [_places(strip) for strip in drawn_strips]
-    last = max(max(where) for where in places)
+    last = math.ceil(max(max(strip.places) for strip in drawn_strips))
     legend = [Key(strip.name, f"s{n}") for n, strip in enumerate(drawn_strips)]
     if floor_ms:
         legend.append(Key(f"floor {time_text(floor_ms)}", "ceiling", line=True))
 
     def draw(width: float) -> tuple[float, list[Markup]]:
         frame = plane(
-            Axis("block, in the order of the run", 0.4, last + 1.6, text=_whole),
+            Axis("blocks of the run", 0, last, text=_whole),
             Axis("time of a call", low, high, log=True, text=time_text),
             width,
             legend=legend,
             inner_px=200,
         )
         drawn = list(frame.back)
-        for n, (strip, where) in enumerate(zip(drawn_strips, places, strict=True)):
+        for n, strip in enumerate(drawn_strips):
             y = frame.y.at(strip.median_ms)
             drawn.append(
                 element(
@@ -69,11 +67,11 @@ def strip_chart(title: str, strips: Sequence[Strip], *, floor_ms: float | None =
                     (
                         element(
                             "circle",
-                            cx=frame.x.at(place + 1),
+                            cx=frame.x.at(place),
                             cy=frame.y.at(value),
                             r=2.4,
                         )
-                        for place, value in zip(where, strip.samples_ms, strict=True)
+                        for place, value in zip(strip.places, strip.samples_ms, strict=True)
                     ),
                     class_=f"samples s{n}",
                 )
@@ -109,16 +107,3 @@ def strip_chart(title: str, strips: Sequence[Strip], *, floor_ms: float | None =
 
 def _whole(value: float) -> str:
     return f"{value:.0f}" if value == round(value) else ""
-
-
-def _places(strip: Strip) -> list[float]:
-    """Where each sample is drawn: its block's place, and a little to the right for each call."""
-    counts = list(strip.blocks)
-    if not counts or sum(counts) != len(strip.samples_ms):
-        counts = [len(strip.samples_ms)]
-    order = list(strip.places) if len(strip.places) == len(counts) else list(range(len(counts)))
-    return [
-        place + 0.8 * ((n + 0.5) / count - 0.5)
-        for place, count in zip(order, counts, strict=True)
-        for n in range(count)
-    ]
