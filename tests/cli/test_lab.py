@@ -222,7 +222,27 @@ def test_problems_are_listed_and_briefed(run, run_json):
     assert "Twice the [input]." in out
 
 
+def test_a_problem_is_exported_as_one_page(run, lab, submitted, tmp_path):
+    finish(lab)
+    page = tmp_path / "night.html"
+    out, code, err = run("export", str(page), "--problem", "toy")
+    assert (out, code) == (f"{page}\n", 0), err
+    text = page.read_text()
+    assert "fused" in text
+    assert "http://" not in text.replace("http://www.w3.org/", "")
+
+
+def test_rows_are_exported_for_a_notebook(run_json, submitted, tmp_path):
+    found = run_json("export", str(tmp_path / "rows"))
+    assert (found["format"], found["rows"]["experiment"]) == ("csv", 1)
+    assert (tmp_path / "rows" / "experiment.csv").is_file()
+    run_json("export", str(tmp_path / "rows.json"))
+    assert json.loads((tmp_path / "rows.json").read_text())
+
+
 WRONG = {
+    "unknown format": (("export", "x", "--format", "xlsx"), "one of html, json, csv, parquet"),
+    "rows of a problem": (("export", "x.json", "--problem", "toy"), "--campaign"),
     "unknown problem": (("submit", "KERNEL", "-p", "tyo", "--why", "w"), "known: toy"),
     "no such file": (("submit", "none.py", "-p", "toy", "--why", "w"), "`file` must be the path"),
     "nothing to try": (("submit", "-p", "toy", "--why", "w"), "`source` must be given"),
