@@ -1,6 +1,8 @@
 """Whole trials: what is honest passes, and each defence fires."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -116,6 +118,8 @@ def custom_kernel(data):
     "forges an answer": (
         """
 import os
+import subprocess
+import sys
 def custom_kernel(data):
     for descriptor in range(3, 64):
         try:
@@ -317,3 +321,8 @@ def run(inputs, outputs):
     assert "guard band" in verdict.reason
     honest = attempt(source.replace("as_strided((2,), (1,))[:]", "view(1)[:]"), problem=OPERATOR)
     assert honest.outcome is Outcome.DONE, honest
+
+
+def test_the_judges_own_process_needs_no_torch():
+    code = "import sys, onetrip.lab.judge.isolated; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -171,6 +171,13 @@ def _conduct(trial: Trial, telemetry: Telemetry, ceilings: Device | None) -> Ver
 
 def _done(trial: Trial, found: Race, ceilings: Device | None, energy_j: float) -> Verdict:
     timings = findings.timings_of(trial, found, ceilings)
+    if not any(timing.subject == "candidate" for timing in timings):
+        raise Ruling(
+            Outcome.TIMEOUT,
+            f"right, but a call takes up to {trial.longest_call_s:.3g} s: none could be timed in "
+            f"the trial's {trial.job.seconds:.0f} s",
+            {"longest_call_s": trial.longest_call_s},
+        )
     evidence: dict[str, object] = {
         "verified_calls": trial.verified,
         "judged_calls": trial.calls,

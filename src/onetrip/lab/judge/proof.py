@@ -59,12 +59,14 @@ def prove_again(trial: Trial) -> None:
     trial.enter("verifying again")
     candidate = trial.sides["candidate"]
     names = trial.case_names()
-    for place in range(trial.draw.randint(1, 2)):
+    for place in range(trial.draw.randint(1, 2) if trial.has_time_for(2) else 0):
         name = trial.draw.choice(names)
         trial.change_case(candidate, name)
         trial.make(name, f"again {place}")
         trial.call(candidate, cold=trial.draw.random() < 0.5)
     for name in trial.timed_cases():
+        if not trial.has_time_for(1 + len(trial.racing())):
+            return
         trial.make(name, "memory")
         for side in trial.racing():
 

@@ -18,6 +18,8 @@ _LONGEST_SEARCH_S = 20.0
 # Where the truth takes longer than this a call, a part of the timed results is held to it.
 _EXPENSIVE_TRUTH_S = 1.0
 _VERIFIED_SHARE = 0.34
+# The last verification and the measurement of memory.
+_CALLS_AFTERWARDS = 4
 
 
 @dataclass(slots=True)
@@ -59,7 +61,9 @@ def _leg(
     for block in range(wanted):
         trial.enter(f"timing {case}, {regime}", share)
         began_s = time.monotonic()
-        if blocks and began_s + longest_s > end_s:
+        calls = (4 if regime == "warm" else 2) * len(trial.racing())
+        late = blocks and began_s + longest_s > end_s
+        if late or not trial.has_time_for(calls + _CALLS_AFTERWARDS):
             found.cut_short.append(f"{case}, {regime}: {block} of {wanted} blocks")
             return
         order = block_order([side.name for side in trial.racing()], trial.draw)

@@ -3,6 +3,7 @@
 import mmap
 import os
 import random
+import resource
 import secrets
 import sys
 import time
@@ -22,6 +23,8 @@ CONTENDER = (*QUIET, sys.executable, "-P", "-m", "onetrip.lab.judge.candidate")
 _OWN_PROBES = 64
 # The interpreter, torch, and the judge's own buffers.
 _HARNESS_BYTES = 1 << 30
+# Addresses that an interpreter with torch maps without using them.
+_MAPPED_UNUSED_BYTES = 4 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +147,9 @@ def start_side(
 
     sandboxed = contender.kind == "source"
     child = Child(command, pass_fds=(inbox, outbox), enclosed=walls if sandboxed else None)
+    if memory_bytes is not None and not sandboxed and device == "cpu":
+        room_bytes = memory_bytes + _HARNESS_BYTES + _MAPPED_UNUSED_BYTES
+        resource.prlimit(child.pid, resource.RLIMIT_AS, (room_bytes, room_bytes))
     hello = {
         "nonce": child.nonce.hex(),
         # A process in a PID namespace of its own cannot see who started it.

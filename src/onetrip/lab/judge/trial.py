@@ -45,6 +45,7 @@ class Trial:
     calls: int = 0
     verified: int = 0
     truth_s: float = 0.0
+    longest_call_s: float = 0.0
     doing: str = "starting"
 
     def enter(self, name: str, share: float | None = None) -> None:
@@ -181,6 +182,7 @@ class Trial:
         block: int = -1,
     ) -> Sample:
         """One call on the oracle's data, from poisoned outputs to the oracle's word on them."""
+        began_s = time.monotonic()
         case = side.case
         about = self.about(case)
         self.ask(side, {"order": "rest"})
@@ -197,6 +199,7 @@ class Trial:
         probes = [*reply.probes.items(), *side.probe(about["arena"], self.draw)]
         if not empty:
             self._hold_to_truth(side, case, probes, full=full)
+            self.longest_call_s = max(self.longest_call_s, time.monotonic() - began_s)
         return Sample(
             case, "cold" if cold else "warm", block, reply.elapsed_ns, wall_ns, given_ns,
             reply.ahead_ns, reply.trailing_ns, reply.peak_bytes, reply.threads,
@@ -207,6 +210,10 @@ class Trial:
         for _ in range(2):
             self.call(side, cold=self.draw.random() < 0.5)
         return self._last_same
+
+    def has_time_for(self, calls: int) -> bool:
+        """Whether so many calls, each as long as the longest so far, end before the deadline."""
+        return time.monotonic() + calls * self.longest_call_s < self.deadline.end_s
 
     def about(self, case: str) -> Mapping:
         """What the oracle said of a case."""
