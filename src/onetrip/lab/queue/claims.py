@@ -312,24 +312,30 @@ def _first(
         f" IN ({', '.join('?' * len(usable))})"
         " ORDER BY pinned DESC, priority DESC, experiment.id",
         (now, study_id, campaign, campaign, devices[0], *usable),
-    ).fetchall()
+    )
     # A tune keeps to its own time, and takes up what an earlier one left.
     budgeted = study_id is None
-    too_much_s: dict[int, float] = {}
+    too_much_s: dict[int, tuple[float, str]] = {}
+    hopeless: dict[int, str] = {}
+    found = None
     for row in rows:
         campaign_id, expected_s = row["campaign_id"], row["expected_s"] or 0.0
         if campaign_id is None or not budgeted:
-            return row
-        if expected_s >= too_much_s.get(campaign_id, float("inf")):
-            continue
-        over = within_budget(connection, campaign_id, queued=False, more_s=expected_s)
+            found = row
+            break
+        least_s, over = too_much_s.get(campaign_id, (float("inf"), None))
+        if expected_s < least_s:
+            over = within_budget(connection, campaign_id, queued=False, more_s=expected_s)
         if over is None:
-            return row
-        too_much_s[campaign_id] = expected_s
+            found = row
+            break
+        too_much_s[campaign_id] = (min(expected_s, least_s), over)
         if all(attempt["campaign_id"] != campaign_id for attempt in open_attempts(connection)):
             # Nothing will become cheaper: who waits for the campaign's end need not wait for it.
-            cancel_waiting(connection, row["id"], over, now)
-    return None
+            hopeless[row["id"]] = over
+    for experiment_id, over in hopeless.items():
+        cancel_waiting(connection, experiment_id, over, now)
+    return found
 
 
 def _device(wanted: object, devices: Sequence[str]) -> str:
