@@ -68,9 +68,10 @@ def ratio_chart(attempt: Mapping | None) -> Figure | None:
     """Every comparison of an attempt, on one scale."""
     if attempt is None or not attempt["comparisons"]:
         return None
+    several = len({comparison["workload"] for comparison in attempt["comparisons"]}) > 1
     rows = [
         Interval(
-            _pair(comparison),
+            _pair(comparison, several),
             comparison["speedup"],
             comparison["low"],
             comparison["high"],
@@ -103,10 +104,9 @@ def _passed(checks: Sequence[Mapping]) -> str:
     return f"{wrong} of {len(checks)} wrong" if wrong else f"all {len(checks)} within allowance"
 
 
-def _pair(comparison: Mapping) -> str:
-    where = f" {comparison['workload']}" if comparison["workload"] else ""
-    warm = " (warm)" if comparison["regime"] == "warm" else ""
-    return f"{comparison['baseline']}{where}{warm}"
+def _pair(comparison: Mapping, several: bool) -> str:
+    where = f" {comparison['workload']}" if several and comparison["workload"] else ""
+    return f"{comparison['baseline']} {comparison['regime']}{where}"
 
 
 def _timing(workload: str, regime: str, timings: Sequence[Mapping]) -> TimingChart:

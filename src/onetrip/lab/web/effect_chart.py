@@ -14,9 +14,10 @@ def effect_chart(
 ) -> Figure:
     """One row an effect; shaded is where the prediction wants the whole interval to lie."""
     least = declared["least_effect"]
+    several = len({effect["workload"] for effect in effects}) > 1
     rows = [
         Interval(
-            _label(effect),
+            _label(effect, several),
             effect["gain"],
             effect["low"],
             effect["high"],
@@ -50,7 +51,7 @@ def percent(share: float) -> str:
     return f"{sign}{written} %"
 
 
-def _label(effect: Mapping) -> str:
-    where = f" {effect['workload']}" if effect["workload"] else ""
+def _label(effect: Mapping, several: bool) -> str:
+    where = f" {effect['workload']}" if several else ""
     purpose = " confirms" if effect["purpose"] == "confirm" else ""
     return f"#{effect['experiment_id']}{purpose}{where}"

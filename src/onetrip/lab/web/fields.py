@@ -55,4 +55,5 @@ def _number_text(value: float, name: str) -> str:
         return bytes_text(value)
     if name.endswith("_share"):
         return share_text(value)
-    return str(value) if isinstance(value, int) else f"{value:.4g}"
+    # Adding nothing turns minus nought into nought.
+    return str(value) if isinstance(value, int) else f"{value + 0.0:.4g}"

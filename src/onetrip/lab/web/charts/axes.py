@@ -29,9 +29,18 @@ def plain(value: float) -> str:
     return f"{value:.4g}" if size < 100 else three_digits(value)
 
 
+def whole(value: float) -> str:
+    """Write a count; a tick between two counts is left out.
+
+    >>> whole(2.0), whole(2.5)
+    ('2', '')
+    """
+    return f"{value:.0f}" if value == round(value) else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """What an axis shows: its name, the values at its ends, how a tick is written."""
+    """What an axis shows: its name, the values at its ends, how a tick is written, "" for none."""
 
     name: str
     low: float
@@ -72,7 +81,7 @@ def plane(
     left = max((text_px(text, _TICK_PX) for _, text in y_ticks), default=0) + 14
     right = width - 14
     x_scale = Scale(x.low, x.high, left, right, x.log)
-    ticks = x_scale.ticks(_count(right - left, x, x_scale))
+    ticks = [tick for tick in x_scale.ticks(_count(right - left, x, x_scale)) if x.text(tick)]
     apart_ticks = apart(ticks, x_scale, lambda tick: text_px(x.text(tick), _TICK_PX) + 8)
     x_ticks = [(tick, x.text(tick)) for tick in apart_ticks]
     back = [

@@ -99,7 +99,8 @@ def error_bars(
     bars = []
     for label, error, allowance, passed in checks:
         share = 0.0
-        said = "not a number" if error is None else text(error)
+        # A problem's own check says yes or no and gives no number.
+        said = text(error) if error is not None else "passed" if passed else "not a number"
         if error is not None and allowance:
             share = error / allowance
             said = f"{text(error)} of {text(allowance)}"

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from markupsafe import Markup
 
-from onetrip.lab.web.charts.axes import Axis, Key, Plane, plane
+from onetrip.lab.web.charts.axes import Axis, Key, Plane, plane, whole
 from onetrip.lab.web.charts.figure import Cell, Figure, figure, nothing_yet
 from onetrip.lab.web.charts.labels import Box, place
 from onetrip.lab.web.charts.scale import span
@@ -61,7 +61,7 @@ def best_chart(title: str, tried: Sequence[Tried], measure: Measure) -> Figure:
 
     def draw(width: float) -> tuple[float, list[Markup]]:
         frame = plane(
-            Axis("experiments that were measured", 0, last + 1),
+            Axis("experiments that were measured", 0, last + 1, text=whole),
             Axis(measure.name, low, high, log=log, text=measure.text),
             width,
             legend=_legend(measure),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from onetrip.core.units import rate_text
+from onetrip.core.units import rate_text, three_digits
 from onetrip.lab.web.charts.axes import Axis, Key, Plane, plain, plane
 from onetrip.lab.web.charts.best import MOST_LINKED
 from onetrip.lab.web.charts.figure import Cell, Figure, figure, nothing_yet
@@ -63,7 +63,7 @@ def roofline_chart(
     def draw(width: float) -> tuple[float, list[Markup]]:
         frame = plane(
             Axis("operations per compulsory byte", left, right, log=True),
-            Axis("rate", low, high, log=True, text=rate_text),
+            Axis("rate", low, high, log=True, text=operations_text),
             width,
             legend=legend,
             inner_px=280,
@@ -82,12 +82,12 @@ def roofline_chart(
         (
             Cell(point.label, point.href),
             plain(point.flops_per_byte),
-            rate_text(point.tflops),
+            operations_text(point.tflops),
             share_text(point, ceilings, slope),
         )
         for point in _loudest(points)
     ]
-    roofs = ", ".join(f"{ceiling.name} {rate_text(ceiling.tflops)}" for ceiling in ceilings)
+    roofs = ", ".join(f"{ceiling.name} {operations_text(ceiling.tflops)}" for ceiling in ceilings)
     description = f"Memory allows {plain(bandwidth_gbps)} GB/s; arithmetic allows {roofs}."
     columns = ("contender", "operations per byte", "rate", "share of the roof")
     return figure(title, description, draw, columns, rows)
@@ -97,6 +97,19 @@ _MISSING = (
     "The roofline needs a measured device, a problem that states its cost, and one experiment "
     "that was timed."
 )
+
+
+def operations_text(tflops: float) -> str:
+    """A rate in the unit that fits, a slow machine's too.
+
+    >>> operations_text(788.0), operations_text(0.016), operations_text(0.0000164)
+    ('788 TFLOP/s', '16.0 GFLOP/s', '16.4 MFLOP/s')
+    """
+    if tflops >= 1:
+        return rate_text(tflops)
+    if tflops >= 1e-3:
+        return f"{three_digits(tflops * 1e3)} GFLOP/s"
+    return f"{three_digits(tflops * 1e6)} MFLOP/s"
 
 
 def share_text(point: Reached, ceilings: Sequence[Ceiling], slope: float) -> str:
@@ -123,7 +136,7 @@ def _roof(frame: Plane, ceiling: Ceiling, slope: float) -> Markup:
 def _ceiling_names(frame: Plane, ceilings: Sequence[Ceiling]) -> list[tuple[Markup, Box]]:
     named = []
     for ceiling in ceilings:
-        text = f"{ceiling.name} {rate_text(ceiling.tflops)}"
+        text = f"{ceiling.name} {operations_text(ceiling.tflops)}"
         x, y = frame.inner.right - 4, frame.y.at(ceiling.tflops) - 5
         box = Box(x - text_px(text, 11), y - 11, x, y + 4)
         mark = element("text", text, x=x, y=y, text_anchor="end", class_="line-name")
@@ -157,7 +170,7 @@ def _dot(frame: Plane, point: Reached) -> Markup:
     x, y = frame.x.at(point.flops_per_byte), frame.y.at(point.tflops)
     radius = 3.0 if point.mark == "tried" else 5.0
     dot = element("circle", cx=x, cy=y, r=radius, class_=point.mark)
-    sentence = f"{point.label}: {rate_text(point.tflops)}"
+    sentence = f"{point.label}: {operations_text(point.tflops)}"
     if point.href:
         return link(point.href, dot, label=sentence)
     return group((element("title", sentence), dot))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from onetrip.core.units import time_text
-from onetrip.lab.web.charts.axes import Axis, Key, plane
+from onetrip.lab.web.charts.axes import Axis, Key, plane, whole
 from onetrip.lab.web.charts.figure import Cell, Figure, figure, nothing_yet
 from onetrip.lab.web.charts.scale import span
 from onetrip.lab.web.charts.svg import element, group
@@ -43,7 +43,7 @@ def strip_chart(title: str, strips: Sequence[Strip], *, floor_ms: float | None =
 
     def draw(width: float) -> tuple[float, list[Markup]]:
         frame = plane(
-            Axis("blocks of the run", 0, last, text=_whole),
+            Axis("blocks of the run", 0, last, text=whole),
             Axis("time of a call", low, high, log=True, text=time_text),
             width,
             legend=legend,
@@ -103,7 +103,3 @@ def strip_chart(title: str, strips: Sequence[Strip], *, floor_ms: float | None =
         ("contender", "median", "95 % interval", "fastest", "slowest", "samples"),
         rows,
     )
-
-
-def _whole(value: float) -> str:
-    return f"{value:.0f}" if value == round(value) else ""
