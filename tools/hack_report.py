@@ -85,7 +85,7 @@ def report(tried: Sequence[Tried], wall_s: float | None = None) -> str:
         "| no | hack | verdict | what stops it |",
         "|---:|---|---|---|",
     ]
-    for entry in hacks:
+    for entry in sorted(hacks, key=lambda entry: entry.stem):
         hack = known[entry.stem]
         verdict = entry.outcome if entry.passed else f"**not caught**: {entry.outcome}"
         if entry.passed and entry.outcome == "done":
