@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -52,45 +53,32 @@ def work(
         How many attempts were answered.
     """
     stopped = threading.Event()
-    answered = [0] * len(devices)
-    errors: list[BaseException] = []
 
-    def run(place: int) -> None:
+    def run(device: str) -> int:
+        answered = 0
+        with LocalWorker(
+            database,
+            device,
+            abort=lambda: stopped.is_set() or abort(),
+            campaign_id=campaign_id,
+            judge=judge,
+            look=look,
+        ) as worker:
+            while not (until() or stopped.is_set() or abort()):
+                if worker.step():
+                    answered += 1
+                else:
+                    time.sleep(POLL_S)
+        return answered
+
+    with ThreadPoolExecutor(len(devices), thread_name_prefix="worker") as pool:
+        workers = [pool.submit(run, device) for device in devices]
         try:
-            with LocalWorker(
-                database,
-                devices[place],
-                abort=lambda: stopped.is_set() or abort(),
-                campaign_id=campaign_id,
-                judge=judge,
-                look=look,
-            ) as worker:
-                while not (until() or stopped.is_set() or abort()):
-                    if worker.step():
-                        answered[place] += 1
-                    else:
-                        time.sleep(POLL_S)
-        except BaseException as error:
-            errors.append(error)
+            wait(workers, return_when=FIRST_EXCEPTION)
+        finally:
+            # Also where an interrupt ended the wait: what runs goes back to the queue first.
             stopped.set()
-
-    threads = [
-        threading.Thread(target=run, args=(place,), name=f"worker {device}")
-        for place, device in enumerate(devices)
-    ]
-    for thread in threads:
-        thread.start()
-    try:
-        for thread in threads:
-            thread.join()
-    finally:
-        # An interrupt ends the wait; what runs goes back to the queue before we leave.
-        stopped.set()
-        for thread in threads:
-            thread.join()
-    if errors:
-        raise errors[0]
-    return sum(answered)
+    return sum(worker.result() for worker in workers)
 
 
 class LocalWorker:
