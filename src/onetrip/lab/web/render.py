@@ -9,7 +9,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
-from onetrip.core.units import bytes_text, rate_text, time_text
+from onetrip.core.units import bytes_text, time_text
+from onetrip.lab.web.charts.roofline import operations_text
 from onetrip.lab.web.fields import field_text, within_text
 from onetrip.lab.web.frame import TEMPLATES_DIR, frame_of, scope_of
 from onetrip.lab.web.links import graph_of, place_of
@@ -42,7 +43,7 @@ def templates() -> Environment:
         "path": place_of,
         "percent": percent_text,
         "plain": plain,
-        "rate": rate_text,
+        "rate": operations_text,
         "ratio": ratio_text,
         "script_data": script_data,
         "span": span_text,
