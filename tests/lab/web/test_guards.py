@@ -70,12 +70,10 @@ def test_without_escaping_hostile_text_would_be_obeyed(page, say, monkeypatch):
     hostile = "<img src=x onerror=alert(1)>"
     say(hostile)
     assert hostile not in page.browser().get("/log").text
-    monkeypatch.setattr(render.templates(), "autoescape", False)
-    render.templates().cache.clear()
-    try:
-        assert hostile in page.browser().get("/log").text
-    finally:
-        render.templates().cache.clear()
+    careless = render.templates.__wrapped__()
+    careless.autoescape = False
+    monkeypatch.setattr(render, "templates", lambda: careless)
+    assert hostile in page.browser().get("/log").text
 
 
 def test_without_its_check_of_links_markdown_would_run_scripts(monkeypatch):
