@@ -14,6 +14,7 @@ from onetrip.lab.problems.facts import facts_of
 from onetrip.lab.problems.problem import Contender
 from onetrip.lab.problems.run import judge_run
 from onetrip.lab.problems.run_spec import read_run
+from onetrip.lab.search.knobs import read_knobs, with_values
 from onetrip.lab.verdict import verdict_from
 
 COMMAND = """
@@ -251,10 +252,34 @@ def test_lab_can_stop_a_run(run_file):
     assert time.monotonic() - begin < 20
 
 
-def test_source_is_no_run(run_file):
-    verdict = judge_run(TrialJob(run_file(COMMAND, WORK), Contender("source", source="x = 1")))
+def test_source_of_constants_is_a_configuration(run_file):
+    ref = run_file(FUNCTION, FUNCTION_WORK)
+    facts: Any = facts_of(ref)
+    source = facts.spec["source"]
+    assert source in facts.brief
+    knobs = read_knobs(source)
+    assert knobs.values == {"speed": 2, "mode": "fast"}
+    assert {0, 100} <= set(knobs.choices["speed"])
+    faster = with_values(source, {"speed": 4})
+    verdict = judge_run(TrialJob(ref, Contender("source", source=faster), seed=1, seconds=60.0))
+    assert verdict.outcome == "done", verdict.reason
+    assert verdict.comparisons[0].speedup == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("import os\nos._exit(0)", "constants only, as in `batch = 4`, got line 1: import os"),
+        ("speed = __import__('os').getpid()", "constants only"),
+        ("speed = 200", "from 0 to 100"),
+        ("sped = 2", "some of"),
+        ("speed = (", "must be Python"),
+    ],
+)
+def test_source_of_a_run_is_read_and_not_run(run_file, source, reason):
+    verdict = judge_run(TrialJob(run_file(COMMAND, WORK), Contender("source", source=source)))
     assert verdict.outcome == "crashed"
-    assert "configuration" in verdict.reason
+    assert reason in verdict.reason
 
 
 def test_values_are_told_apart_by_type(run_file):

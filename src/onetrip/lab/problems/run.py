@@ -18,6 +18,7 @@ from onetrip.lab.problems.run_process import (
     Watch,
     runner_of,
 )
+from onetrip.lab.problems.run_space import from_source
 from onetrip.lab.problems.run_spec import MAXIMIZE, RunSpec, read_run
 from onetrip.lab.verdict import Check, Comparison, Metric, Outcome, Timing, Verdict
 
@@ -40,8 +41,9 @@ def judge_run(
 
     Parameters
     ----------
-    job : of a problem of kind "run"; the candidate is a "config". The rival "baseline" is the
-        champion's configuration; without it, the file's own baseline.
+    job : of a problem of kind "run"; the candidate is a "config", or a "source" of constants,
+        which is read and not run. The rival "baseline" is the champion's configuration; without
+        it, the file's own baseline.
     on_stage : receives what goes on, and how much of it is done.
     on_start : receives the pid of each process and when it started.
     should_stop : asked several times a second; the verdict is then "infra_lost".
@@ -75,21 +77,27 @@ def judge_run(
 
 def _sides(spec: RunSpec, job: TrialJob) -> dict[Side, dict[str, object]]:
     """All parameters of the candidate and, where it is another, of its baseline."""
-    if job.candidate.kind == "definition":
-        return {CANDIDATE: spec.config({})}
-    if job.candidate.kind != "config":
-        raise ArgumentError(
-            f"A run takes a configuration, not a {job.candidate.kind}: parameters are "
-            f"{sorted(spec.space)}."
-        )
     rival = job.rivals.get(BASELINE, Contender("definition"))
     sides = {
-        CANDIDATE: spec.config(job.candidate.config),
-        BASELINE: spec.config(rival.config if rival.kind == "config" else {}),
+        CANDIDATE: spec.config(_values(spec, job.candidate)),
+        BASELINE: spec.config(_values(spec, rival)),
     }
     if sides[CANDIDATE] == sides[BASELINE]:
         del sides[BASELINE]
     return sides
+
+
+def _values(spec: RunSpec, contender: Contender) -> Mapping[str, object]:
+    """The parameters that a contender sets."""
+    if contender.kind == "config":
+        return contender.config
+    if contender.kind == "source":
+        return from_source(contender.source)
+    if contender.kind == "definition":
+        return {}
+    raise ArgumentError(
+        f"A run takes a configuration, not a {contender.kind}: parameters are {sorted(spec.space)}."
+    )
 
 
 class _FailedSideError(Exception):

@@ -1,5 +1,6 @@
 """The parameters of a run: which values each may take."""
 
+import ast
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -8,6 +9,8 @@ from onetrip.core.errors import ArgumentError, DataError, complaint
 
 Value = bool | int | float | str | None
 
+# Of a range that is searched by choices.
+_VALUES = 9
 _FIELDS = frozenset({"choices", "low", "high", "step", "log", "why"})
 
 
@@ -35,6 +38,22 @@ class Parameter:
         """Raise `ArgumentError` unless `value` is allowed."""
         if not self._allows(value):
             raise ArgumentError(complaint(self.name, expected=self.allowed, got=repr(value)))
+
+    @property
+    def some(self) -> tuple[Value, ...]:
+        """Its choices, or up to nine values over its range, for a search by choices.
+
+        >>> Parameter("guesses", low=1, high=16).some
+        (1, 3, 5, 7, 8, 10, 12, 14, 16)
+        """
+        if self.choices or self.low is None or self.high is None:
+            return self.choices
+        shares = [place / (_VALUES - 1) for place in range(_VALUES)]
+        if self.log:
+            values = [self.low * (self.high / self.low) ** share for share in shares]
+        else:
+            values = [self.low + (self.high - self.low) * share for share in shares]
+        return tuple(dict.fromkeys(round(value) if self.whole else value for value in values))
 
     @property
     def allowed(self) -> str:
@@ -79,6 +98,48 @@ def check_config(space: Mapping[str, Parameter], config: Mapping[str, object]) -
         raise ArgumentError(complaint("config", expected=expected, got=unknown))
     for name, value in config.items():
         space[name].check(value)
+
+
+def as_source(space: Mapping[str, Parameter], values: Mapping[str, Any]) -> str:
+    """A configuration as a Python file of constants, which searches over sources can vary.
+
+    >>> print(as_source({"batch": Parameter("batch", (1, 4))}, {"batch": 4}), end="")
+    KNOBS = {
+        'batch': (1, 4),
+    }
+    batch = 4
+    """
+    knobs = "".join(f"    {name!r}: {one.some!r},\n" for name, one in space.items())
+    constants = "".join(f"{name} = {values[name]!r}\n" for name in space)
+    return f"KNOBS = {{\n{knobs}}}\n{constants}"
+
+
+def from_source(source: str) -> dict[str, object]:
+    r"""The constants of such a file. It is read, never run.
+
+    >>> from_source('KNOBS = {"batch": (1, 4)}\nbatch = 4  # larger\n')
+    {'batch': 4}
+    """
+    expected = "constants only, as in `batch = 4`"
+    try:
+        body = ast.parse(source).body
+    except SyntaxError as error:
+        raise ArgumentError(complaint("source", expected="Python", got=error)) from error
+    values = {}
+    for node in body:
+        match node:
+            case ast.Expr(ast.Constant(str())):
+                continue
+            case ast.Assign([ast.Name(name)], value):
+                try:
+                    values[name] = ast.literal_eval(value)
+                    continue
+                except ValueError:
+                    pass
+        got = f"line {node.lineno}: {ast.unparse(node)[:80]}"
+        raise ArgumentError(complaint("source", expected=expected, got=got))
+    values.pop("KNOBS", None)
+    return values
 
 
 def _parameter(where: str, name: str, given: object) -> Parameter:

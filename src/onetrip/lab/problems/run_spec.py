@@ -9,7 +9,7 @@ from typing import Any
 from onetrip.core.errors import ArgumentError, DataError, complaint, require
 from onetrip.lab.problems.bounds import Bound, read_bound
 from onetrip.lab.problems.problem import ProblemRef
-from onetrip.lab.problems.run_space import Parameter, check_config, read_space
+from onetrip.lab.problems.run_space import Parameter, as_source, check_config, read_space
 from onetrip.lab.problems.sources import read_source
 from onetrip.lab.queue.submit import ProblemFacts
 from onetrip.lab.store.study import fingerprint
@@ -131,6 +131,7 @@ def run_facts(ref: ProblemRef, *, weight: float = 1.0) -> ProblemFacts:
             "parameters": space,
             "baseline": dict(spec.baseline),
             "repeats": spec.repeats,
+            "source": as_source(spec.space, spec.baseline),
             "peers": {},
         },
         brief=_brief(spec),
@@ -190,7 +191,12 @@ def _brief(spec: RunSpec) -> str:
         "",
         "## What to submit",
         "",
-        "A configuration: values of some of the parameters; the others are the baseline's.",
+        "A configuration: values of some of the parameters; the others are the baseline's. Or the",
+        "same as a Python file of constants, whose KNOBS a search may vary:",
+        "",
+        "```python",
+        as_source(spec.space, spec.baseline).rstrip(),
+        "```",
         "",
         "| parameter | may be | baseline | what it does |",
         "|---|---|---|---|",
