@@ -13,7 +13,7 @@ import typer
 
 import onetrip
 from onetrip.cli.lab_options import AsJson, Database, opened
-from onetrip.core.errors import DataError
+from onetrip.core.errors import DataError, require
 
 if TYPE_CHECKING:
     from onetrip.lab.work.campaign import CampaignEnd
@@ -66,6 +66,7 @@ def _page(database: Path, port: int, wanted: bool) -> Iterator[str]:
     if not wanted:
         yield ""
         return
+    require("uvicorn", extra="lab", purpose="The demo's page (`--no-page` does without)")
     from onetrip.lab.web.serve import serving
 
     with serving(database, port=port) as address:

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from onetrip.cli.lab_options import Database, lab_file
+from onetrip.core.errors import require
 
 AllowRemote = Annotated[
     bool,
@@ -31,6 +32,7 @@ def _serve(
     database: Database = None,
 ) -> None:
     """Show the lab's page, and take agents at /mcp; prints the address with its token."""
+    require("uvicorn", extra="lab", purpose="`onetrip lab serve`")
     from onetrip.lab.web.serve import serve
 
     serve(
@@ -58,8 +60,6 @@ def _mcp(
     An agent may propose candidates, hypotheses and learnings, and read everything. It can change
     no tolerance, verdict or measurement.
     """
-    from onetrip.core.errors import require
-
     require("mcp", extra="lab", purpose="`onetrip lab mcp`")
     by = None if name is None else f"agent:{name}"
     if http:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from onetrip.core.errors import ArgumentError, DataError
-from onetrip.lab.agents.agent import AgentStopped, Past
+from onetrip.lab.agents.agent import AgentStopped, Past, Prediction
 from onetrip.lab.agents.chat_endpoint import ChatEndpoint, EndpointError
 from onetrip.lab.agents.openai_compatible import Budget, ChatAgent, Prices, read_key
 
@@ -32,11 +32,17 @@ def agent_of(chat, *, budget=AMPLE, sleeps=None, **more):
     return ChatAgent(endpoint, budget=budget, max_tokens=1000, **more)
 
 
+def proposed(agent, history):
+    proposal = agent.propose(BRIEF, history)
+    assert proposal is not None
+    return proposal
+
+
 def test_a_reply_becomes_a_proposal(chat):
     chat.answers = [reply(NEXT)]
-    proposal = agent_of(chat).propose(BRIEF, HISTORY)
+    proposal = proposed(agent_of(chat), HISTORY)
     assert (proposal.source, proposal.parent, proposal.title) == (SOURCE, 7, "one call")
-    assert proposal.prediction.least_effect == 0.3
+    assert proposal.prediction == Prediction("a third", "fewer trips", least_effect=0.3)
     path, headers, body = chat.requests[0]
     assert path == "/v1/chat/completions"
     assert headers["Authorization"] == "Bearer secret-key"
@@ -49,7 +55,7 @@ def test_a_reply_becomes_a_proposal(chat):
 def test_an_unreadable_reply_goes_back_with_what_is_wrong(chat):
     chat.answers = ["I would fuse it.", reply(NEXT)]
     agent = agent_of(chat)
-    assert agent.propose(BRIEF, HISTORY).title == "one call"
+    assert proposed(agent, HISTORY).title == "one call"
     correction = chat.requests[1][2]["messages"][-1]["content"]
     assert "yours has 0 and 0" in correction
     assert agent.spent()["tokens"] == 300
@@ -90,7 +96,7 @@ def test_a_model_that_never_answers_readably_stops_the_agent(chat):
 def test_a_busy_endpoint_is_asked_again_when_it_says(chat):
     chat.answers = [(429, {"Retry-After": "7"}), (503, {}), reply(FIRST)]
     pauses = []
-    assert agent_of(chat, sleeps=pauses).propose(BRIEF, []).title == "one call"
+    assert proposed(agent_of(chat, sleeps=pauses), []).title == "one call"
     assert pauses == [7.0, 2.0]
 
 

@@ -101,6 +101,7 @@ def test_over_standard_input_and_output(lab, working):
 
     async def main():
         async with Client(server, read_timeout_seconds=60) as client:
+            assert client.server_info is not None
             assert "onetrip" in client.server_info.name
             assert "ends the campaign" in (client.instructions or "")
             return await optimise(client)
