@@ -97,6 +97,15 @@ def test_queue_shows_the_order_and_its_reasons(browser, connection, queue_one):
         assert words in shown, words
 
 
+def test_long_queue_shows_its_head_and_what_follows(browser, connection, queue_one):
+    numbers = [queue_one(f"idea {n}") for n in range(103)]
+    html = browser.get("/queue").text
+    assert [int(id) for id in re.findall(r'<tr data-key="(\d+)"', html)] == numbers[:100]
+    assert f'data-following="{numbers[100]}"' in html
+    assert "103 wait" in text_of(html)
+    assert "the first 100 are shown" in text_of(html)
+
+
 def test_hands_on_the_queue(browser, connection, queue_one):
     one, two, three = (queue_one(f"idea {n}") for n in range(3))
     assert order_of(connection) == [one, two, three]

@@ -15,6 +15,9 @@ from onetrip.lab.web.render import render
 
 router = APIRouter()
 
+# Nobody orders more by hand, and the list is drawn again with every event.
+_SHOWN = 100
+
 
 class Place(BaseModel):
     """Where an experiment is to go: directly before another one, or last of all."""
@@ -27,8 +30,14 @@ class Place(BaseModel):
 def queue(request: Request) -> HTMLResponse:
     """What runs, waits and pauses."""
     with reading(request) as connection:
-        content = view.queue(connection)
-    return render(request, "queue.html", page="queue", title="Queue", **content)
+        content = view.queue(connection, limit=_SHOWN + 1)
+    # The first that is not shown: what is put below the last row goes before it.
+    hidden = content["waiting"][_SHOWN:]
+    content["waiting"] = content["waiting"][:_SHOWN]
+    following = hidden[0]["id"] if hidden else None
+    return render(
+        request, "queue.html", page="queue", title="Queue", following=following, **content
+    )
 
 
 @router.post("/queue/{id}/move")

@@ -19,16 +19,22 @@ async function moveBefore(id, before) {
   if (await post(`/queue/${id}/move`, { before })) await redraw();
 }
 
-/** Move a row by one place; the last place is before nothing. */
+/** The number of a row; of what follows the last one, which may not be shown; null at the end. */
+function numberOf(row) {
+  const id = row ? row.dataset.id : section.querySelector("[data-following]").dataset.following;
+  return id ? Number(id) : null;
+}
+
+/** Move a row by one place. */
 async function step(row, by) {
   const all = rows();
   const to = all.indexOf(row) + by;
-  if (to < 0 || to >= all.length) return;
+  if (to < 0 || (to >= all.length && numberOf() === null)) return;
   const before = by < 0 ? all[to] : all[to + 1];
   const id = row.dataset.id;
   const focused = row.contains(document.activeElement);
   document.activeElement?.blur();
-  await moveBefore(Number(id), before ? Number(before.dataset.id) : null);
+  await moveBefore(Number(id), numberOf(before));
   const moved = section.querySelector(`tr[data-id="${id}"]`);
   if (focused) moved?.querySelector(".grip")?.focus();
 }
@@ -97,7 +103,7 @@ function drop(wanted) {
   if (!wanted || !aim) return;
   const all = rows().filter((each) => each !== row);
   const before = aim.above ? aim.over : all[all.indexOf(aim.over) + 1];
-  moveBefore(Number(row.dataset.id), before ? Number(before.dataset.id) : null);
+  moveBefore(Number(row.dataset.id), numberOf(before));
 }
 
 section.addEventListener("pointerup", () => drop(true));
