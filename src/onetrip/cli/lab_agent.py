@@ -5,14 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from onetrip.cli.interrupts import until_interrupted
 from onetrip.cli.lab_options import AsJson, Database, lab_file, opened, print_json
 from onetrip.core.errors import ArgumentError, complaint
 
 if TYPE_CHECKING:
     from onetrip.lab.agents.agent import Agent
     from onetrip.lab.work.campaign import CampaignEnd
-
-INTERRUPTED = 130
 
 
 def register(lab: typer.Typer) -> None:
@@ -54,10 +53,8 @@ def _agent(
     budget |= {} if usd is None else {"usd": usd}
     budget |= {} if tokens is None else {"tokens": float(tokens)}
     plan = CampaignPlan(problem_id, f"{agent.name} on {problem}", budget=budget)
-    try:
+    with until_interrupted():
         end = run_campaign(lab_file(database), plan, agent, devices=(device,))
-    except KeyboardInterrupt:
-        raise typer.Exit(INTERRUPTED) from None
     print_end(end, as_json)
 
 

@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 import typer
 
 import onetrip
+from onetrip.cli.interrupts import until_interrupted
 from onetrip.cli.lab_options import AsJson, Database, opened
 from onetrip.core.errors import DataError, require
 
 if TYPE_CHECKING:
     from onetrip.lab.work.campaign import CampaignEnd
 
-INTERRUPTED = 130
 NAME = "row_softmax"
 _LOOK_S = 0.2
 # Of one trial: what a laptop needs many times over, and what a hung one costs at most.
@@ -49,15 +49,12 @@ def _demo(
     one in a temporary folder unless one is named.
     """
     lab = database or Path(tempfile.mkdtemp(prefix="onetrip-lab-")) / "lab.sqlite"
-    try:
-        with _page(lab, port, page) as address:
-            end = _campaign(lab, device, seconds)
-            _report(end, lab, address, as_json)
-            if address and not until_done:
-                typer.echo("The page stays until Ctrl-C.", err=True)
-                threading.Event().wait()
-    except KeyboardInterrupt:
-        raise typer.Exit(INTERRUPTED) from None
+    with until_interrupted(), _page(lab, port, page) as address:
+        end = _campaign(lab, device, seconds)
+        _report(end, lab, address, as_json)
+        if address and not until_done:
+            typer.echo("The page stays until Ctrl-C.", err=True)
+            threading.Event().wait()
 
 
 @contextmanager

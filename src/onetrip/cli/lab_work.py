@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
+from onetrip.cli.interrupts import until_interrupted
 from onetrip.cli.lab_options import AsJson, Database, lab_file, opened, print_json
 from onetrip.core.errors import ArgumentError, DataError, complaint
 
-INTERRUPTED = 130
 Devices = Annotated[
     list[str] | None,
     typer.Option("--device", help="cpu, cuda:0; may be repeated. Default: cpu."),
@@ -37,8 +37,8 @@ def _work(
     devices = tuple(device or ("cpu",))
     if executor not in ("local", "ray"):
         raise ArgumentError(complaint("executor", expected="local or ray", got=repr(executor)))
-    typer.echo(f"Working on {', '.join(devices)}; Ctrl-C ends it.", err=True)
-    try:
+    with until_interrupted():
+        typer.echo(f"Working on {', '.join(devices)}; Ctrl-C ends it.", err=True)
         if executor == "ray":
             from onetrip.lab.work.ray_fleet import work_on_ray
 
@@ -49,8 +49,6 @@ def _work(
             from onetrip.lab.work.loop import work
 
             work(lab_file(database), devices=devices)
-    except KeyboardInterrupt:
-        raise typer.Exit(INTERRUPTED) from None
 
 
 def _worker(
@@ -75,10 +73,8 @@ def _worker(
         raise ArgumentError(complaint("server", expected=expected, got=server, way_out=way_out))
     from onetrip.lab.work.remote import work_remotely
 
-    try:
+    with until_interrupted():
         work_remotely(server, _token(token_file), devices=tuple(device or ("cpu",)), folder=folder)
-    except KeyboardInterrupt:
-        raise typer.Exit(INTERRUPTED) from None
 
 
 def _add(

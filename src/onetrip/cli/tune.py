@@ -1,21 +1,18 @@
 """`onetrip tune`: find a faster configuration on your problem, prove it, and remember it."""
 
 import json
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from onetrip.cli.interrupts import INTERRUPTED, terminated_as_interrupted
 from onetrip.core.errors import ArgumentError, UnsupportedError, complaint
 
 if TYPE_CHECKING:
     from onetrip.lab.session import Outcomes
 
-INTERRUPTED = 130
 NOTHING_RIGHT = 1
 
 
@@ -84,7 +81,7 @@ def _tune(
         candidate_limit_s=limit_s,
         seed=seed,
     )
-    with _terminated_as_interrupted(), watching(as_json) as watcher:
+    with terminated_as_interrupted(), watching(as_json) as watcher:
         try:
             found = tune(request, watcher)
         except KeyboardInterrupt:
@@ -125,17 +122,3 @@ def _export(found: "Outcomes", path: Path | None) -> None:
 
     if path is not None and found.entry is not None:
         tuning.record_winner(path, found.entry)
-
-
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """Stop as cleanly on SIGTERM as on Ctrl-C."""
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
