@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onetrip.core.errors import DataError
-from onetrip.lab.judge.tree import pack, tensors_of, unpack, write
+from onetrip.lab.judge.tree import pack, unpack, write
 
 
 @dataclass
@@ -121,4 +121,4 @@ def test_a_strange_node_is_refused(node):
 
 def test_tensors_are_counted_in_the_order_of_the_leaves():
     x, y = torch.ones(1), torch.zeros(2)
-    assert [tensor.numel() for tensor in tensors_of({"b": [x], "a": (y,)})] == [1, 2]
+    assert [tensor.numel() for tensor in pack({"b": [x], "a": (y,)}).tensors] == [1, 2]

@@ -1,1 +1,7 @@
-"""The judge: a fresh process for each candidate, verified first, then timed beside baselines."""
+"""Two judges. Nothing is timed that is not right.
+
+`isolated` judges sources that nobody has read: oracle, candidate and rivals in processes of their
+own, bytes between them (`trial` conducts, `proof` and `race` are its parts, `witness` is the
+oracle's mind, `candidate` the harness around a contender, `findings` what the samples say).
+`judge` compares configurations of our own operators in one fresh process, for ``onetrip tune``.
+"""

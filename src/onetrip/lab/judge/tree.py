@@ -83,11 +83,6 @@ def unpack(
     return _decode(document["tree"], tensors, device, types or {}, 0)
 
 
-def tensors_of(tree: object) -> list[Tensor]:
-    """The tensors of a tree, in the order of its leaves."""
-    return pack(tree).tensors
-
-
 def _encode(tree: object, tensors: list[Tensor], depth: int) -> object:
     if depth > _DEEPEST:
         raise DataError(f"A problem's data is nested deeper than {_DEEPEST} levels.")

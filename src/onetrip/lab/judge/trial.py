@@ -319,8 +319,3 @@ class _Ruling:
 
 class RivalOut(Exception):
     """A rival can run no more; the trial goes on without it."""
-
-
-def started(seconds: float, should_stop: Callable[[], bool]) -> Deadline:
-    """The deadline of a trial that begins now."""
-    return Deadline(time.monotonic() + seconds, should_stop)
