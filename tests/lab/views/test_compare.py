@@ -30,8 +30,9 @@ def test_fields_tell_what_differs(lab, three):
 
 def test_ratio_goes_through_a_shared_baseline(lab, three):
     rows = {row["id"]: row for row in list_experiments(lab, "problem:2", limit=2000).rows}
-    first, other = rows[three[0]], rows[three[1]]
-    told = compare(lab, three)["against_first"][0]
+    # The first of the three is the baseline of the others: they were timed beside it.
+    first, other = rows[three[1]], rows[three[2]]
+    told = compare(lab, three[1:])["against_first"][0]
     ours = {ratio["baseline"]: ratio for ratio in first["ratios"]}[told["through"]]
     theirs = {ratio["baseline"]: ratio for ratio in other["ratios"]}[told["through"]]
     assert told["speedup"] == pytest.approx(theirs["speedup"] / ours["speedup"])

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from onetrip.lab.store.database import connect
+from onetrip.lab.views.compare import compare
 from onetrip.lab.views.experiments import list_experiments
 from onetrip.lab.web.pages.experiments import PAGE_SIZE, Asked
 from onetrip.lab.web.sentences import verdict_sentence
@@ -175,3 +176,17 @@ def test_noise_is_called_noise(read, lab):
     for number, expected in [*((n, True) for n in noisy[:3]), *((n, False) for n in clear[:3])]:
         html = read(f"/experiments?q=id%3A{number}")
         assert (">noise</span>" in html) is expected, number
+
+
+def test_what_was_timed_beside_the_first_is_held_against_it_directly(lab):
+    row = next(
+        row
+        for row in list_experiments(lab, "state:done", limit=200).rows
+        if row["baseline_id"] and row["ratio"] and row["baseline_id"] != row["candidate_id"]
+    )
+    first = lab.execute(
+        "SELECT max(id) FROM experiment WHERE candidate_id = ?", (row["baseline_id"],)
+    ).fetchone()[0]
+    against = compare(lab, [first, row["id"]])["against_first"][0]
+    assert against["through"] == "itself"
+    assert against["speedup"] == row["ratio"]["speedup"]

@@ -14,9 +14,9 @@ MOST = 20
 def compare(connection: sqlite3.Connection, experiment_ids: Sequence[int]) -> dict:
     """Two experiments or more, the first being what the others are held against.
 
-    Two candidates that were not timed in one process are compared through the baseline that
-    both were timed beside, and only within one study: ratio over ratio, with the widest interval
-    that the two intervals allow.
+    A candidate that had the first as its baseline was timed beside it in one process. Two
+    candidates that were not are compared through the baseline that both were timed beside, and
+    only within one study: ratio over ratio, with the widest interval that the two intervals allow.
 
     Returns
     -------
@@ -115,6 +115,12 @@ def _against(first: dict, other: dict) -> dict:
             "id": other["id"],
             "why_not": "measured in another study: another device, environment or judge",
         }
+    if other["baseline_id"] == first["candidate_id"]:
+        # Timed in one process: nothing stands between the two.
+        for theirs in other["ratios"]:
+            if theirs["baseline"] == "baseline":
+                interval = {name: theirs[name] for name in ("speedup", "low", "high")}
+                return {"id": other["id"], **interval, "through": "itself"}
     ours = {ratio["baseline"]: ratio for ratio in first["ratios"]}
     shared = [ratio for ratio in other["ratios"] if _same_subject(first, other, ratio["baseline"])]
     for theirs in shared:

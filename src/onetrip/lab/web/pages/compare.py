@@ -77,7 +77,7 @@ def _ratios(found: dict) -> Figure:
         name="times as fast, 95 % interval",
         text=lambda ratio: f"{ratio:.2f}×",
         log=True,
-        empty="None of the others can be held against the first; the table below says why.",
+        empty="None of the others can be held against the first; the lines below say why.",
     )
 
 
