@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test typed check docs format gpu clean
+.PHONY: help install system run test typed check docs format gpu clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,8 +30,17 @@ $(STAMP): pyproject.toml $(CONSTRAINTS)
 	  --constraint $(CONSTRAINTS) --editable '.[dev]'
 	@touch $@
 
-run: install ## tune linear_cross_entropy on its default workload, with the page open
+# Their tests are skipped, and say so, where this cannot be done.
+system: ## install Chromium and bubblewrap for the tests that need them, where Debian's tools are
+	@if command -v chromium >/dev/null && command -v bwrap >/dev/null; then exit 0; fi; \
+	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium bubblewrap \
+	    >/dev/null; \
+	else echo 'As root, with Debian: apt-get install chromium bubblewrap'; fi
+
+run: install ## tune linear_cross_entropy on its default workload, then show the lab at work
 	$(BIN)/onetrip tune linear_cross_entropy
+	$(BIN)/onetrip lab demo --until-done
 
 test: install ## lanes cpu and compile; no device needed
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadgroup --quiet $(ARGS)

@@ -18,6 +18,7 @@ from onetrip.lab.queue.endings import open_attempts
 from onetrip.lab.request import TuneRequest
 from onetrip.lab.search.space import Space
 from onetrip.lab.store.history import history
+from onetrip.lab.store.study import best_ceilings
 from onetrip.lab.verdict import Verdict, verdict_from
 from onetrip.lab.watcher import Watcher
 from onetrip.lab.work.pulse import Pulse, local_beat
@@ -144,8 +145,20 @@ class Attempts:
             verdict = verdict_of_death(ended, stage, job.seconds)
         else:
             verdict = verdict_from(ended.answer)
+        verdict = self._with_floor(verdict)
         on_gpu = self.device.startswith("cuda")
         return replace(verdict, gpu_s=ended.seconds) if on_gpu else verdict
+
+    def _with_floor(self, verdict: Verdict) -> Verdict:
+        """The verdict with the least time that the device's ceilings allow beside each timing."""
+        problem = self.prepared.problem
+        cost = operator_module(self.request.operator, "cost").estimate_cost(
+            **problem.axes, dtype=problem.dtype, backward=self.prepared.row.backward
+        )
+        device = best_ceilings(self.connection, self.study_id, self.prepared.device)
+        floor_ms = cost.floor_ms(device, problem.dtype)
+        timings = tuple(replace(timing, floor_ms=floor_ms) for timing in verdict.timings)
+        return replace(verdict, timings=timings)
 
     def _job(self, claim: claims.Claim) -> JudgeJob:
         confirm = claim.purpose == "confirm"

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 
 from onetrip.core import errors
 from onetrip.core.device import Device
+from onetrip.core.operators import operator_module
 from onetrip.core.selection import Problem
 from onetrip.lab.judge.failure import verdict_of_death
 from onetrip.lab.judge.job import ANY_DEVICE, ProblemRef
@@ -37,7 +38,11 @@ class TunedProblem:
         return fingerprint([*parts, dict(self.axes), dict(self.options)])
 
     def facts(self) -> ProblemFacts:
-        """The problem as the store keeps it."""
+        """The problem as the store keeps it; its one case has no name, nor have its timings."""
+        cost = operator_module(self.operator, "cost").estimate_cost(
+            **self.axes, dtype=self.dtype, backward=self.backward
+        )
+        case = {"name": "", "timed": True, "dtype": self.dtype, "cost": asdict(cost)}
         return ProblemFacts(
             kind="operator",
             name=f"{self.operator}/{self.workload}",
@@ -50,6 +55,7 @@ class TunedProblem:
                 "dtype": self.dtype,
                 "arguments": dict(self.options),
                 "backward": self.backward,
+                "cases": [case],
             },
             brief=(
                 f"`{self.operator}` on its problem `{self.workload}`, as `onetrip tune` searches "

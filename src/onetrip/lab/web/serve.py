@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from onetrip.lab.web.app import create_app
 from onetrip.lab.web.sampler import Sampler
 from onetrip.lab.web.security import LOOPBACK_HOSTS
 from onetrip.lab.web.session_token import kept_secret
+from onetrip.lab.work.reaper import reaping
 
 # Streams end at once when the server stops; other answers take milliseconds.
 _LAST_ANSWERS_S = 3
@@ -70,7 +71,8 @@ def serve(
         say(f"The lab's page: {address.with_token}")
         say("Ctrl-C ends it. The token is a key to this lab: keep it to yourself.")
         # The server ends in good order and then passes the interruption on.
-        with suppress(KeyboardInterrupt):
+        lost = nullcontext() if read_only else reaping(database)
+        with suppress(KeyboardInterrupt), lost:
             server.run(sockets=[listener])
 
 

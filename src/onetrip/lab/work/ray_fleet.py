@@ -15,6 +15,7 @@ from onetrip.core.device import Device
 from onetrip.core.errors import require
 from onetrip.lab.judge.machine import Machine, machine
 from onetrip.lab.queue import claims
+from onetrip.lab.queue.device_lock import devices_held
 from onetrip.lab.store.database import connect
 from onetrip.lab.verdict import Outcome, Verdict, verdict_from
 from onetrip.lab.work import tasks
@@ -63,7 +64,11 @@ def attempt(task: Mapping, files: Mapping[str, str]) -> dict[str, object]:
     read = tasks.task_from(task)
     folder = Path(tempfile.gettempdir()) / f"onetrip-problems-{os.getuid()}"
     job = replace(read.job, problem=unpack(read.job.problem, files, folder))
-    verdict = judge(job, lambda name, share: None, lambda pid, started: None, lambda: False)
+    # Ray hands out GPUs of its own; a tune on the same card is kept out by the lab's lock. Tasks on
+    # CPUs share the machine as Ray was told to.
+    alone = (job.device,) if job.device.startswith("cuda") else ()
+    with devices_held(alone, "onetrip lab on Ray"):
+        verdict = judge(job, lambda name, share: None, lambda pid, started: None, lambda: False)
     return verdict.as_dict()
 
 

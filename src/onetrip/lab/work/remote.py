@@ -9,6 +9,7 @@ import httpx
 
 from onetrip.core.errors import OnetripError
 from onetrip.lab.judge.machine import Machine, machine
+from onetrip.lab.queue.device_lock import devices_held
 from onetrip.lab.work.api import PATH
 from onetrip.lab.work.bundle import unpack
 from onetrip.lab.work.loop import Condition, given_back, never
@@ -97,13 +98,19 @@ def work_remotely(
         lab.post("join", {"machines": {name: _plain(found) for name, found in machines.items()}})
         while not until():
             # A list: every device is asked, even where the first had a task.
-            taken = [_step(lab, device, folder, until, judge) for device in devices]
+            taken = [_step_alone(lab, device, folder, until, judge) for device in devices]
             answered += sum(taken)
             if not any(taken):
                 time.sleep(_POLL_S)
     finally:
         lab.close()
     return answered
+
+
+def _step_alone(lab: Lab, device: str, folder: Path, until: Condition, judge: Judge) -> bool:
+    """One task, with the device to ourselves: a tune of this machine would be timed with us."""
+    with devices_held((device,), "onetrip lab worker", should_stop=until) as waited_s:
+        return waited_s is not None and _step(lab, device, folder, until, judge)
 
 
 def _step(lab: Lab, device: str, folder: Path, until: Condition, judge: Judge) -> bool:
