@@ -26,7 +26,7 @@ _OVERHEAD_SHARE = 0.5
 _LEAST_AHEAD_NS = 1_000_000
 # A machine that got busier since the calibration took 1.7 times as long over an honest candidate's
 # inputs, most of it the flush. Warm calls have none: there a millisecond is seen.
-_TAKING_SHARE = 1.0
+_TAKING_SHARE = 0.8
 _AHEAD_SHARE = 0.3
 # Processor time of other processes comes in ticks of ten milliseconds.
 _LEAST_HELP_NS = 50_000_000
