@@ -21,10 +21,13 @@ from onetrip.lab.store.study import canonical
 from onetrip.lab.views.problems import brief
 from onetrip.lab.work.loop import Condition, never, work
 from onetrip.lab.work.past import history_of
-from onetrip.lab.work.trial import Judge, judge
+from onetrip.lab.work.tasks import SETTLED
+from onetrip.lab.work.trial import Judge
 
 _POLL_S = 0.1
 _OPEN = ("queued", "running")
+# A worker that was killed between an answer and its followers is not waited for.
+_SETTLES_WITHIN_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ def run_campaign(
     *,
     devices: Sequence[str] = ("cpu",),
     abort: Condition = never,
-    judge: Judge = judge,
+    judge: Judge | None = None,
     look: Callable[[str], Machine] = machine,
     on_campaign: Callable[[int], None] = lambda campaign_id: None,
 ) -> CampaignEnd:
@@ -203,9 +206,12 @@ def _spent_up(
 
 
 def _unanswered(connection: sqlite3.Connection, campaign_id: int) -> int:
+    """What waits or runs, and what is answered without its followers having run yet."""
     return connection.execute(
-        "SELECT count(*) FROM experiment WHERE campaign_id = ? AND state IN (?, ?)",
-        (campaign_id, *_OPEN),
+        "SELECT count(*) FROM experiment WHERE campaign_id = ? AND (state IN (?, ?) OR EXISTS ("
+        " SELECT 1 FROM attempt WHERE experiment_id = experiment.id AND outcome IS NOT NULL"
+        " AND outcome <> 'infra_lost' AND stage <> ? AND ended_at > ?))",
+        (campaign_id, *_OPEN, SETTLED, time.time() - _SETTLES_WITHIN_S),
     ).fetchone()[0]
 
 

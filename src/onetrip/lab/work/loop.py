@@ -17,7 +17,7 @@ from onetrip.lab.store.database import connect
 from onetrip.lab.verdict import Outcome, Verdict
 from onetrip.lab.work import tasks
 from onetrip.lab.work.pulse import Pulse, local_beat
-from onetrip.lab.work.trial import Judge, judge
+from onetrip.lab.work.trial import Judge, KeptJudge
 
 POLL_S = 0.3
 Condition = Callable[[], bool]
@@ -35,7 +35,7 @@ def work(
     until: Condition = never,
     abort: Condition = never,
     campaign_id: int | None = None,
-    judge: Judge = judge,
+    judge: Judge | None = None,
     look: Callable[[str], Machine] = machine,
 ) -> int:
     """Answer experiments on these devices, one at a time on each.
@@ -45,7 +45,8 @@ def work(
     until : asked between experiments; True ends the work.
     abort : asked all the time; True gives the running experiment back to the queue.
     campaign_id : answers this campaign's only.
-    judge, look : put a job to the judge, and find out what a device is.
+    judge, look : put a job to the judge, and find out what a device is; by default each device has
+        a judge that keeps its oracle.
 
     Returns
     -------
@@ -91,14 +92,15 @@ class LocalWorker:
         *,
         abort: Condition = never,
         campaign_id: int | None = None,
-        judge: Judge = judge,
+        judge: Judge | None = None,
         look: Callable[[str], Machine] = machine,
     ) -> None:
         self.database = database
         self.device = device
         self.campaign_id = campaign_id
         self._abort = abort
-        self._judge = judge
+        self._kept = KeptJudge()
+        self._judge = judge or self._kept
         self._look = look
 
     def __enter__(self) -> Self:
@@ -117,6 +119,7 @@ class LocalWorker:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._kept.close()
         claims.retire_worker(self.connection, self.worker_id)
         self.connection.close()
 

@@ -15,7 +15,7 @@ from onetrip.lab.work.bundle import unpack
 from onetrip.lab.work.loop import Condition, given_back, never
 from onetrip.lab.work.pulse import Pulse
 from onetrip.lab.work.tasks import Task, task_from
-from onetrip.lab.work.trial import Judge, judge
+from onetrip.lab.work.trial import Judge, KeptJudge
 
 _POLL_S = 1.0
 _TIMEOUT_S = 30.0
@@ -77,7 +77,7 @@ def work_remotely(
     devices: Sequence[str] = ("cpu",),
     folder: Path,
     until: Condition = never,
-    judge: Judge = judge,
+    judge: Judge | None = None,
     machines: Mapping[str, Machine] | None = None,
     patience_s: float = _PATIENCE_S,
 ) -> int:
@@ -94,15 +94,17 @@ def work_remotely(
     machines = machines or {device: machine(device) for device in devices}
     lab = Lab(server, token, patience_s=patience_s)
     answered = 0
+    kept = KeptJudge()
     try:
         lab.post("join", {"machines": {name: _plain(found) for name, found in machines.items()}})
         while not until():
             # A list: every device is asked, even where the first had a task.
-            taken = [_step_alone(lab, device, folder, until, judge) for device in devices]
+            taken = [_step_alone(lab, device, folder, until, judge or kept) for device in devices]
             answered += sum(taken)
             if not any(taken):
                 time.sleep(_POLL_S)
     finally:
+        kept.close()
         lab.close()
     return answered
 

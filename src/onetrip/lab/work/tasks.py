@@ -16,6 +16,8 @@ from onetrip.lab.work.rivals import rivals_of
 from onetrip.lab.work.trial import trial_job
 
 LEASE_S = 60.0
+# Stage of an attempt that is answered, and whose followers have run.
+SETTLED = "settled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,4 +82,8 @@ def answer(connection: sqlite3.Connection, attempt_id: int, n: int, verdict: Ver
     if not claims.finish(connection, attempt_id, n, verdict, study_id=row["study_id"]):
         return False
     settle(connection, row["experiment_id"])
+    # What follows from it stands in the queue by now: whoever waits for the end of a campaign
+    # must not take the moment in between for it.
+    with transaction(connection):
+        connection.execute("UPDATE attempt SET stage = ? WHERE id = ?", (SETTLED, attempt_id))
     return True
