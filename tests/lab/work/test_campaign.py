@@ -55,8 +55,8 @@ def test_an_agent_learns_from_each_answer(run, connection):
     _, second = end.history
     assert second.speedup == pytest.approx(2.0, rel=0.05)
     assert second.faster
-    rows = connection.execute("SELECT status FROM hypothesis ORDER BY id").fetchall()
-    assert [row["status"] for row in rows] == ["supported", "supported"]
+    rows = connection.execute("SELECT status, status_why FROM hypothesis ORDER BY id").fetchall()
+    assert [row["status"] for row in rows] == ["supported", "supported"], [*map(tuple, rows)]
     learning = connection.execute("SELECT text FROM learning").fetchone()
     assert learning["text"] == "Half the cost is half the time."
     tokens = connection.execute("SELECT sum(amount) FROM ledger WHERE kind = 'tokens'")

@@ -86,8 +86,9 @@ def claim(
     study_id : take a tune's experiments of this study; by default those of no study.
     devices : what the worker can use; the first runs what asks for none.
     """
-    now = time.time()
     with transaction(connection):
+        # Inside: what was declared and queued while we waited for the lock is older than us.
+        now = time.time()
         row = _first(connection, campaign_id, study_id, devices, now)
         if row is None:
             return None
