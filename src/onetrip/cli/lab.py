@@ -16,6 +16,7 @@ GROUPS = (
     "lab_queue",
     "lab_work",
     "lab_agent",
+    "lab_search",
     "lab_export",
 )
 
