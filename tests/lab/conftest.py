@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from onetrip.core.cost import Cost
 from onetrip.core.device import Device
 from onetrip.lab.prepared import TunedProblem
 from onetrip.lab.queue import device_lock
@@ -22,7 +23,7 @@ LAPTOP = Device("laptop", "cpu", 0, {"float32": 0.1}, 20.0, 2**33, measured=True
 
 def new_problem(connection, *, workload="ragged"):
     problem = TunedProblem("toy", workload, "workload", {"N": 8}, "float32", {}, True)
-    return add_problem(connection, problem.facts())
+    return add_problem(connection, problem.facts(Cost(8, 8, 8)))
 
 
 def new_study(connection, *, harness="h", workload="ragged"):

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
 from onetrip.core import errors
+from onetrip.core.cost import Cost
 from onetrip.core.device import Device
-from onetrip.core.operators import operator_module
 from onetrip.core.selection import Problem
 from onetrip.lab.judge.failure import verdict_of_death
 from onetrip.lab.judge.job import ANY_DEVICE, ProblemRef
@@ -37,11 +37,8 @@ class TunedProblem:
         parts = (self.operator, self.workload, self.source, self.key, self.dtype, self.backward)
         return fingerprint([*parts, dict(self.axes), dict(self.options)])
 
-    def facts(self) -> ProblemFacts:
+    def facts(self, cost: Cost) -> ProblemFacts:
         """The problem as the store keeps it; its one case has no name, nor have its timings."""
-        cost = operator_module(self.operator, "cost").estimate_cost(
-            **self.axes, dtype=self.dtype, backward=self.backward
-        )
         case = {"name": "", "timed": True, "dtype": self.dtype, "cost": asdict(cost)}
         return ProblemFacts(
             kind="operator",

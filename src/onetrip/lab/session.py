@@ -134,7 +134,10 @@ class _Session:
             memory_bytes=prepared.memory_bytes,
         )
         self.proposer = Proposer(self.space, request.objective, request.seed)
-        self.problem_id = add_problem(connection, prepared.row.facts())
+        self.cost = operator_module(request.operator, "cost").estimate_cost(
+            **self.problem.axes, dtype=self.problem.dtype, backward=prepared.row.backward
+        )
+        self.problem_id = add_problem(connection, prepared.row.facts(self.cost))
         self.study_id = place_study(
             connection,
             self.problem_id,
@@ -181,16 +184,13 @@ class _Session:
         return self._outcomes(opened, stopped)
 
     def _opened(self) -> Opened:
-        operator = self.request.operator
         return Opened(
-            operator=operator,
+            operator=self.request.operator,
             workload=self.prepared.row.workload,
             source=self.prepared.row.source,
             problem=self.problem,
             device=best_ceilings(self.connection, self.study_id, self.prepared.device),
-            cost=operator_module(operator, "cost").estimate_cost(
-                **self.problem.axes, dtype=self.problem.dtype, backward=self.prepared.row.backward
-            ),
+            cost=self.cost,
             objective=self.request.objective,
             points=self.space.size,
             known=sum(trial.settled for trial in self._trials()),

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from onetrip.core.cost import Cost
 from onetrip.core.device import Device
 from onetrip.lab.prepared import TunedProblem
 from onetrip.lab.queue.submit import add_problem
@@ -20,7 +21,7 @@ def ids(connection, **changes):
         "subject": Sources("subject", {"a.py": "1"}, "0.1.0"),
     }
     values |= changes
-    problem_id = add_problem(connection, values.pop("problem").facts())
+    problem_id = add_problem(connection, values.pop("problem").facts(Cost(1, 1, 1)))
     return place_study(connection, problem_id, **values)
 
 

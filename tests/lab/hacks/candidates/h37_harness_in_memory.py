@@ -9,7 +9,7 @@ READY = {}
 
 
 def work(a, b):
-    time.sleep(0.005)
+    time.sleep(0.02)
     return a + b
 
 
