@@ -11,7 +11,14 @@ COMMA := ,
 SPACE := $(subst ,, )
 APIS := $(patsubst src/onetrip/ops/%/api.py,onetrip.ops.%.api,$(wildcard src/onetrip/ops/*/api.py))
 BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadgroup --quiet
 STAMP := $(VENV)/.installed
+
+# The browser's loop and the page's threads stay out of the processes of all other tests.
+define PYTEST_LANES
+$(PYTEST) -m browser tests/browser $(ARGS) || [ $$? = 5 ]
+$(PYTEST) -m 'not browser' $(ARGS)
+endef
 
 .DEFAULT_GOAL := help
 .PHONY: help install system run test typed check docs format gpu clean
@@ -42,11 +49,11 @@ run: install ## tune linear_cross_entropy on its default workload, then show the
 	$(BIN)/onetrip tune linear_cross_entropy
 	$(BIN)/onetrip lab demo --until-done
 
-test: install ## lanes cpu and compile; no device needed
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadgroup --quiet $(ARGS)
+test: install ## lanes browser, cpu and compile; no device needed
+	$(PYTEST_LANES)
 
 typed: install ## the cpu lane with the types and shapes of public functions checked at run time
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadgroup --quiet -m 'not errors' \
+	$(PYTEST) -m 'not errors' \
 	  --jaxtyping-packages=$(subst $(SPACE),$(COMMA),$(APIS) beartype.beartype) \
 	  tests/ops tests/contracts $(ARGS)
 
@@ -58,7 +65,7 @@ check: install ## everything that CI runs
 	$(BIN)/codespell
 	$(BIN)/python tools/check_docs.py --check
 	$(MAKE) --no-print-directory typed ARGS='-k forward'
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadgroup --quiet $(ARGS)
+	$(PYTEST_LANES)
 
 docs: install ## write the generated parts of the documentation again
 	$(BIN)/python tools/check_docs.py --write

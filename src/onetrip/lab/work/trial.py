@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from onetrip.lab.judge.isolated import Judge as IsolatedJudge
 from onetrip.lab.judge.machine import machine
 from onetrip.lab.judge.trial_job import TrialJob
 from onetrip.lab.problems.problem import Contender
-from onetrip.lab.problems.run import judge_run
 from onetrip.lab.queue.claims import Claim
 from onetrip.lab.verdict import Verdict
+
+if TYPE_CHECKING:
+    from onetrip.lab.judge.isolated import Judge as IsolatedJudge
 
 DEFAULT_LIMIT_S = 300.0
 OnStage = Callable[[str, float | None], None]
@@ -42,12 +43,16 @@ class KeptJudge:
     """
 
     def __init__(self) -> None:
-        self._kept: dict[str, IsolatedJudge] = {}
+        self._kept: dict[str, "IsolatedJudge"] = {}
 
     def __call__(
         self, job: TrialJob, on_stage: OnStage, on_start: OnStart, should_stop: ShouldStop
     ) -> Verdict:
         """Put a job to the judge that its kind of problem needs."""
+        # Here: the page hands out jobs and takes answers, and judges none.
+        from onetrip.lab.judge.isolated import Judge as IsolatedJudge
+        from onetrip.lab.problems.run import judge_run
+
         if job.problem.kind == "run":
             return judge_run(job, on_stage=on_stage, on_start=on_start, should_stop=should_stop)
         if job.device not in self._kept:
