@@ -165,6 +165,7 @@ def test_a_hostile_candidate_costs_only_itself(attempt, name):
     assert not verdict.timings
 
 
+@pytest.mark.quiet
 def test_work_before_the_clock_starts_is_seen(attempt):
     verdict = attempt(
         HEAD
