@@ -85,7 +85,7 @@ def work_app(database: Path) -> FastAPI:
         with store() as connection:
             _own(connection, request, asked.attempt_id)
             ours = claims.heartbeat(
-                connection, asked.attempt_id, asked.n, stage=asked.stage, lease_s=tasks.LEASE_S
+                connection, asked.attempt_id, asked.n, stage=asked.stage, lease_s=claims.LEASE_S
             )
         return {"ours": ours}
 
@@ -115,7 +115,7 @@ def _join(connection: sqlite3.Connection, worker_id: int, asked: Joining) -> dic
         ).fetchone()
         text = f"{row['name']} joined with {', '.join(asked.machines)}"
         append_event(connection, "worker.joined", "worker", worker_id, text)
-    return {"worker": row["name"], "lease_s": tasks.LEASE_S}
+    return {"worker": row["name"], "lease_s": claims.LEASE_S}
 
 
 def _worker_id(request: Request) -> int:

@@ -14,10 +14,9 @@ from onetrip.lab.judge.machine import Machine, machine
 from onetrip.lab.knowledge import hypotheses, learnings
 from onetrip.lab.problems.problem import Contender
 from onetrip.lab.queue import ledger
+from onetrip.lab.queue.campaigns import close_campaign, open_campaign
 from onetrip.lab.queue.submit import submit
-from onetrip.lab.store.database import connect, transaction
-from onetrip.lab.store.events import append_event
-from onetrip.lab.store.study import canonical
+from onetrip.lab.store.database import connect
 from onetrip.lab.views.problems import brief
 from onetrip.lab.work.loop import Condition, never, work
 from onetrip.lab.work.past import history_of
@@ -107,8 +106,9 @@ def run_campaign(
             done.set()
             if devices:
                 workers.join()
-        _close(connection, campaign_id, plan, agent, why)
         history = history_of(connection, campaign_id)
+        _learn(connection, plan, agent, history)
+        close_campaign(connection, campaign_id, why)
     return CampaignEnd(campaign_id, why, history, time.monotonic() - started)
 
 
@@ -225,29 +225,23 @@ def _charge_thinking(connection: sqlite3.Connection, campaign_id: int, agent: Ag
 
 
 def _open(connection: sqlite3.Connection, plan: CampaignPlan, agent: Agent) -> int:
-    with transaction(connection):
-        row = connection.execute(
-            "INSERT INTO campaign (title, problem_id, proposer, objective, seed, budget,"
-            " environment, pid, started_at) VALUES (?, ?, ?, ?, 0, ?, '{}', ?, ?) RETURNING id",
-            (
-                plan.title,
-                plan.problem_id,
-                agent.name,
-                plan.objective,
-                canonical(dict(plan.budget)),
-                os.getpid(),
-                time.time(),
-            ),
-        ).fetchone()
-        text = f"{plan.title}: {agent.name} proposes"
-        append_event(connection, "campaign.started", "campaign", row["id"], text)
-    return row["id"]
+    return open_campaign(
+        connection,
+        plan.problem_id,
+        title=plan.title,
+        proposer=agent.name,
+        objective=plan.objective,
+        seed=0,
+        budget=plan.budget,
+        environment={},
+        pid=os.getpid(),
+    )
 
 
-def _close(
-    connection: sqlite3.Connection, campaign_id: int, plan: CampaignPlan, agent: Agent, why: str
+def _learn(
+    connection: sqlite3.Connection, plan: CampaignPlan, agent: Agent, history: Sequence[Past]
 ) -> None:
-    history = history_of(connection, campaign_id)
+    """Keep what the agent takes from it all; nothing, where nothing was tried."""
     lessons = agent.learn(brief(connection, plan.problem_id), history) if history else ()
     for lesson in lessons:
         learnings.add(
@@ -258,10 +252,3 @@ def _close(
             by=agent.name,
             about=[("experiment", experiment_id) for experiment_id in lesson.about],
         )
-    with transaction(connection):
-        connection.execute(
-            "UPDATE campaign SET ended_at = ?, ended_why = ? WHERE id = ?",
-            (time.time(), why, campaign_id),
-        )
-        text = f"{plan.title} ended after {len(history)} experiments: {why}"
-        append_event(connection, "campaign.ended", "campaign", campaign_id, text)

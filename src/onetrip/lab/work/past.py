@@ -1,8 +1,8 @@
 """What became of a campaign's experiments, as its agent sees them."""
 
 import json
-import math
 import sqlite3
+from statistics import geometric_mean
 
 from onetrip.lab.agents.agent import Past
 from onetrip.lab.queue.champions import Speedup, measured_speedup
@@ -57,10 +57,6 @@ def _times(
         return None, None
     shares = [row["floor_ms"] / row["median_ms"] for row in rows if row["floor_ms"]]
     return (
-        _geometric_mean([row["median_ms"] for row in rows]),
-        _geometric_mean(shares) if len(shares) == len(rows) else None,
+        geometric_mean([row["median_ms"] for row in rows]),
+        geometric_mean(shares) if len(shares) == len(rows) else None,
     )
-
-
-def _geometric_mean(values: list[float]) -> float:
-    return math.exp(sum(math.log(value) for value in values) / len(values))

@@ -9,9 +9,8 @@ from types import TracebackType
 from typing import Self
 
 from onetrip.core.errors import OnetripError
-from onetrip.lab.queue.claims import heartbeat
+from onetrip.lab.queue.claims import LEASE_S, heartbeat
 from onetrip.lab.store.database import connect
-from onetrip.lab.work.tasks import LEASE_S
 
 _BEATS_PER_LEASE = 6
 # What is written at once when a stage changes; a judge may change it many times a second.

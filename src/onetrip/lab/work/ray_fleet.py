@@ -24,7 +24,7 @@ from onetrip.lab.work.loop import Condition, never
 from onetrip.lab.work.trial import judge
 
 _POLL_S = 0.5
-_BEAT_S = tasks.LEASE_S / 6
+_BEAT_S = claims.LEASE_S / 6
 
 
 def work_on_ray(
@@ -146,7 +146,7 @@ class _Fleet:
     def _beat(self) -> None:
         for handle, task in list(self._flying.items()):
             if not claims.heartbeat(
-                self._connection, task.attempt_id, task.n, stage="on Ray", lease_s=tasks.LEASE_S
+                self._connection, task.attempt_id, task.n, stage="on Ray", lease_s=claims.LEASE_S
             ):
                 self._ray.cancel(handle, force=True)
                 del self._flying[handle]

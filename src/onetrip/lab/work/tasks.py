@@ -9,13 +9,13 @@ from onetrip.lab.judge.machine import Machine
 from onetrip.lab.judge.trial_job import TrialJob, trial_job_from
 from onetrip.lab.queue import claims
 from onetrip.lab.queue.after import settle
+from onetrip.lab.queue.claims import LEASE_S
 from onetrip.lab.store.database import transaction
 from onetrip.lab.verdict import Verdict
 from onetrip.lab.work.place import study_of
 from onetrip.lab.work.rivals import rivals_of
 from onetrip.lab.work.trial import trial_job
 
-LEASE_S = 60.0
 # Stage of an attempt that is answered, and whose followers have run.
 SETTLED = "settled"
 
