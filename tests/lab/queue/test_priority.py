@@ -2,11 +2,13 @@
 
 import json
 import time
+import types
 
 import pytest
 
 from onetrip.lab.problems.problem import Contender
 from onetrip.lab.queue import champions, priority
+from onetrip.lab.queue import submit as submissions
 from onetrip.lab.queue.evidence import read_evidence
 from onetrip.lab.queue.submit import add_problem, submit
 from onetrip.lab.verdict import Outcome, Verdict
@@ -128,7 +130,10 @@ def test_a_problem_that_matters_more_goes_first(lab):
     assert score(lab, weighty) > score(lab, light)
 
 
-def test_a_cheap_trial_goes_before_a_dear_one(lab):
+@pytest.mark.parametrize("hours_into_the_watch", [0.0, 5.9])
+def test_a_cheap_trial_goes_before_a_dear_one(lab, monkeypatch, hours_into_the_watch):
+    at = 10 * 6 * 3600.0 + hours_into_the_watch * 3600.0
+    monkeypatch.setattr(submissions, "time", types.SimpleNamespace(time=lambda: at))
     dear, cheap = lab.queue(expected_s=300.0), lab.queue(expected_s=3.0)
     assert score(lab, cheap) > score(lab, dear)
     assert "expected to take 300 s" in last_change(lab, dear)["why"]

@@ -279,7 +279,8 @@ def _change(
         return None
     earlier = json.loads(known) if known is not None else {}
     moved = {name: value - earlier.get(name, 0.0) for name, value in terms.items()}
-    names = sorted(moved, key=lambda name: (-abs(moved[name]), name))
+    # The hour counts against all that came in it alike, so it is told when there is nothing else.
+    names = sorted(moved, key=lambda name: (name == "age", -abs(moved[name]), name))
     # What pulled the other way and lost is no reason.
     pulled = [name for name in names if known is None or moved[name] * (after - before) > 0]
     names = pulled or names
