@@ -17,6 +17,7 @@ from onetrip.bench.problems import BenchProblem
 from onetrip.bench.roofline import measure_ceilings
 from onetrip.bench.timing import Timing, TimingReport, interleaved, release_memory
 from onetrip.bench.truths import find_truth
+from onetrip.core.cost import count_cost
 from onetrip.core.device import Device
 from onetrip.core.units import short_bytes_text
 from onetrip.testing.budget import BudgetReport
@@ -151,8 +152,12 @@ def compare(
     }
     rows = []
     for one in passes:
-        cost = case.operator.estimate_cost(
-            **case.workload.axes, dtype=case.workload.dtype, backward=one == BOTH
+        cost = count_cost(
+            case.operator.estimate_cost,
+            case.workload.axes,
+            dtype=case.workload.dtype,
+            backward=one == BOTH,
+            options=case.workload.options,
         )
         floor_ms = cost.floor_ms(ceilings, case.workload.dtype)
         for contender in contenders:

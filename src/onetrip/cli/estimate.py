@@ -9,7 +9,7 @@ import typer
 from onetrip.core.cost import ITEMSIZE
 from onetrip.core.errors import ArgumentError, complaint
 from onetrip.core.estimate import Estimate, estimate
-from onetrip.core.operators import load_spec
+from onetrip.core.operators import cost_options, find_operator, load_spec
 from onetrip.core.units import bytes_text, rate_text, three_digits, time_text
 
 
@@ -19,9 +19,10 @@ def register(app: typer.Typer) -> None:
 
 
 def _estimate(
-    operator: Annotated[str, typer.Argument(help="Name of an operator.")],
+    operator: Annotated[str, typer.Argument(help="Name of an operator or of an estimator.")],
     sizes: Annotated[
-        list[str], typer.Argument(metavar="AXIS=SIZE...", help="Every axis: N=8192 D=2304 …")
+        list[str],
+        typer.Argument(metavar="AXIS=SIZE...", help="Every axis: N=8192 D=2304 …, n_samples=1000"),
     ],
     device: Annotated[str, typer.Option(help="Short name of a device, or a driver's.")] = "h100",
     dtype: Annotated[str, typer.Option(help="Dtype of the floating inputs.")] = "bfloat16",
@@ -34,35 +35,46 @@ def _estimate(
 
     Nothing runs: the answer comes from the operator's cost and the device's ceilings.
     """
-    axes = parse_sizes(operator, sizes)
+    operator = find_operator(operator)
+    axes, options = parse_sizes(operator, sizes)
     if dtype not in ITEMSIZE:
         raise ArgumentError(
             complaint("dtype", expected=f"one of {sorted(ITEMSIZE)}", got=repr(dtype))
         )
     backward = not forward_only
-    answer = estimate(operator, device=device, dtype=dtype, backward=backward, options=None, **axes)
+    answer = estimate(
+        operator, device=device, dtype=dtype, backward=backward, options=options, **axes
+    )
     if as_json:
         typer.echo(json.dumps(_as_dict(answer), indent=1))
     else:
         _print(answer)
 
 
-def parse_sizes(operator: str, sizes: list[str]) -> dict[str, int]:
-    """Read ``["N=8192", "V=50257"]`` as sizes of the operator's axes.
+def parse_sizes(operator: str, sizes: list[str]) -> tuple[dict[str, int], dict[str, object]]:
+    """Read ``["N=8192", "V=50257"]`` as sizes of the operator's axes, and options of its cost.
 
     >>> parse_sizes("linear_cross_entropy", ["N=1024", "D=64", "V=50_257"])
-    {'N': 1024, 'D': 64, 'V': 50257}
+    ({'N': 1024, 'D': 64, 'V': 50257}, {})
     """
-    known = load_spec(operator).axes
-    example = " ".join(f"{letter}=1024" for letter in known)
+    spec = load_spec(operator)
+    words = {spec.words.get(letter, letter): letter for letter in spec.axes}
+    letters = {letter: letter for letter in spec.axes} | words
+    options_known = cost_options(operator)
+    example = " ".join(f"{word}=1024" for word in words)
     axes: dict[str, int] = {}
+    options: dict[str, object] = {}
     for pair in sizes:
-        letter, _, size = pair.partition("=")
-        if letter not in known or not size.replace("_", "").isdecimal():
-            expected = f"the sizes of {operator}, as in `{example}`"
+        name, _, size = pair.partition("=")
+        if not (name in letters or name in options_known) or not size.replace("_", "").isdecimal():
+            known = f", and of {', '.join(options_known)}" if options_known else ""
+            expected = f"the sizes of {operator}, as in `{example}`{known}"
             raise ArgumentError(complaint("sizes", expected=expected, got=repr(pair)))
-        axes[letter] = int(size)
-    return axes
+        if name in letters:
+            axes[letters[name]] = int(size)
+        else:
+            options[name] = int(size)
+    return axes, options
 
 
 def _as_dict(answer: Estimate) -> dict[str, object]:

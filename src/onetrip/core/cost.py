@@ -1,8 +1,11 @@
 """Operations, compulsory bytes and the floor that follows from them."""
 
+import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from onetrip.core.device import Device
+from onetrip.core.spec import EMPTY
 
 ITEMSIZE = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "int64": 8, "int32": 4}
 
@@ -36,3 +39,23 @@ class Cost:
         """Which of the two is the larger: "compute" or "memory"."""
         compute_bound = self.compute_ms(device, dtype) >= self.memory_ms(device)
         return "compute" if compute_bound else "memory"
+
+
+def count_cost(
+    estimate_cost: Callable[..., Cost],
+    axes: Mapping[str, int],
+    *,
+    dtype: str,
+    backward: bool = True,
+    options: Mapping[str, object] = EMPTY,
+) -> Cost:
+    """Ask an operator's `estimate_cost`, with those of `options` that it has a parameter for.
+
+    >>> def estimate_cost(*, N, dtype, backward=True, max_iter=300):
+    ...     return Cost(N * max_iter, 0, 0)
+    >>> count_cost(estimate_cost, {"N": 8}, dtype="float32", options={"max_iter": 2}).flops
+    16
+    """
+    known = inspect.signature(estimate_cost).parameters
+    counted = {name: value for name, value in options.items() if name in known}
+    return estimate_cost(**axes, dtype=dtype, backward=backward, **counted)

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from onetrip.core.cost import Cost
+from onetrip.core.cost import Cost, count_cost
 from onetrip.core.device import Device, find_device
 from onetrip.core.errors import ArgumentError, complaint
-from onetrip.core.operators import load_spec, operator_module
+from onetrip.core.operators import find_operator, load_spec, operator_module
 from onetrip.core.selection import Choice, Problem
 
 
@@ -56,12 +56,13 @@ def estimate(
 
     Parameters
     ----------
-    operator : name of an operator, "linear_cross_entropy" for one.
+    operator : name of an operator, "linear_cross_entropy" for one, or of an estimator.
     device : short name ("h100"), the name that a driver reports, or a `Device`.
     dtype : dtype of the floating inputs.
     backward : count forward and backward, as a training step does; False counts forward only.
     options : keyword arguments of the public function that change the work (`memory_budget`, …).
-    **axes : size of every axis that the operator's spec declares.
+    **axes : size of every axis that the operator's spec declares, by its letter or its word
+        ("n_samples").
 
     Returns
     -------
@@ -80,9 +81,13 @@ def estimate(
     >>> answer.bound
     'compute'
     """
+    operator = find_operator(operator)
     spec = load_spec(operator)
+    letters = {word: letter for letter, word in spec.words.items()}
+    axes = {letters.get(name, name): size for name, size in axes.items()}
     if axes.keys() != spec.axes.keys():
-        expected = f"exactly the sizes {list(spec.axes)} of {operator}"
+        words = [spec.words.get(letter, letter) for letter in spec.axes]
+        expected = f"exactly the sizes {words} of {operator}"
         raise ArgumentError(complaint("axes", expected=expected, got=sorted(axes)))
     for letter, size in axes.items():
         if not isinstance(size, int) or size < 0:
@@ -98,8 +103,12 @@ def estimate(
         device_name=found.name,
         options=options or {},
     )
-    cost: Cost = operator_module(operator, "cost").estimate_cost(
-        **axes, dtype=dtype, backward=backward
+    cost = count_cost(
+        operator_module(operator, "cost").estimate_cost,
+        axes,
+        dtype=dtype,
+        backward=backward,
+        options=problem.options,
     )
     predictions = []
     for impl in spec.implementations:

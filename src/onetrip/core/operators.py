@@ -3,6 +3,7 @@
 import difflib
 import functools
 import importlib
+import inspect
 from pathlib import Path
 from types import ModuleType
 
@@ -21,6 +22,21 @@ def operator_names() -> tuple[str, ...]:
     True
     """
     return tuple(sorted(path.parent.name for path in _OPS_DIR.glob("*/spec.py")))
+
+
+@functools.cache
+def find_operator(name: str) -> str:
+    """The operator called `name`, or the one that carries the estimator of this name.
+
+    >>> find_operator("linear_cross_entropy")
+    'linear_cross_entropy'
+    """
+    if name not in operator_names():
+        for operator in operator_names():
+            estimators = load_spec(operator).estimators
+            if name.lower() in (estimator.lower() for estimator in estimators):
+                return operator
+    return name
 
 
 @functools.cache
@@ -45,3 +61,14 @@ def load_workloads(name: str, *tags: str) -> tuple[Workload, ...]:
     """The operator's workloads that carry all of `tags`."""
     workloads = operator_module(name, "workloads").WORKLOADS
     return tuple(workload for workload in workloads if workload.tags.issuperset(tags))
+
+
+def cost_options(name: str) -> tuple[str, ...]:
+    """Options of the public function that an operator's cost depends on.
+
+    >>> cost_options("linear_cross_entropy")
+    ()
+    """
+    parameters = inspect.signature(operator_module(name, "cost").estimate_cost).parameters
+    others = {*load_spec(name).axes, "dtype", "backward"}
+    return tuple(parameter for parameter in parameters if parameter not in others)

@@ -54,6 +54,8 @@ class OperatorSpec:
     budget : error budget with its reason.
     deterministic : bit-equal results of two runs on one device; if not, `notes` says why.
     sources : papers and APIs followed.
+    words : letter -> the word that an estimator has for it ("n_samples"), where there is one.
+    estimators : names of the estimators that it carries ("KMeans").
     """
 
     name: str
@@ -67,3 +69,5 @@ class OperatorSpec:
     differentiable: bool = True
     sources: tuple[str, ...] = ()
     notes: str = ""
+    words: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    estimators: tuple[str, ...] = ()

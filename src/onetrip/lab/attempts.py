@@ -5,6 +5,7 @@ import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
+from onetrip.core.cost import count_cost
 from onetrip.core.operators import operator_module
 from onetrip.core.selection import Problem
 from onetrip.lab import effort
@@ -152,8 +153,12 @@ class Attempts:
     def _with_floor(self, verdict: Verdict) -> Verdict:
         """The verdict with the least time that the device's ceilings allow beside each timing."""
         problem = self.prepared.problem
-        cost = operator_module(self.request.operator, "cost").estimate_cost(
-            **problem.axes, dtype=problem.dtype, backward=self.prepared.row.backward
+        cost = count_cost(
+            operator_module(self.request.operator, "cost").estimate_cost,
+            problem.axes,
+            dtype=problem.dtype,
+            backward=self.prepared.row.backward,
+            options=problem.options,
         )
         device = best_ceilings(self.connection, self.study_id, self.prepared.device)
         floor_ms = cost.floor_ms(device, problem.dtype)

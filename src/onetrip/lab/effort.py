@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from onetrip.core.cost import count_cost
 from onetrip.core.device import Device
 from onetrip.core.operators import operator_module
 from onetrip.core.selection import Problem
@@ -51,8 +52,12 @@ def truth_rows(
     """
     letter = next(iter(problem.axes))
     rows = problem.axes[letter]
-    cost = operator_module(operator, "cost").estimate_cost(
-        **problem.axes, dtype="float64", backward=backward
+    cost = count_cost(
+        operator_module(operator, "cost").estimate_cost,
+        problem.axes,
+        dtype="float64",
+        backward=backward,
+        options=problem.options,
     )
     seconds = cost.flops * _TRUTH_AND_EAGER / (device.tflops_for("float64") * 1e12)
     affordable = rows

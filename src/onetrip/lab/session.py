@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onetrip.core import settings, tuning
+from onetrip.core.cost import count_cost
 from onetrip.core.operators import load_spec, operator_module
 from onetrip.core.selection import Config
 from onetrip.lab import effort, sources
@@ -134,8 +135,12 @@ class _Session:
             memory_bytes=prepared.memory_bytes,
         )
         self.proposer = Proposer(self.space, request.objective, request.seed)
-        self.cost = operator_module(request.operator, "cost").estimate_cost(
-            **self.problem.axes, dtype=self.problem.dtype, backward=prepared.row.backward
+        self.cost = count_cost(
+            operator_module(request.operator, "cost").estimate_cost,
+            self.problem.axes,
+            dtype=self.problem.dtype,
+            backward=prepared.row.backward,
+            options=self.problem.options,
         )
         self.problem_id = add_problem(connection, prepared.row.facts(self.cost))
         self.study_id = place_study(

@@ -11,7 +11,7 @@ from onetrip.bench.peers import load_peer, peers_of
 from onetrip.bench.problems import BenchProblem, DrawnProblem, problem_names, resolve
 from onetrip.bench.truths import reference_forward
 from onetrip.core import tuning
-from onetrip.core.cost import Cost
+from onetrip.core.cost import Cost, count_cost
 from onetrip.core.errors import ArgumentError, UnsupportedError, complaint
 from onetrip.core.workload import Workload
 from onetrip.lab.problems.problem import Case, Contender, Entry, OutputSpec, ProblemRef
@@ -147,8 +147,12 @@ class OperatorProblem:
     def cost(self, case: Case) -> Cost:
         """As `onetrip estimate` counts it."""
         workload = self._workload(case)
-        return self._operator.estimate_cost(
-            **workload.axes, dtype=workload.dtype, backward=self._backward
+        return count_cost(
+            self._operator.estimate_cost,
+            workload.axes,
+            dtype=workload.dtype,
+            backward=self._backward,
+            options=workload.options,
         )
 
     def dtype(self, case: Case) -> str:

@@ -3,13 +3,15 @@
 import inspect
 import itertools
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import replace
 
-from onetrip.core.cost import ITEMSIZE, Cost
+from onetrip.core.cost import ITEMSIZE, Cost, count_cost
 from onetrip.core.device import DEVICES
 from onetrip.core.errors import OnetripError
 from onetrip.core.selection import Config, Problem
 from onetrip.core.tuning import override
+from onetrip.core.workload import Workload
 from onetrip.testing.contract.evaluate import assert_case, truth
 from onetrip.testing.contract.operator import Case, Operator
 
@@ -56,14 +58,14 @@ def check_workloads(operator: Operator) -> None:
 def check_cost(operator: Operator) -> None:
     """Cost is a whole number >= 0, grows with every axis, and a backward pass adds to it."""
     for workload in operator.workloads:
-        forward, both = (_cost(operator, workload.axes, workload.dtype, b) for b in (False, True))
+        forward, both = (_cost(operator, workload, b) for b in (False, True))
         _require(forward.flops <= both.flops, f"{workload.name}: a backward pass is free")
         _require(both.bytes > 0, f"{workload.name}: nothing is read or written")
-        _cost(operator, dict.fromkeys(workload.axes, 0), workload.dtype, True)
+        _cost(operator, replace(workload, axes=dict.fromkeys(workload.axes, 0)), True)
         for letter, size in workload.axes.items():
-            axes = {**workload.axes, letter: 2 * size}
+            larger = replace(workload, axes={**workload.axes, letter: 2 * size})
             for backward, here in ((False, forward), (True, both)):
-                more = _cost(operator, axes, workload.dtype, backward)
+                more = _cost(operator, larger, backward)
                 grows = more.flops >= here.flops and more.bytes >= here.bytes
                 _require(grows, f"{workload.name}: twice the {letter} costs less")
 
@@ -124,11 +126,19 @@ def _check_answers(operator: Operator, impl: str, problem: Problem, where: str) 
             _require(latency_ms >= 0, f"{where}: a latency of {latency_ms} ms")
 
 
-def _cost(operator: Operator, axes: Mapping[str, int], dtype: str, backward: bool) -> Cost:
-    cost = operator.estimate_cost(**axes, dtype=dtype, backward=backward)
+def _cost(operator: Operator, workload: Workload, backward: bool) -> Cost:
+    cost = count_cost(
+        operator.estimate_cost,
+        workload.axes,
+        dtype=workload.dtype,
+        backward=backward,
+        options=workload.options,
+    )
     for part in ("flops", "bytes_read", "bytes_written"):
         value = getattr(cost, part)
-        _require(isinstance(value, int) and value >= 0, f"{dict(axes)}: {part} is {value!r}")
+        _require(
+            isinstance(value, int) and value >= 0, f"{dict(workload.axes)}: {part} is {value!r}"
+        )
     return cost
 
 

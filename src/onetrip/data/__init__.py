@@ -1,0 +1,1 @@
+"""Datasets larger than memory: sources, steps, quarantine, streaming; knows no operator."""

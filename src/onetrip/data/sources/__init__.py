@@ -1,0 +1,1 @@
+"""Where rows come from: each source finds units and reads them as record batches of strings."""

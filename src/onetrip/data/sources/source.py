@@ -1,0 +1,83 @@
+"""What a source is: it finds units, and reads one as record batches in bounded memory."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import ClassVar
+
+import pyarrow as pa
+
+from onetrip.core.errors import DataError
+from onetrip.data.reject import Reject
+
+_NOTHING: Mapping[str, int] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One file that is read whole, as one task or as a part of a bundle of small ones.
+
+    `unit_id` is its path below the folder of the source, with forward slashes: unique, stable and
+    never used as a path to write to. `bytes` is what is read from disk; `stamp` changes when the
+    file does (size and modification time, or a digest).
+    """
+
+    unit_id: str
+    path: Path
+    bytes: int
+    stamp: str
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One batch of a unit: its rows, what was set aside between them, how far the file is read.
+
+    `position` counts compressed bytes read so far, for progress; `lines` the decompressed lines
+    behind us, so that a later run can go on there; `counts` anything worth telling.
+    """
+
+    batch: pa.RecordBatch
+    rejects: Sequence[Reject] = ()
+    position: int = 0
+    lines: int = 0
+    counts: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
+
+
+class UnitError(DataError):
+    """A unit that cannot be read (on): `code` of `onetrip.data.codes`, and what to do.
+
+    Rows that were yielded before stay only where the source was asked to salvage.
+    """
+
+    def __init__(self, code: str, message: str, *, line: int = 0, raw: str = "") -> None:
+        super().__init__(message)
+        self.code, self.line, self.raw = code, line, raw
+
+
+@dataclass(frozen=True)
+class Source(ABC):
+    """A kind of input with its options: the fields of the dataclass that derives from this.
+
+    `name` is what a recipe calls it; `version` grows whenever the same file could give other rows.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    summary: ClassVar[str]
+
+    @abstractmethod
+    def find(self, location: Path) -> Sequence[Unit]:
+        """Units below `location`, in a stable order. Raises DataError when there is none."""
+
+    @abstractmethod
+    def schema(self) -> pa.Schema:
+        """Columns of every batch, whatever vintage a unit has."""
+
+    @abstractmethod
+    def read(self, unit: Unit, *, skip_lines: int = 0) -> Iterator[Read]:
+        """Read a unit in bounded memory; with `skip_lines`, go on behind that many lines.
+
+        Raises UnitError where the unit cannot be read on.
+        """

@@ -1,0 +1,149 @@
+"""What an estimator is given, as tensors; what it answers, in the kind that it was given.
+
+NumPy arrays, data frames and lists go through scikit-learn's own checks, so that its users read
+its messages. Tensors stay where they are and are held to the same rules here.
+"""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import sparse
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import validate_data
+from torch import Tensor
+
+from onetrip.core.errors import ArgumentError, DtypeError, ShapeError, complaint
+
+FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+_NUMPY_DTYPES = {
+    torch.float64: np.float64,
+    torch.float32: np.float32,
+    torch.float16: np.float16,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A checked matrix of samples, and the way back to the kind in which it came.
+
+    `tensor` is [n_samples, n_features] on the device that computes, sharing the caller's memory
+    where it can: never write into it. For sparse input it is None and `csr` holds the matrix.
+    """
+
+    tensor: Tensor | None
+    csr: sparse.csr_matrix | None
+    from_torch: bool
+    device: torch.device
+
+    @property
+    def samples(self) -> Tensor:
+        """The dense matrix; an estimator that takes sparse input looks at `csr` first."""
+        if self.tensor is None:
+            raise AssertionError("sparse input reached code for dense input")
+        return self.tensor
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n_samples, n_features)."""
+        rows, columns = (self.csr if self.tensor is None else self.tensor).shape  # type: ignore[union-attr]
+        return rows, columns
+
+    def answer(self, tensor: Tensor) -> Any:
+        """`tensor` as the kind that came in: a tensor on the caller's device, or an array."""
+        if self.from_torch:
+            return tensor.detach().to(self.device)
+        detached = tensor.detach().cpu()
+        return (detached.float() if detached.dtype == torch.bfloat16 else detached).numpy()
+
+
+def take(
+    estimator: BaseEstimator,
+    X: Any,
+    *,
+    reset: bool,
+    device: str | torch.device = "auto",
+    dtypes: Sequence[torch.dtype] = FLOATS,
+    accept_sparse: bool = False,
+    min_samples: int = 1,
+) -> Given:
+    """Check `X` and hand it out as a tensor.
+
+    Parameters
+    ----------
+    estimator : whose `n_features_in_` and `feature_names_in_` are set or compared.
+    X : array-like, Tensor or SciPy sparse matrix of shape (n_samples, n_features)
+    reset : True in `fit`; False where the number of features must be the fitted one.
+    device : "auto" computes where `X` is; anything else is where it is moved to.
+    dtypes : what is kept as it is; other real dtypes become the first of these.
+    accept_sparse : take SciPy sparse input, as CSR.
+    min_samples : fewer are refused.
+
+    Raises
+    ------
+    ValueError
+        Wrong shape, NaN or infinity, another number of features than in `fit`.
+    TypeError
+        Sparse input where it is not taken; a complex or non-numeric dtype.
+    """
+    if isinstance(X, Tensor):
+        return _take_tensor(estimator, X, reset, device, dtypes, min_samples)
+    wanted = [_NUMPY_DTYPES[dtype] for dtype in dtypes if dtype in _NUMPY_DTYPES]
+    checked: Any = validate_data(
+        estimator,
+        X,
+        reset=reset,
+        accept_sparse="csr" if accept_sparse else False,
+        dtype=wanted,
+        order="C",
+        ensure_min_samples=min_samples,
+    )
+    where = torch.device("cpu") if device == "auto" else torch.device(device)
+    if sparse.issparse(checked):
+        return Given(None, checked, False, where)
+    return Given(as_tensor(checked).to(where), None, False, torch.device("cpu"))
+
+
+def as_tensor(array: np.ndarray) -> Tensor:
+    """A tensor over the array's memory; read it only, the array may be a read-only map."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(np.ascontiguousarray(array))
+
+
+def _take_tensor(
+    estimator: BaseEstimator,
+    X: Tensor,
+    reset: bool,
+    device: str | torch.device,
+    dtypes: Sequence[torch.dtype],
+    min_samples: int,
+) -> Given:
+    name = type(estimator).__name__
+    if X.dim() != 2:
+        expected = "a matrix of shape (n_samples, n_features)"
+        way_out = "Reshape it: X.reshape(-1, 1) for one feature, X.reshape(1, -1) for one sample."
+        raise ShapeError(complaint("X", expected=expected, got=list(X.shape), way_out=way_out))
+    if X.is_complex():
+        raise DtypeError(complaint("X", expected="real numbers", got=X.dtype))
+    rows, columns = X.shape
+    if rows < min_samples or columns < 1:
+        expected = f"at least {min_samples} samples of at least 1 feature for {name}"
+        raise ShapeError(complaint("X", expected=expected, got=list(X.shape)))
+    if reset:
+        estimator.n_features_in_ = columns  # type: ignore[attr-defined]
+        if hasattr(estimator, "feature_names_in_"):
+            delattr(estimator, "feature_names_in_")
+    elif columns != estimator.n_features_in_:  # type: ignore[attr-defined]
+        expected = f"{estimator.n_features_in_} features, as {name} was fitted with"  # type: ignore[attr-defined]
+        raise ShapeError(complaint("X", expected=expected, got=f"{columns} features"))
+    kept = X.detach() if X.dtype in dtypes else X.detach().to(dtypes[0])
+    if kept.is_floating_point() and not bool(torch.isfinite(kept).all()):
+        way_out = "Drop or impute those rows."
+        raise ArgumentError(
+            complaint("X", expected="finite", got="NaN or infinity", way_out=way_out)
+        )
+    return Given(kept.to(X.device if device == "auto" else device), None, True, X.device)
