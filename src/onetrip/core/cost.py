@@ -1,5 +1,6 @@
 """Operations, compulsory bytes and the floor that follows from them."""
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -56,6 +57,13 @@ def count_cost(
     >>> count_cost(estimate_cost, {"N": 8}, dtype="float32", options={"max_iter": 2}).flops
     16
     """
-    known = inspect.signature(estimate_cost).parameters
-    counted = {name: value for name, value in options.items() if name in known}
+    counted = {}
+    if options:
+        known = _parameters(estimate_cost)
+        counted = {name: value for name, value in options.items() if name in known}
     return estimate_cost(**axes, dtype=dtype, backward=backward, **counted)
+
+
+@functools.cache
+def _parameters(function: Callable[..., Cost]) -> frozenset[str]:
+    return frozenset(inspect.signature(function).parameters)
