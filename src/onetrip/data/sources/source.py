@@ -34,8 +34,10 @@ class Unit:
 class Read:
     """One batch of a unit: its rows, what was set aside between them, how far the file is read.
 
-    `position` counts compressed bytes read so far, for progress; `lines` the decompressed lines
-    behind us, so that a later run can go on there; `counts` anything worth telling.
+    A reject with a line stands for one row, one at line 0 is a remark on the unit and counts as no
+    row. `position` counts compressed bytes read so far, for progress; `lines` the decompressed
+    lines behind us (the head of the file too), so that a later run can go on there, 0 where it
+    cannot; `counts` anything worth telling.
     """
 
     batch: pa.RecordBatch
@@ -48,12 +50,15 @@ class Read:
 class UnitError(DataError):
     """A unit that cannot be read (on): `code` of `onetrip.data.codes`, and what to do.
 
-    Rows that were yielded before stay only where the source was asked to salvage.
+    Nothing of the unit is kept, unless it is `salvaged`: then what was yielded before stays, and
+    the unit counts as partial.
     """
 
-    def __init__(self, code: str, message: str, *, line: int = 0, raw: str = "") -> None:
+    def __init__(
+        self, code: str, message: str, *, line: int = 0, raw: str = "", salvaged: bool = False
+    ) -> None:
         super().__init__(message)
-        self.code, self.line, self.raw = code, line, raw
+        self.code, self.line, self.raw, self.salvaged = code, line, raw, salvaged
 
 
 @dataclass(frozen=True)
@@ -76,8 +81,9 @@ class Source(ABC):
         """Columns of every batch, whatever vintage a unit has."""
 
     @abstractmethod
-    def read(self, unit: Unit, *, skip_lines: int = 0) -> Iterator[Read]:
-        """Read a unit in bounded memory; with `skip_lines`, go on behind that many lines.
+    def read(self, unit: Unit, *, skip_lines: int = 0, skip_rows: int = 0) -> Iterator[Read]:
+        """Read a unit in bounded memory; go on behind `skip_lines` lines where that is not 0.
 
+        These lines held `skip_rows` rows, kept and rejected, so that numbers of rows go on too.
         Raises UnitError where the unit cannot be read on.
         """
