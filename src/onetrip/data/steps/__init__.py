@@ -1,0 +1,1 @@
+"""Steps of recipes, one file each: pure functions on Arrow that declare what they read."""

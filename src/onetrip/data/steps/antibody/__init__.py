@@ -1,0 +1,1 @@
+"""Steps that know antibodies: their columns, their regions, their clones."""
