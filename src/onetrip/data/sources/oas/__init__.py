@@ -1,0 +1,1 @@
+"""Observed Antibody Space: units of gzipped CSV under one line of metadata, read and made."""

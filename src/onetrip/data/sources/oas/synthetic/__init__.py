@@ -1,0 +1,1 @@
+"""Units made in place: synthetic chains of plausible shape, whole folders of them, and defects."""
