@@ -55,6 +55,12 @@ def with_column(batch: pa.RecordBatch, name: str, values: pa.Array) -> pa.Record
     return batch.append_column(name, values)
 
 
+def plain(column: pa.Array) -> pa.Array:
+    """The column with its values in place of a dictionary's codes."""
+    kind = column.type
+    return column.cast(kind.value_type) if pa.types.is_dictionary(kind) else column
+
+
 def any_null(batch: pa.RecordBatch, names: tuple[str, ...]) -> np.ndarray:
     """Which rows [N] lack a value in one of `names`."""
     nulls = np.zeros(batch.num_rows, bool)
@@ -77,7 +83,7 @@ def group_codes(columns: Sequence[pa.Array]) -> tuple[np.ndarray, int]:
     """
     codes, count = np.zeros(len(columns[0]), np.int64), 1
     for column in columns:
-        encoded = column.dictionary_encode("encode")
+        encoded = plain(column).dictionary_encode("encode")
         more = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
         codes = codes * len(encoded.dictionary) + more
         dense = pa.array(codes).dictionary_encode()

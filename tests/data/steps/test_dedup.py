@@ -128,6 +128,16 @@ def test_sum_beyond_32_bits_is_capped_and_counted(run_step):
     assert counts == {"merged_groups": 1, "redundancy_capped": 1}
 
 
+def test_dictionaries_are_the_texts_they_stand_for(run_step):
+    batch = rows_of([("b", 1, "EVQ", 2, "x"), ("a", 1, "EVQ", 3, "y")])
+    expected, _, _ = run_step(Dedup(), [batch])
+    for name in ("unit_id", "sequence_aa", "donor_id"):
+        encoded = batch[name].dictionary_encode()
+        batch = batch.set_column(batch.schema.get_field_index(name), name, encoded)
+    found, _, _ = run_step(Dedup(), [batch])
+    assert found.to_pylist() == expected.to_pylist()
+
+
 def test_missing_key_is_named():
     schema = pa.schema([("unit_id", pa.string()), ("row_in_unit", pa.int64())])
     with pytest.raises(DataError, match="reads sequence_aa"):

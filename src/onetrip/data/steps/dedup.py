@@ -12,6 +12,7 @@ from onetrip.data.columns import (
     any_null,
     chain_columns,
     group_codes,
+    plain,
     require_chain_columns,
     require_columns,
     with_column,
@@ -127,7 +128,7 @@ def _groups(columns: list[pa.Array], lone: np.ndarray) -> tuple[np.ndarray, int]
 
 def _places(unit_id: pa.Array, row_in_unit: pa.Array) -> np.ndarray:
     """Numbers in the order of (unit, row)."""
-    units = unit_id.dictionary_encode("encode")
+    units = plain(unit_id).dictionary_encode("encode")
     rank = np.empty(len(units.dictionary), np.int64)
     names = units.dictionary.to_numpy(zero_copy_only=False)
     rank[np.argsort(names)] = np.arange(rank.size)
