@@ -1,0 +1,64 @@
+"""How truncated_svd goes over x: which solver, which tiles. Neither torch nor triton."""
+
+from collections.abc import Mapping
+
+# Oversampling and power iterations of the randomized solver where the caller names none.
+OVERSAMPLES = 10
+# A float64 product takes about twice a float32 one; half of a symmetric one is left out.
+_GRAM_FLOPS_PER_PRODUCT = 2.5
+# Eigenvectors of a symmetric matrix: operations per element cubed, at a tenth of the rate.
+_EIGEN_FLOPS = 90.0
+# Up to here eigenvectors take a fraction of a second, and are exact where random ones are not.
+_ALWAYS_EXACT = 1024
+
+
+def power_iterations(n_components: int, smaller: int) -> int:
+    """Power iterations that scikit-learn's "auto" takes: fewer for many components.
+
+    >>> power_iterations(2, 100), power_iterations(50, 100)
+    (7, 4)
+    """
+    return 7 if n_components < 0.1 * smaller else 4
+
+
+def chosen_solver(
+    solver: str, N: int, D: int, n_components: int, n_iter: int, oversamples: int
+) -> str:
+    """What "auto" runs: the Gram matrix, unless the random trips take fewer operations.
+
+    >>> chosen_solver("auto", 100_000, 256, 32, 7, 10)
+    'covariance_eigh'
+    >>> chosen_solver("auto", 20_000, 20_000, 5, 7, 10)
+    'randomized'
+    """
+    if solver != "auto":
+        return solver
+    smaller = min(N, D)
+    gram = _GRAM_FLOPS_PER_PRODUCT * N * D * smaller + _EIGEN_FLOPS * smaller**3
+    columns = min(smaller, n_components + oversamples)
+    random = 4.0 * N * D * columns * (n_iter + 1)
+    exact = smaller <= _ALWAYS_EXACT or gram <= random
+    return "covariance_eigh" if exact else "randomized"
+
+
+def tile_rows(tile_elements: int, columns: int) -> int:
+    """Rows of `columns` elements that make up a tile, at least eight.
+
+    >>> tile_rows(1 << 19, 256)
+    2048
+    """
+    return max(8, tile_elements // max(1, columns))
+
+
+def workspace_bytes(axes: Mapping[str, int], tile_elements: int) -> int:
+    """Bytes of Gram matrix, its eigenvectors and their workspace, and of tiles in float64."""
+    N, D = axes["N"], axes["D"]
+    smaller, larger = min(N, D), max(N, D)
+    if not smaller:
+        return 0
+    tile = min(tile_rows(tile_elements, smaller), larger) * smaller
+    # Six squares: the matrix, a copy, eigenvectors, and LAPACK's own 2·S² + 6·S.
+    squares = 8 * smaller * (6 * smaller + 8)
+    # Vectors of the wider side in float64, once as products and once as results.
+    vectors = 8 * 6 * D * min(smaller, max(axes["K"], 1) + OVERSAMPLES + smaller)
+    return squares + vectors + 8 * 4 * tile + 8 * 8 * D

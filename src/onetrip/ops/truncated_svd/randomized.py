@@ -1,0 +1,59 @@
+"""Randomized singular values: random directions, sharpened by trips there and back through x.
+
+What a trip is, is the caller's: tiles of a dense matrix here, SciPy's products for a sparse one.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+# (basis [D, K], whether products need float64) -> xᵀ x @ basis [D, K] in float64
+Trip = Callable[[Tensor, bool], Tensor]
+
+# Squared ratio of lengths below which float32 products drown the smaller direction.
+_STEEP = 2.0**-20
+
+
+def randomized_decomposition(
+    trip: Trip, kept: int, n_iter: int, draw: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Approximate the `kept` largest singular values [K] and right vectors [K, D].
+
+    In exact arithmetic this is the randomized method of Halko, Martinsson and Tropp with `n_iter`
+    power iterations: the last trip w = xᵀx v gives Nyström's ``w (vᵀ w)⁻¹ wᵀ``, which is their
+    ``xᵀ q qᵀ x`` for q an orthonormal basis of ``x v``.
+
+    Parameters
+    ----------
+    trip : multiplies by xᵀ x
+    kept : K
+    n_iter : trips before the last one
+    draw : Tensor [D, columns], float64, normal numbers; K columns and some more, at most D
+    """
+    basis, _ = torch.linalg.qr(draw)
+    wide = False
+    for _ in range(n_iter):
+        basis, lengths = torch.linalg.qr(trip(basis, wide))
+        diagonal = lengths.diagonal().abs()
+        wide = wide or bool(diagonal.min() < _STEEP * diagonal.max())
+    return _nystrom(basis, trip(basis, True), kept)
+
+
+def _nystrom(basis: Tensor, product: Tensor, kept: int) -> tuple[Tensor, Tensor]:
+    """Singular values and vectors of ``product (basisᵀ product)⁻¹ productᵀ``."""
+    core = basis.T @ product  # [columns, columns]
+    values, vectors = torch.linalg.eigh((core + core.T) / 2)
+    # Directions that x does not have would be divided by their rounding errors.
+    least = float(values[-1].clamp_min(0.0)) * product.shape[0] * 2.0**-52
+    scale = torch.where(values > least, values.clamp_min(least).rsqrt(), 0.0)
+    scale = torch.nan_to_num(scale, nan=0.0, posinf=0.0)
+    root = product @ (vectors * scale)  # [D, columns]
+    left, singular_values, _ = torch.linalg.svd(root, full_matrices=False)
+    return singular_values[:kept], left[:, :kept].T
+
+
+def normal_draw(D: int, columns: int, seed: int) -> Tensor:
+    """Normal numbers [D, columns], float64, the same on every device."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(D, columns, generator=generator, dtype=torch.float64)

@@ -1,0 +1,112 @@
+"""Which implementation may run a problem, which is fastest, and what it takes."""
+
+from collections.abc import Mapping
+
+from onetrip.core import tuning
+from onetrip.core.cost import ITEMSIZE
+from onetrip.core.device import Device
+from onetrip.core.selection import Choice, Config, Problem
+from onetrip.ops.truncated_svd import plan
+from onetrip.ops.truncated_svd.cost import estimate_cost
+
+OPERATOR = "truncated_svd"
+
+# 4 MiB of float64: a tile, its copy in float64 and a block of the Gram matrix share a CPU's
+# second-level cache. Of 2^17 to 2^21 elements, 2^19 was fastest on a Xeon with 2 MiB a core.
+_TILE = {"tile_elements": 1 << 19}
+_DEFAULTS: Mapping[str, Config] = {
+    "reference": {},
+    "torch": _TILE,
+    # From first principles, not measured: 64 x 64 in float64 is 32 registers a thread.
+    "triton": {**_TILE, "BLOCK_N": 16, "BLOCK_S": 64, "num_warps": 4, "parts": 32},
+}
+_SPACE: Mapping[str, Mapping[str, tuple[int, ...]]] = {
+    "reference": {},
+    "torch": {"tile_elements": (1 << 17, 1 << 19, 1 << 21)},
+    "triton": {"BLOCK_N": (16, 32), "BLOCK_S": (32, 64), "num_warps": (4, 8), "parts": (8, 32)},
+}
+# Architectures on which Triton 3.6 turns a float64 product into matrix instructions. For sm_100
+# and gfx942 its compiler stops with an error, so a BLAS does the products there.
+_DOUBLE_PRODUCTS = (80, 90)
+# Eigenvectors on a GPU: operations per element cubed over its float64 rate, as seen in 4.0 ms
+# for 1,000,000 x 256 by Gram matrix and eigh on an H100.
+_EIGEN_FLOPS = 9000.0
+
+
+def unsupported_reason(impl: str, problem: Problem, config: Config | None = None) -> str | None:
+    """Say why `impl` cannot run `problem` with `config`, or None when it can."""
+    if impl not in _DEFAULTS:
+        return f"there is no implementation {impl!r}"
+    if impl != "triton":
+        return None
+    if problem.options.get("solver") == "randomized":
+        return "its kernel makes Gram matrices, which the randomized solver does not form"
+    if problem.options.get("interpreter"):
+        return None
+    if problem.device_kind != "cuda":
+        return "Triton kernels need a GPU (or TRITON_INTERPRET=1, which only tests want)"
+    if problem.hip or problem.arch not in _DOUBLE_PRODUCTS:
+        return "Triton compiles float64 products for sm_80 and sm_90 only"
+    return None
+
+
+def default_config(impl: str, problem: Problem) -> Config:
+    """What a named implementation runs: an override, the tuning table, or the default."""
+    overridden = tuning.overridden(OPERATOR, impl)
+    if overridden is not None:
+        return {**_DEFAULTS[impl], **overridden}
+    tuned = tuning.nearest(OPERATOR, problem, impl)
+    return _DEFAULTS[impl] if tuned is None else {**_DEFAULTS[impl], **tuned.config}
+
+
+def search_space(impl: str, problem: Problem) -> Mapping[str, tuple[int, ...]]:
+    """Values that `onetrip tune` tries for each entry of the configuration."""
+    return _SPACE[impl]
+
+
+def choose(problem: Problem) -> Choice:
+    """What ``impl="auto"`` runs, and why."""
+    tuned = tuning.nearest(OPERATOR, problem)
+    if tuned is not None and unsupported_reason(tuned.impl, problem) is None:
+        why = f"tuned on this device for the nearest recorded problem {dict(tuned.axes)}"
+        return Choice(tuned.impl, default_config(tuned.impl, problem), why, tuned.evidence)
+    if problem.device_kind == "cuda" and unsupported_reason("triton", problem) is None:
+        why = (
+            "one kernel reads x once and sums in float64 on tensor cores; floor only, not measured"
+        )
+        return Choice("triton", default_config("triton", problem), why)
+    why = "tiles in float64 stay in cache, and a BLAS multiplies them"
+    if problem.device_kind == "cuda":
+        why += "; floor only, not measured on this device"
+    return Choice("torch", default_config("torch", problem), why)
+
+
+def workspace_bytes(impl: str, problem: Problem, config: Config) -> int:
+    """Bytes beyond inputs and outputs."""
+    N, D = problem.axes["N"], problem.axes["D"]
+    smaller = min(N, D)
+    if impl == "reference":
+        width = max(4, ITEMSIZE[problem.dtype])
+        # The working dtype, the centred copy, what LAPACK overwrites, left and right vectors.
+        return 5 * width * N * D + 4 * width * smaller * (smaller + D)
+    needed = plan.workspace_bytes(problem.axes, config["tile_elements"])
+    if impl == "triton":
+        needed += 8 * config["parts"] * smaller * (smaller + 1)
+    return needed
+
+
+def predict_ms(
+    impl: str, problem: Problem, device: Device, config: Config, backward: bool
+) -> float:
+    """Latency from the device's ceilings: float64 products or bytes, then the eigenvectors."""
+    cost = estimate_cost(**problem.axes, dtype=problem.dtype, backward=backward)
+    N, D = problem.axes["N"], problem.axes["D"]
+    eigen_ms = _EIGEN_FLOPS * min(N, D) ** 3 / device.tflops_for("float64") * 1e-9
+    if impl == "reference":
+        # A full decomposition: two-sided reflections, most of them bound by bandwidth.
+        passes_ms = 8 * min(N, D) * cost.bytes / 64 / device.bandwidth_gbps * 1e-6
+        return passes_ms + cost.compute_ms(device, "float64") + eigen_ms
+    # The torch implementation writes each tile in float64 and reads it back.
+    traffic = cost.bytes + (0 if impl == "triton" else 24 * N * D)
+    memory_ms = traffic / device.bandwidth_gbps * 1e-6
+    return max(memory_ms, cost.compute_ms(device, "float64")) + eigen_ms

@@ -1,0 +1,128 @@
+"""The trips over x in plain torch: a tile of it in float64 at a time, which stays in cache."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from onetrip.core.selection import Config
+from onetrip.ops.truncated_svd.moments import Moments
+from onetrip.ops.truncated_svd.plan import tile_rows
+
+# Columns of the Gram matrix that one product fills: what lies below them is left out.
+_BLOCK = 256
+
+
+def gram_moments(x: Tensor, center: bool, config: Config) -> Moments:
+    """Gram matrix of the smaller side of x [N, D], its mean and its variance, in one trip."""
+    N, D = x.shape
+    if N < D:
+        return _wide_moments(x, center, config)
+    gram = torch.zeros(D, D, dtype=torch.float64, device=x.device)
+    sums = torch.zeros(D, dtype=torch.float64, device=x.device)
+    rows = tile_rows(config["tile_elements"], D)
+    # A provisional mean, so that taking out the true one afterwards cancels nothing.
+    shift = x[:rows].mean(0, dtype=torch.float64) if center else None
+    for tile in _tiles(x, rows, shift):
+        sums += tile.sum(0)
+        _add_upper(gram, tile)
+    _mirror(gram)
+    square_of_sums = sums.square().sum() / N
+    total = gram.trace() - square_of_sums
+    if center:
+        gram.addr_(sums, sums, alpha=-1.0 / N)
+    mean = sums / N if shift is None else shift + sums / N
+    return Moments(gram, mean, total.clamp_min(0.0))
+
+
+def _wide_moments(x: Tensor, center: bool, config: Config) -> Moments:
+    """The same for fewer samples than features: a tile holds whole columns, so its mean too."""
+    N, D = x.shape
+    gram = torch.zeros(N, N, dtype=torch.float64, device=x.device)
+    mean = torch.empty(D, dtype=torch.float64, device=x.device)
+    total = torch.zeros((), dtype=torch.float64, device=x.device)
+    columns = tile_rows(config["tile_elements"], N)
+    for begin in range(0, D, columns):
+        part = slice(begin, begin + columns)
+        tile = x[:, part].double()  # [N, columns]
+        torch.mean(tile, 0, out=mean[part])
+        if center:
+            tile -= mean[part]
+            total += tile.square().sum()
+        else:
+            total += tile.square().sum() - N * mean[part].square().sum()
+        _add_upper(gram, tile.T)
+    _mirror(gram)
+    return Moments(gram, mean, total.clamp_min(0.0))
+
+
+def square_through(x: Tensor, shift: Tensor | None, basis: Tensor, config: Config) -> Tensor:
+    """``yᵀ y`` [K, K] in float64 of ``y = (x - shift) @ basis`` [N, K], in one trip."""
+    square = torch.zeros(basis.shape[1], basis.shape[1], dtype=torch.float64, device=x.device)
+    for tile in _tiles(x, tile_rows(config["tile_elements"], x.shape[1]), shift):
+        y = tile @ basis  # [rows, K]
+        square.addmm_(y.T, y)
+    return square
+
+
+def back_through(x: Tensor, shift: Tensor | None, basis: Tensor, config: Config) -> Tensor:
+    """``(x - shift)ᵀ @ basis`` [D, K] in float64 for a basis [N, K], in one trip."""
+    D = x.shape[1]
+    product = torch.empty(D, basis.shape[1], dtype=torch.float64, device=x.device)
+    columns = tile_rows(config["tile_elements"], x.shape[0])
+    for begin in range(0, D, columns):
+        part = slice(begin, begin + columns)
+        tile = x[:, part].double()  # [N, columns]
+        if shift is not None:
+            tile -= shift[part]
+        product[part] = tile.T @ basis
+    return product
+
+
+def there_and_back(
+    x: Tensor, shift: Tensor | None, basis: Tensor, dtype: torch.dtype, config: Config
+) -> Tensor:
+    """``(x - shift)ᵀ (x - shift) @ basis`` [D, K] in one trip.
+
+    Tiles are multiplied in `dtype`, their products summed in float64.
+    """
+    product = torch.zeros(basis.shape, dtype=torch.float64, device=x.device)
+    narrow = basis.to(dtype)
+    for tile in _tiles(x, tile_rows(config["tile_elements"], x.shape[1]), shift, dtype):
+        product += tile.T @ (tile @ narrow)
+    return product
+
+
+def mean_and_variance(x: Tensor, config: Config) -> tuple[Tensor, Tensor]:
+    """Mean [D] and summed square of the deviations from it [], float64, in one trip."""
+    rows = tile_rows(config["tile_elements"], x.shape[1])
+    shift = x[:rows].mean(0, dtype=torch.float64)
+    sums, squares = torch.zeros_like(shift), torch.zeros_like(shift)
+    for tile in _tiles(x, rows, shift):
+        sums += tile.sum(0)
+        squares += torch.linalg.vecdot(tile, tile, dim=0)
+    total = (squares - sums.square() / x.shape[0]).sum()
+    return shift + sums / x.shape[0], total.clamp_min(0.0)
+
+
+def _tiles(
+    x: Tensor, rows: int, shift: Tensor | None, dtype: torch.dtype = torch.float64
+) -> Iterator[Tensor]:
+    """Blocks of rows of ``x - shift``, each a new tensor in `dtype` or a view of x."""
+    for begin in range(0, x.shape[0], rows):
+        tile = x[begin : begin + rows].to(dtype)  # [rows, D]
+        yield tile if shift is None else tile - shift.to(dtype)
+
+
+def _add_upper(gram: Tensor, tile: Tensor) -> None:
+    """Add ``tileᵀ @ tile`` to the blocks of `gram` on and above its diagonal."""
+    for begin in range(0, gram.shape[0], _BLOCK):
+        part = slice(begin, begin + _BLOCK)
+        gram[part, begin:].addmm_(tile[:, part].T, tile[:, begin:])
+
+
+def _mirror(gram: Tensor) -> None:
+    """Copy what lies above the diagonal below it."""
+    for begin in range(0, gram.shape[0], _BLOCK):
+        end = min(begin + _BLOCK, gram.shape[0])
+        gram[end:, begin:end] = gram[begin:end, end:].T
