@@ -16,10 +16,10 @@ from onetrip.data.columns import (
     with_column,
     with_field,
 )
+from onetrip.data.flat_text import FlatText
 from onetrip.data.hashing import combine, hash_strings
 from onetrip.data.near_strings import near_components
 from onetrip.data.step import Applied, ExchangeStep
-from onetrip.data.steps.antibody.flat import FlatText
 
 _GENES = ("v_gene", "j_gene")
 _SEED = 0xC105E

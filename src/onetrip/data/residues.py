@@ -1,0 +1,9 @@
+"""The vocabulary of residues: the ids that `tokenise` writes and a training loop reads."""
+
+SPECIALS = ("<pad>", "<cls>", "<sep>", "<mask>", "<unk>")
+RESIDUES = "ACDEFGHIKLMNPQRSTVWY"
+# Any letter that is no residue: ambiguous (B, Z, J), rare (U, O), a stop.
+UNKNOWN_RESIDUE = "X"
+
+VOCABULARY: tuple[str, ...] = (*SPECIALS, *RESIDUES, UNKNOWN_RESIDUE)
+PAD, CLS, SEP, MASK, UNK = range(len(SPECIALS))
