@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from onetrip.core.device import Device
 from onetrip.core.spec import EMPTY
 
-ITEMSIZE = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "int64": 8, "int32": 4}
+ITEMSIZE = {
+    **{"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2},
+    **{"int64": 8, "int32": 4, "int16": 2, "int8": 1, "uint8": 1},
+}
 
 
 @dataclass(frozen=True, slots=True)

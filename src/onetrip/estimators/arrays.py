@@ -19,10 +19,16 @@ from torch import Tensor
 from onetrip.core.errors import ArgumentError, DtypeError, ShapeError, complaint
 
 FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 _NUMPY_DTYPES = {
     torch.float64: np.float64,
     torch.float32: np.float32,
     torch.float16: np.float16,
+    torch.int64: np.int64,
+    torch.int32: np.int32,
+    torch.int16: np.int16,
+    torch.int8: np.int8,
+    torch.uint8: np.uint8,
 }
 
 

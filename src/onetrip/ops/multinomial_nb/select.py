@@ -1,0 +1,100 @@
+"""Which implementation may run a problem, which is fastest, and what it takes."""
+
+from collections.abc import Mapping
+
+from onetrip.core import tuning
+from onetrip.core.cost import ITEMSIZE
+from onetrip.core.device import Device
+from onetrip.core.selection import Choice, Config, Problem
+from onetrip.ops.multinomial_nb.cost import estimate_cost
+
+OPERATOR = "multinomial_nb"
+
+# Not measured on a device yet: `onetrip tune multinomial_nb` replaces it.
+_DEFAULTS: Mapping[str, Config] = {
+    "reference": {},
+    "torch": {"rows": 8192},
+    "triton": {"ROWS": 512, "BLOCK_N": 16, "BLOCK_D": 256, "num_warps": 4},
+}
+_SPACE: Mapping[str, Mapping[str, tuple[int, ...]]] = {
+    "reference": {},
+    "torch": {"rows": (1024, 8192, 65536)},
+    "triton": {
+        "ROWS": (256, 512, 1024),
+        "BLOCK_N": (8, 16, 32),
+        "BLOCK_D": (128, 256, 512),
+        "num_warps": (4, 8),
+    },
+}
+# What the kernel's float32 registers hold exactly, or round once as the definition does.
+_TRITON_DTYPES = ("float32", "float16", "bfloat16", "int16", "int8", "uint8")
+# A product of one-hot classes passes over the samples at about half of a CPU's bandwidth.
+_PASSES = {"reference": 3.0, "torch": 1.3, "triton": 1.15}
+
+
+def unsupported_reason(impl: str, problem: Problem, config: Config | None = None) -> str | None:
+    """Say why `impl` cannot run `problem` with `config`, or None when it can."""
+    if impl not in _DEFAULTS:
+        return f"there is no implementation {impl!r}"
+    if impl == "triton":
+        if problem.device_kind != "cuda" and not problem.options.get("interpreter"):
+            return "Triton kernels need a GPU (or TRITON_INTERPRET=1, which only tests want)"
+        if problem.dtype not in _TRITON_DTYPES:
+            return f"the kernels add in float32, which does not hold {problem.dtype}"
+        if problem.axes["N"] >= 2**31:
+            return "the kernels number samples with 32 bits"
+    return None
+
+
+def default_config(impl: str, problem: Problem) -> Config:
+    """What a named implementation runs: an override, the tuning table, or the default."""
+    overridden = tuning.overridden(OPERATOR, impl)
+    if overridden is not None:
+        return overridden
+    tuned = tuning.nearest(OPERATOR, problem, impl)
+    return _DEFAULTS[impl] if tuned is None else tuned.config
+
+
+def search_space(impl: str, problem: Problem) -> Mapping[str, tuple[int, ...]]:
+    """Values that `onetrip tune` tries for each entry of the configuration."""
+    return _SPACE[impl]
+
+
+def choose(problem: Problem) -> Choice:
+    """What ``impl="auto"`` runs, and why."""
+    tuned = tuning.nearest(OPERATOR, problem)
+    if tuned is not None and unsupported_reason(tuned.impl, problem) is None:
+        why = f"tuned on this device for the nearest recorded problem {dict(tuned.axes)}"
+        return Choice(tuned.impl, tuned.config, why, tuned.evidence)
+    if problem.device_kind == "cuda" and unsupported_reason("triton", problem) is None:
+        why = "two kernels read x once and repeat to the bit; not measured yet, floor only"
+        return Choice("triton", default_config("triton", problem), why)
+    why = "rows are added to their class while they are in the cache"
+    return Choice("torch", default_config("torch", problem), why)
+
+
+def workspace_bytes(impl: str, problem: Problem, config: Config) -> int:
+    """Bytes beyond inputs and outputs."""
+    N, D, C = (problem.axes[letter] for letter in "NDC")
+    wide = 8 if problem.dtype in ("float64", "int64", "int32") else 4
+    if impl == "reference":
+        one_hot = N * C * (8 + 2 * wide + 8)
+        return one_hot + (0 if "float" in problem.dtype else 8 * N * D) + 16 * C * D
+    if impl == "torch":
+        rows = min(max(config["rows"], 8 * C), N)
+        # Widened and weighted copies of a block, its one-hot classes or their labels, its sums.
+        return rows * D * 2 * wide + rows * (C * wide + 24) + C * D * (wide + 8)
+    runs = C + -(-N // config["ROWS"])
+    # Partial sums, the runs, and the sort of the labels.
+    return runs * (4 * D + 64) + 40 * N + 32 * C
+
+
+def predict_ms(
+    impl: str, problem: Problem, device: Device, config: Config, backward: bool = True
+) -> float:
+    """Latency from the device's bandwidth: passes over the samples, and the sums' traffic."""
+    axes = problem.axes
+    cost = estimate_cost(N=axes["N"], D=axes["D"], C=axes["C"], dtype=problem.dtype)
+    samples = axes["N"] * axes["D"] * ITEMSIZE[problem.dtype]
+    extra = (_PASSES[impl] - 1.0) * samples
+    return (cost.bytes + extra) / device.bandwidth_gbps * 1e-6
