@@ -76,6 +76,10 @@ class Source(ABC):
     def find(self, location: Path) -> Sequence[Unit]:
         """Units below `location`, in a stable order. Raises DataError when there is none."""
 
+    def resolve(self, units: Sequence[Unit]) -> "Source":
+        """The source with what its options leave open taken from the units; by default itself."""
+        return self
+
     @abstractmethod
     def schema(self) -> pa.Schema:
         """Columns of every batch, whatever vintage a unit has."""

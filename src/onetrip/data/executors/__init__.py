@@ -1,0 +1,25 @@
+"""Where tasks run: processes here, Ray, an array of Slurm; state is in files, not in them."""
+
+from onetrip.core.errors import ArgumentError, complaint
+from onetrip.data.executors.executor import Executor
+
+EXECUTORS = ("local", "ray")
+
+
+def executor_named(name: str, workers: int) -> Executor:
+    """The executor called `name` with so many workers.
+
+    >>> executor_named("local", 1).name
+    'local'
+    """
+    if name == "local":
+        from onetrip.data.executors.local import LocalExecutor
+
+        return LocalExecutor(workers)
+    if name == "ray":
+        from onetrip.data.executors.ray import RayExecutor
+
+        return RayExecutor(workers)
+    expected = f"one of {', '.join(EXECUTORS)}"
+    way_out = "An array of Slurm is --rank and --world, with either."
+    raise ArgumentError(complaint("executor", expected=expected, got=repr(name), way_out=way_out))
