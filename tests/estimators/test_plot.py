@@ -19,8 +19,14 @@ def _closed_figures():
     pyplot.close("all")
 
 
+def legend_of(axes):
+    found = axes.get_legend()
+    assert found is not None
+    return found
+
+
 def legend(axes):
-    return [text.get_text() for text in axes.get_legend().get_texts()]
+    return [text.get_text() for text in legend_of(axes).get_texts()]
 
 
 def test_every_point_is_drawn_once_and_noise_behind():
@@ -33,14 +39,14 @@ def test_every_point_is_drawn_once_and_noise_behind():
     np.testing.assert_array_equal(axes.collections[0].get_offsets(), points[labels == -1])
     assert [text.get_text() for text in axes.texts] == ["0", "1", "2"]
     axes.figure.canvas.draw()
-    right = axes.get_legend().get_window_extent().x1
+    right = legend_of(axes).get_window_extent().x1
     assert right <= axes.figure.bbox.x1
 
 
 def test_labels_beyond_the_legend_are_counted():
     axes = plot.embedding(np.random.default_rng(0).normal(size=(50, 2)), np.arange(50) // 2)
     assert len(legend(axes)) == 20
-    assert axes.get_legend().get_title().get_text() == "and 5 smaller"
+    assert legend_of(axes).get_title().get_text() == "and 5 smaller"
 
 
 def test_names_take_the_place_of_labels():
