@@ -1,0 +1,191 @@
+"""One unit from line 1 to its end: provenance beside its rows, remarks on the whole behind them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from onetrip.data.codes import explained
+from onetrip.data.reject import Reject
+from onetrip.data.sources.oas.ahead import ahead
+from onetrip.data.sources.oas.columns import Layout
+from onetrip.data.sources.oas.header import check_header, parse_header
+from onetrip.data.sources.oas.inflate import Inflated
+from onetrip.data.sources.oas.lines import Lines
+from onetrip.data.sources.oas.metadata import (
+    META_COLUMNS,
+    Metadata,
+    assumed_metadata,
+    parse_metadata,
+)
+from onetrip.data.sources.oas.rows import Parsed, RowParser, shown
+from onetrip.data.sources.source import Read, Unit, UnitError
+
+# Metadata and header stand above the rows: row 1 is line 3.
+LINES_ABOVE_ROWS = 2
+_LOCI: Mapping[str, tuple[str, ...]] = {"Heavy": ("H",), "Light": ("K", "L")}
+_LOCUS_COLUMNS = {"locus_heavy": "Heavy", "locus_light": "Light"}
+_DAMAGES = frozenset({"U04", "U05"})
+
+
+@dataclass(slots=True)
+class _Head:
+    metadata: Metadata
+    names: tuple[str, ...]
+    there: tuple[str, ...]
+
+
+class Reading:
+    """Reads one unit.
+
+    Parameters
+    ----------
+    unit : which.
+    schema : columns of every batch: provenance, metadata, then `wanted`.
+    wanted : names in the header.
+    layout : of the header.
+    assumed : metadata for a unit that has none, as "Key=value".
+    """
+
+    def __init__(
+        self,
+        unit: Unit,
+        schema: pa.Schema,
+        wanted: Sequence[str],
+        layout: Layout,
+        assumed: Sequence[str] = (),
+    ) -> None:
+        self._unit, self._schema = unit, schema
+        self._wanted, self._assumed = wanted, assumed
+        self._layout: Layout = layout
+        self._lines = self._rows = self._wrong_loci = self._damaged_from = 0
+        self._began = False
+
+    def read(self, skip_lines: int, skip_rows: int) -> Iterator[Read]:
+        """Every row; with a damage, those before it in whole lines, and then UnitError."""
+        self._rows = skip_rows
+        if not skip_lines:
+            yield from self._remark(self._twin())
+        yield from self._pass(skip_lines, None)
+
+    def read_to_the_damage(self, skip_lines: int, skip_rows: int) -> Iterator[Read]:
+        """Every row that stands whole before a damage; then UnitError, which is `salvaged`."""
+        try:
+            yield from self.read(skip_lines, skip_rows)
+        except UnitError as error:
+            if error.code not in _DAMAGES or not self._began:
+                raise
+        else:
+            return
+        # Once more, past what was read, and byte by byte where the damage is near.
+        try:
+            yield from self._pass(self._lines, self._damaged_from)
+        except UnitError as error:
+            message = f"{error} {self._rows} rows stand before it."
+            raise UnitError(error.code, message, salvaged=True) from error
+
+    def _pass(self, skip_lines: int, fine_from: int | None) -> Iterator[Read]:
+        inflated = Inflated(self._unit.path, fine_from)
+        with ahead(iter(inflated)) as blocks:
+            lines = Lines(blocks)
+            try:
+                head = self._head(lines)
+                if skip_lines:
+                    lines.skip(skip_lines - lines.behind)
+                self._began = True
+                self._lines = lines.behind
+                parser = RowParser(self._unit.unit_id, head.names, head.there)
+                for chunk in lines.chunks():
+                    first = self._lines + 1
+                    last = lines.ended and not (lines.broken and fine_from is None)
+                    parsed = parser.parse(chunk, first, last=last)
+                    if parsed.rest:
+                        lines.put_back(parsed.rest)
+                    self._lines = lines.behind
+                    yield self._as_read(parsed, head, inflated.position)
+            except UnitError:
+                self._damaged_from = inflated.position
+                if fine_from is not None and lines.rest:
+                    yield self._cut_off(lines.rest)
+                raise
+        yield from self._remark(*self._remarks(head.metadata, inflated.garbage_bytes))
+
+    def _head(self, lines: Lines) -> _Head:
+        first = lines.readline()
+        try:
+            metadata = parse_metadata(first)
+        except UnitError as error:
+            if error.code != "U07" or not self._assumed:
+                raise
+            metadata, header = assumed_metadata(self._assumed), first
+        else:
+            header = lines.readline()
+        names = parse_header(header)
+        return _Head(metadata, names, check_header(names, self._wanted, self._layout))
+
+    def _as_read(self, parsed: Parsed, head: _Head, position: int) -> Read:
+        count = len(parsed.lines)
+        self._rows += count + len(parsed.rejects)
+        columns = dict(zip(head.there, parsed.columns, strict=True))
+        values = head.metadata.values
+        facts = {column: values[key] for key, column in META_COLUMNS.items()}
+        columns |= {
+            "unit_id": pa.repeat(pa.scalar(self._unit.unit_id), count),
+            "row_in_unit": pa.array(parsed.lines - LINES_ABOVE_ROWS, pa.int64()),
+            **{name: pa.repeat(pa.scalar(v, pa.string()), count) for name, v in facts.items()},
+        }
+        absent = pa.nulls(count, pa.string())
+        arrays = [columns.get(name, absent) for name in self._schema.names]
+        batch = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+        self._wrong_loci += _wrong_loci(batch, values["Chain"])
+        counts = {"blank_lines": parsed.blank_lines} if parsed.blank_lines else {}
+        return Read(batch, parsed.rejects, position, self._lines, counts)
+
+    def _cut_off(self, text: bytes) -> Read:
+        self._rows += 1
+        message = "The file breaks off inside this row."
+        reject = Reject(self._unit.unit_id, self._lines + 1, "R01", "", message, shown(text))
+        return Read(self._schema.empty_table().to_batches()[0], [reject], self._unit.bytes)
+
+    def _remarks(self, metadata: Metadata, garbage_bytes: int) -> Iterator[tuple[str, str]]:
+        if garbage_bytes:
+            yield "U06", f"{garbage_bytes} bytes."
+        if metadata.missing:
+            yield "U09", f"Missing: {', '.join(metadata.missing)}."
+        if metadata.rows is not None and metadata.rows != self._rows:
+            yield "U14", f"It says {metadata.rows} and has {self._rows}."
+        if self._wrong_loci:
+            yield "U16", f"Line 1 says {metadata.values['Chain']}; {self._wrong_loci} rows differ."
+
+    def _twin(self) -> tuple[str, str]:
+        """Another unit of the same file name, in another study."""
+        parts = self._unit.unit_id.split("/")
+        root = self._unit.path.parents[len(parts) - 1]
+        pattern = "/".join(["*"] * (len(parts) - 1) + [parts[-1]])
+        twins = sorted(root.glob(pattern)) if len(parts) > 1 else []
+        others = [path.relative_to(root).as_posix() for path in twins if path != self._unit.path]
+        return ("U15", f"Also: {', '.join(others)}.") if others else ("", "")
+
+    def _remark(self, *remarks: tuple[str, str]) -> Iterator[Read]:
+        unit_id = self._unit.unit_id
+        rejects = [
+            Reject(unit_id, 0, code, "", explained(code, particulars), "")
+            for code, particulars in remarks
+            if code
+        ]
+        if rejects:
+            empty = pa.RecordBatch.from_pylist([], schema=self._schema)
+            yield Read(empty, rejects, self._unit.bytes, self._lines)
+
+
+def _wrong_loci(batch: pa.RecordBatch, chain: str | None) -> int:
+    """Rows whose locus is none of the chain that line 1, or the column's name, says."""
+    columns = {"locus": chain or "", **_LOCUS_COLUMNS}
+    wrong = np.zeros(batch.num_rows, bool)
+    for name, of_chain in columns.items():
+        if name in batch.schema.names and of_chain in _LOCI and batch[name].null_count == 0:
+            fits = pc.is_in(batch[name], pa.array(_LOCI[of_chain]))
+            wrong |= ~fits.to_numpy(zero_copy_only=False)
+    return int(wrong.sum())

@@ -1,0 +1,123 @@
+"""From a chunk of lines to a record batch: at full speed where nothing is out of the ordinary.
+
+pyarrow loses rows without a word where a quote is missing: what stands up to the next quote becomes
+one value, and if the number of fields happens to fit, it is a row. So a chunk takes the fast way
+only if it proves to be plain: quotes come in pairs and stand at the ends of values, there is no NUL
+byte, and there are as many rows, kept and set aside, as lines. All else is read row by row.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+
+from onetrip.data.reject import RAW_BYTES, Reject
+from onetrip.data.sources.oas.careful import Found, read_carefully
+
+# Neither opens a value nor closes one. Begins with its one literal: the search is a memchr.
+_STRAY_QUOTE = re.compile(rb'"(?![,\r\n])(?<![,\n]")')
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """Rows of a chunk: values of the wanted columns, the line of each, and what was set aside.
+
+    `rest` are lines at the end that can be read only together with the next chunk.
+    """
+
+    columns: list[pa.Array]
+    lines: np.ndarray
+    rejects: list[Reject]
+    blank_lines: int = 0
+    rest: bytes = b""
+
+
+class RowParser:
+    """Parses the chunks of one unit.
+
+    Parameters
+    ----------
+    unit_id : for rejects.
+    names : columns of the header.
+    wanted : those whose values are kept, as strings.
+    """
+
+    def __init__(self, unit_id: str, names: Sequence[str], wanted: Sequence[str]) -> None:
+        self._unit_id, self._names, self._wanted = unit_id, list(names), list(wanted)
+        self._convert = pyarrow.csv.ConvertOptions(
+            include_columns=self._wanted,
+            column_types=dict.fromkeys(self._names, pa.string()),
+            strings_can_be_null=False,
+        )
+
+    def parse(self, chunk: bytes, line: int, *, last: bool) -> Parsed:
+        """Rows of a chunk of whole lines whose first is number `line`."""
+        return self._fast(chunk, line) or self._careful(chunk, line, last=last)
+
+    def _fast(self, chunk: bytes, line: int) -> Parsed | None:
+        if (
+            chunk.count(b'"') % 2
+            or b"\0" in chunk
+            or chunk.startswith(_BOM)
+            or _STRAY_QUOTE.search(chunk)
+        ):
+            return None
+        broken: list[tuple[int, int]] = []
+
+        def set_aside(row: pyarrow.csv.InvalidRow) -> str:
+            broken.append(((row.number or 1) - 1, row.actual_columns))
+            return "skip"
+
+        try:
+            table = pyarrow.csv.read_csv(
+                pa.BufferReader(chunk),
+                read_options=pyarrow.csv.ReadOptions(
+                    column_names=self._names, use_threads=False, block_size=len(chunk) + 1
+                ),
+                parse_options=pyarrow.csv.ParseOptions(
+                    ignore_empty_lines=False, invalid_row_handler=set_aside
+                ),
+                convert_options=self._convert,
+            )
+        except pa.ArrowInvalid:
+            return None
+        count = chunk.count(b"\n") + (not chunk.endswith(b"\n"))
+        if table.num_rows + len(broken) != count:
+            return None
+        places = np.arange(count)
+        rejects, blank = [], 0
+        if broken:
+            places = np.delete(places, [place for place, _ in broken])
+            texts = chunk.split(b"\n")
+            for place, fields in broken:
+                text = texts[place].removesuffix(b"\r")
+                message = f"{len(self._names)} fields expected, {fields} found."
+                blank += not text
+                if text:
+                    rejects.append(self._reject(line + place, "R01", "", message, text))
+        columns = [table.column(name).combine_chunks() for name in self._wanted]
+        return Parsed(columns, line + places, rejects, blank)
+
+    def _careful(self, chunk: bytes, line: int, *, last: bool) -> Parsed:
+        found: Found = read_carefully(chunk, self._names, self._wanted, line, last=last)
+        values = zip(*(row for _, row in found.rows), strict=True) if found.rows else ()
+        columns = [pa.array(column, pa.string()) for column in values]
+        return Parsed(
+            columns or [pa.array([], pa.string())] * len(self._wanted),
+            np.array([place for place, _ in found.rows], np.int64),
+            [self._reject(*fault) for fault in found.faults],
+            found.blank_lines,
+            found.rest,
+        )
+
+    def _reject(self, line: int, code: str, column: str, message: str, text: bytes) -> Reject:
+        return Reject(self._unit_id, line, code, column, message, shown(text))
+
+
+def shown(text: bytes) -> str:
+    """Raw text for the quarantine: cut to its limit, bytes that are no UTF-8 escaped."""
+    return text[:RAW_BYTES].decode("utf-8", "backslashreplace")
