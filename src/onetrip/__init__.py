@@ -10,20 +10,26 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from onetrip.bench.recording import record as record
     from onetrip.core.estimate import estimate as estimate
+    from onetrip.ops.kmeans.api import kmeans as kmeans
+    from onetrip.ops.kneighbors.api import kneighbors as kneighbors
     from onetrip.ops.linear_cross_entropy.api import linear_cross_entropy as linear_cross_entropy
     from onetrip.ops.linear_cross_entropy.target_check import target_checks as target_checks
     from onetrip.ops.multinomial_nb.api import multinomial_nb as multinomial_nb
     from onetrip.ops.truncated_svd.api import truncated_svd as truncated_svd
+    from onetrip.ops.tsne.api import tsne as tsne
 
 __version__ = "0.1.0"
 
 _PUBLIC = {
     "estimate": "onetrip.core.estimate",
+    "kmeans": "onetrip.ops.kmeans.api",
+    "kneighbors": "onetrip.ops.kneighbors.api",
     "linear_cross_entropy": "onetrip.ops.linear_cross_entropy.api",
     "multinomial_nb": "onetrip.ops.multinomial_nb.api",
     "record": "onetrip.bench.recording",
     "target_checks": "onetrip.ops.linear_cross_entropy.target_check",
     "truncated_svd": "onetrip.ops.truncated_svd.api",
+    "tsne": "onetrip.ops.tsne.api",
 }
 
 __all__ = [*sorted(_PUBLIC), "__version__"]

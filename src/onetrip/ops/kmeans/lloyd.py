@@ -1,0 +1,158 @@
+"""Lloyd's iterations: assign, move the sums of the rows that changed, relocate, average, stop.
+
+The sums of a cluster are kept from one iteration to the next: a row that changes its label is
+taken from one sum and added to another. They are exact (`exact_sums.py`), so they never drift.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor
+
+from onetrip.ops.kmeans.exact_sums import exact_total, reduced
+from onetrip.ops.kmeans.movement import Movement
+from onetrip.ops.kmeans.points import Points
+from onetrip.ops.kmeans.relocate import relocate_empty
+from onetrip.ops.kmeans.workers import Spread
+
+# Rows of one pass over all samples, and of changes that are worth a thread of their own.
+_ROWS = 8192
+# Terms that one pass over changed rows holds in float64: 1 MiB stays in a core's cache.
+_TERMS = 1 << 17
+
+
+class Assigner(Protocol):
+    """What an implementation provides: the labels, and how they change."""
+
+    labels: Tensor
+    looks: int
+    anew: int
+
+    def assign(self, centers: Tensor, movement: Movement, spread: Spread) -> tuple[Tensor, Tensor]:
+        """Label all rows; the rows that changed and their labels until now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """Centres and what belongs to them.
+
+    Attributes
+    ----------
+    centers : Tensor [K, D]
+    labels : Tensor [N], int32, nearest of `centers`
+    inertia : Tensor [], float64, weighted sum of squared distances to the own centre
+    n_iter : int
+    reevaluated_share : float, share of the rows looked at whose certificate failed
+    """
+
+    centers: Tensor
+    labels: Tensor
+    inertia: Tensor
+    n_iter: int
+    reevaluated_share: float
+
+
+class ClusterSums:
+    """Weighted sum and weight of each cluster, kept while rows change their labels."""
+
+    def __init__(self, points: Points, clusters: int) -> None:
+        self.points = points
+        device = points.x.device
+        width = points.x.shape[1] * len(points.magics)
+        self._terms = torch.zeros(clusters, width, dtype=torch.float64, device=device)
+        self._weight = torch.zeros(clusters, dtype=torch.float64, device=device)
+
+    def move(self, rows: Tensor, before: Tensor, after: Tensor, spread: Spread) -> None:
+        """Take rows [M] from the clusters `before` (-1 is none) and add them to those `after`."""
+        pieces = max(1, min(torch.get_num_threads(), rows.shape[0] // _ROWS))
+        shares = [tensor.tensor_split(pieces) for tensor in (rows, before, after)]
+        for terms, weight in spread(self._change, list(zip(*shares, strict=True))):
+            self._terms += terms
+            self._weight += weight
+
+    def over_processes(self) -> tuple[Tensor, Tensor]:
+        """Sums [K, D · grids] and weights [K], copies that may be changed."""
+        group = self.points.group
+        terms = reduced(self._terms, dist.ReduceOp.SUM, group)
+        return terms.clone(), reduced(self._weight, dist.ReduceOp.SUM, group).clone()
+
+    def _change(self, share: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        terms, weight = torch.zeros_like(self._terms), torch.zeros_like(self._weight)
+        step = max(256, _TERMS // terms.shape[1])
+        for rows, old, new in zip(*(tensor.split(step) for tensor in share), strict=True):
+            row_terms, row_weight = self.points.terms(rows), self.points.weights(rows)
+            terms.index_add_(0, new, row_terms)
+            weight.index_add_(0, new, row_weight)
+            had = (old >= 0).nonzero().squeeze(1)
+            if had.numel():
+                terms.index_add_(0, old[had], row_terms[had], alpha=-1.0)
+                weight.index_add_(0, old[had], row_weight[had], alpha=-1.0)
+        return terms, weight
+
+
+def lloyd(
+    points: Points,
+    centers: Tensor,
+    assigner: Assigner,
+    spread: Spread,
+    *,
+    max_iter: int,
+    tol: float,
+    spherical: bool,
+) -> Solution:
+    """Iterate from `centers` [K, D] until the labels stay, the centres nearly do, or `max_iter`.
+
+    `tol` is relative to the mean variance of the features, as in scikit-learn.
+    """
+    movement = Movement(centers.shape[0], centers.device)
+    sums = ClusterSums(points, centers.shape[0])
+    n_iter, settled = 0, False
+    while n_iter < max_iter and not settled:
+        rows, before = assigner.assign(centers, movement, spread)
+        sums.move(rows, before, assigner.labels[rows], spread)
+        moved = torch.tensor(rows.shape[0], device=centers.device)
+        settled = reduced(moved, dist.ReduceOp.SUM, points.group).item() == 0
+        n_iter += 1
+        if settled:
+            break
+        after = _averages(points, sums, centers, assigner.labels, spherical)
+        movement.step(centers, after)
+        centers = after
+        if movement.shift_square <= tol * points.variance:
+            break
+    if not settled:
+        assigner.assign(centers, movement, spread)
+    looks = max(1, assigner.looks)
+    inertia = inertia_of(points, centers, assigner.labels, spherical)
+    return Solution(centers, assigner.labels, inertia, n_iter, assigner.anew / looks)
+
+
+def inertia_of(points: Points, centers: Tensor, labels: Tensor, spherical: bool) -> Tensor:
+    """Weighted sum of squared distances to the own centre (of 1 - cosine), in float64."""
+    per_row = torch.empty(labels.shape[0], dtype=torch.float64, device=centers.device)
+    for start in range(0, labels.shape[0], _ROWS):
+        rows = slice(start, start + _ROWS)
+        difference = points.x[rows] - centers.index_select(0, labels[rows])
+        per_row[rows] = difference.double().square_().sum(1)
+    if points.weight is not None:
+        per_row *= points.weight
+    total = exact_total(per_row, points.group)
+    return total * 0.5 if spherical else total
+
+
+def _averages(
+    points: Points, sums: ClusterSums, centers: Tensor, labels: Tensor, spherical: bool
+) -> Tensor:
+    terms, weight = sums.over_processes()
+    if bool((weight == 0).any()):
+        relocate_empty(points, centers, labels, terms, weight)
+    mean = points.joined(terms) / weight[:, None]
+    # A cluster that stays empty goes where the largest is, as in scikit-learn.
+    mean = torch.where((weight > 0)[:, None], mean, mean[weight.argmax()])
+    if spherical:
+        mean = F.normalize(mean, dim=1)
+    return mean.to(centers.dtype)

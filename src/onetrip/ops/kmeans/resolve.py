@@ -1,0 +1,71 @@
+"""Rows whose nearest centre float32 cannot tell: float64 products, then differences for ties."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from onetrip.ops.kmeans.points import Points
+from onetrip.tile.certified import distance_bound, exact_distances
+
+# Scores that one pass holds in float64: 8 MiB.
+_SCORES = 1 << 20
+
+
+class Nearest(NamedTuple):
+    """Nearest centres of some rows.
+
+    `label` [R], int64; `upper` and `lower` [R], float64, bound the distance to that centre from
+    above and the distance to the next best from below.
+    """
+
+    label: Tensor
+    upper: Tensor
+    lower: Tensor
+
+
+def nearest_anew(points: Points, centers: Tensor, rows: Tensor) -> Nearest:
+    """Nearest of `centers` [K, D] for rows [R] by float64, ties to the first centre.
+
+    Scores in float64 decide what their own certificate covers. What is left is as good as tied:
+    sums of squared differences, the same for equal centres, decide that.
+    """
+    offset = points.offset.double()
+    wide = centers.double() - offset
+    square = wide.square().sum(1)
+    largest = square.max().sqrt()
+    found = []
+    for part in rows.split(max(1, _SCORES // centers.shape[0])):
+        x = points.x.index_select(0, part).double() - offset
+        norm = x.norm(dim=1)
+        bound = distance_bound(norm, largest, 0.0, x.shape[1], "float64")
+        scores = torch.addmm(square, x, wide.T, alpha=-2.0)  # [R, K]
+        best, label = _first_least(scores)
+        candidates = scores <= (best + 2.0 * bound)[:, None]
+        second = scores.scatter_(1, label[:, None], math.inf).amin(1)
+        several = candidates.sum(1) > 1
+        tied = several.nonzero().squeeze(1)
+        if tied.numel():
+            label[tied] = _by_differences(points.x, centers, part[tied], candidates[tied])
+        # The label of a tie may be any candidate, so both bounds start from the best score.
+        length = norm.square()
+        upper = (length + best).add_(bound, alpha=3.0)
+        lower = (length + torch.where(several, best, second)).sub_(bound)
+        found.append(Nearest(label, *(d.clamp_(min=0.0).sqrt_() for d in (upper, lower))))
+    return Nearest(*(torch.cat(parts) for parts in zip(*found, strict=True)))
+
+
+def _by_differences(x: Tensor, centers: Tensor, rows: Tensor, candidates: Tensor) -> Tensor:
+    place, column = candidates.nonzero(as_tuple=True)
+    distances = torch.full(candidates.shape, math.inf, dtype=torch.float64, device=x.device)
+    distances[place, column] = exact_distances(x, centers, rows[place], column)
+    return _first_least(distances)[1]
+
+
+def _first_least(scores: Tensor) -> tuple[Tensor, Tensor]:
+    """Least of each row and the first place where it stands: `argmin` promises no order."""
+    best = scores.amin(1)
+    columns = torch.arange(scores.shape[1], device=scores.device)
+    label = torch.where(scores == best[:, None], columns, scores.shape[1]).amin(1)
+    return best, label

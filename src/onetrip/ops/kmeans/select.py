@@ -1,0 +1,119 @@
+"""Which implementation may run a problem, which is fastest, and what it takes."""
+
+from collections.abc import Mapping
+
+from onetrip.core import tuning
+from onetrip.core.cost import ITEMSIZE
+from onetrip.core.device import Device
+from onetrip.core.selection import Choice, Config, Problem
+from onetrip.ops.kmeans.cost import DEFAULT_MAX_ITER, estimate_cost
+
+OPERATOR = "kmeans"
+
+# scores: of one block, 4 MiB of float32 in a core's cache and its neighbour's; least_rows: fewer
+# would be a block of calls and no work. On a device the block is what fills it.
+_CPU_TORCH: Config = {"scores": 1 << 18, "least_rows": 512}
+_DEVICE_TORCH: Config = {"scores": 1 << 26, "least_rows": 512}
+# Not measured yet: tiles of Triton's own matrix product on the same sizes.
+_TRITON: Config = {"BLOCK_N": 128, "BLOCK_K": 64, "BLOCK_D": 32, "num_warps": 8, "num_stages": 3}
+_INTERPRETED: Config = {**_TRITON, "BLOCK_N": 64, "BLOCK_K": 32, "num_warps": 4}
+_SPACE: Mapping[str, Mapping[str, tuple[int, ...]]] = {
+    "reference": {},
+    "torch": {"scores": (1 << 16, 1 << 18, 1 << 20), "least_rows": (256, 512, 2048)},
+    "triton": {
+        "BLOCK_N": (64, 128, 256),
+        "BLOCK_K": (32, 64, 128),
+        "BLOCK_D": (32, 64),
+        "num_warps": (4, 8),
+        "num_stages": (2, 3),
+    },
+}
+# A row's labels, bounds in float64, norm, and the sums' share: what both implementations keep.
+_ROW_BYTES = 64
+
+
+def unsupported_reason(impl: str, problem: Problem, config: Config | None = None) -> str | None:
+    """Say why `impl` cannot run `problem` with `config`, or None when it can."""
+    if impl not in _SPACE:
+        return f"there is no implementation {impl!r}"
+    if impl != "triton":
+        return None
+    if problem.dtype == "float64":
+        return "its products are at most float32; float64 input is computed in float64"
+    if problem.device_kind != "cuda" and not problem.options.get("interpreter"):
+        return "Triton kernels need a GPU (or TRITON_INTERPRET=1, which only tests want)"
+    return None
+
+
+def default_config(impl: str, problem: Problem) -> Config:
+    """What a named implementation runs: an override, the tuning table, or the default."""
+    overridden = tuning.overridden(OPERATOR, impl)
+    if overridden is not None:
+        return overridden
+    tuned = tuning.nearest(OPERATOR, problem, impl)
+    if tuned is not None:
+        return tuned.config
+    if impl == "torch":
+        return _CPU_TORCH if problem.device_kind == "cpu" else _DEVICE_TORCH
+    if impl == "triton":
+        return _INTERPRETED if problem.options.get("interpreter") else _TRITON
+    return {}
+
+
+def search_space(impl: str, problem: Problem) -> Mapping[str, tuple[int, ...]]:
+    """Values that `onetrip tune` tries for each entry of the configuration."""
+    return _SPACE[impl]
+
+
+def choose(problem: Problem) -> Choice:
+    """What ``impl="auto"`` runs, and why."""
+    tuned = tuning.nearest(OPERATOR, problem)
+    if tuned is not None and unsupported_reason(tuned.impl, problem) is None:
+        why = f"tuned on this device for the nearest recorded problem {dict(tuned.axes)}"
+        return Choice(tuned.impl, tuned.config, why, tuned.evidence)
+    if problem.device_kind == "cuda" and unsupported_reason("triton", problem) is None:
+        why = (
+            "scores stay in registers, low-precision products are certified; "
+            "floor only: not measured on this device yet"
+        )
+        return Choice("triton", default_config("triton", problem), why)
+    if problem.device_kind == "cuda":
+        why = "float64 throughout, block by block; floor only: not measured on this device yet"
+        return Choice("torch", default_config("torch", problem), why)
+    why = "a block of scores stays in a core's cache, and rows that cannot change are left out"
+    return Choice("torch", default_config("torch", problem), why)
+
+
+def workspace_bytes(impl: str, problem: Problem, config: Config) -> int:
+    """Bytes beyond inputs and outputs: a centred copy, a few numbers a row, blocks, sums."""
+    N, D, K = (problem.axes[letter] for letter in "NDK")
+    itemsize = max(4, ITEMSIZE[problem.dtype])
+    if impl == "reference":
+        return 3 * N * K * itemsize + 3 * N * D * 8
+    copies = 2 * N * D * itemsize  # widened or normalised, and centred
+    sums = 8 * K * D * 8
+    block = 4 * (1 << 20) * 8 + 4 * 8192 * D * 8
+    if impl == "torch":
+        block += 4 * max(config["scores"], config["least_rows"] * K) * itemsize
+    return copies + N * _ROW_BYTES + sums + block
+
+
+def predict_ms(
+    impl: str, problem: Problem, device: Device, config: Config, backward: bool = True
+) -> float:
+    """Latency from the device's ceilings: products at their format's rate, or bytes.
+
+    The Triton kernel multiplies in TF32, at half the rate of bfloat16, for float32 input.
+    """
+    iterations = problem.options.get("max_iter", DEFAULT_MAX_ITER)
+    cost = estimate_cost(**problem.axes, dtype=problem.dtype, max_iter=int(str(iterations)))
+    rate = device.tflops_for(problem.dtype)
+    if impl == "triton" and problem.dtype == "float32":
+        rate = device.tflops_for("bfloat16") / 2.0
+    compute_ms = cost.flops / rate * 1e-9
+    memory_ms = cost.bytes / device.bandwidth_gbps * 1e-6
+    if impl == "reference":
+        # Distances are written, read for the least, and written again next time.
+        scores = problem.axes["N"] * problem.axes["K"] * max(4, ITEMSIZE[problem.dtype])
+        memory_ms += 2 * int(str(iterations)) * scores / device.bandwidth_gbps * 1e-6
+    return max(compute_ms, memory_ms)
