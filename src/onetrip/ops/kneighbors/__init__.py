@@ -1,0 +1,1 @@
+"""The k nearest neighbours of every query, without ever holding the [Q, N] distances."""

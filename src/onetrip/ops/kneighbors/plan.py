@@ -1,0 +1,76 @@
+"""How a search is divided: tiles, the rows of a worker, the length of the running lists."""
+
+from dataclasses import dataclass
+
+from onetrip.core.selection import Config
+
+# More scores than neighbours are kept, so that those within the bound of the last are at hand.
+_SPARE = 4
+# A worker holds its queries once more, in the form that the product wants.
+_ROWS_OF_A_WORKER = 8192
+# A tile has this many groups for each entry of a list: fewer, and most of them pass at first.
+_GROUPS_PER_ENTRY = 4
+_LEAST_ROWS = 32
+_MOST_COLUMNS = 1 << 16
+# Below this a worker spends more on preparing the corpus than on its queries.
+_FEW_QUERIES = 128
+# Queries that go through the corpus again together; their candidates may be whole tiles.
+CAREFUL_ROWS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Tiling:
+    """Tiles of `columns` corpus rows by `rows` queries, looked at in groups of `group` columns."""
+
+    rows: int
+    columns: int
+    group: int
+
+
+def list_width(k: int, N: int, certified: bool) -> int:
+    """Length of a query's running list.
+
+    >>> list_width(10, 1000, True), list_width(10, 12, True), list_width(10, 1000, False)
+    (14, 12, 10)
+    """
+    spare = max(_SPARE, k // 8) if certified else 0
+    return min(k + spare, N)
+
+
+def make_tiling(Q: int, N: int, width: int, config: Config) -> Tiling:
+    """Tiles of the configuration's size, longer in the corpus where the lists are longer.
+
+    >>> config = {"rows": 512, "columns": 2048, "group": 16}
+    >>> make_tiling(5000, 50_000, 14, config)
+    Tiling(rows=512, columns=2048, group=16)
+    >>> make_tiling(5000, 50_000, 72, config)
+    Tiling(rows=227, columns=4608, group=16)
+    """
+    group = config["group"]
+    tile = config["rows"] * config["columns"]
+    for_few_rows = min(tile // max(Q, 1), _MOST_COLUMNS) // group * group
+    columns = max(config["columns"], _GROUPS_PER_ENTRY * width * group, for_few_rows)
+    rows = max(_LEAST_ROWS, tile // columns)
+    return Tiling(min(rows, max(Q, 1)), min(columns, -(-max(N, 1) // group) * group), group)
+
+
+def rows_of_a_worker(Q: int, workers: int, tiling: Tiling) -> int:
+    """Queries that one worker takes through the corpus together: even shares, whole tiles.
+
+    >>> rows_of_a_worker(20_000, 2, Tiling(512, 2048, 16))
+    5120
+    >>> rows_of_a_worker(300, 2, Tiling(300, 2048, 16))
+    150
+    """
+    rounds = -(-Q // (workers * _ROWS_OF_A_WORKER))
+    share = max(-(-Q // max(workers * rounds, 1)), 1)
+    return share if share <= tiling.rows else -(-share // tiling.rows) * tiling.rows
+
+
+def splits_corpus(Q: int, N: int, width: int, workers: int, tiling: Tiling) -> bool:
+    """Whether workers share the corpus rather than the queries.
+
+    >>> splits_corpus(10, 1_000_000, 14, 2, Tiling(10, 65536, 16))
+    True
+    """
+    return Q < workers * _FEW_QUERIES and N >= 4 * workers * max(width, tiling.columns)

@@ -1,0 +1,98 @@
+"""The running list of the nearest by score, for a block of queries, and what may enter it.
+
+Selection reads a tile of scores once. It takes the least of every group of consecutive corpus rows,
+compares only those with the row's threshold (the last of its list), and looks into the few
+groups that pass.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+# Where a larger share of all groups passes, looking into groups costs more than a full selection.
+_DENSE_SHARE = 0.25
+
+
+@dataclass(slots=True)
+class Running:
+    """Least scores of each row so far, [R, K] ascending, and the corpus rows that they are of."""
+
+    scores: Tensor
+    indices: Tensor
+
+    @classmethod
+    def empty(cls, rows: int, width: int, dtype: torch.dtype, device: torch.device) -> "Running":
+        """Nothing seen yet: infinitely far."""
+        scores = torch.full((rows, width), torch.inf, dtype=dtype, device=device)
+        return cls(scores, torch.full((rows, width), -1, dtype=torch.int64, device=device))
+
+    def part(self, rows: slice) -> "Running":
+        """A view of some rows."""
+        return Running(self.scores[rows], self.indices[rows])
+
+    def take_tile(self, tile: Tensor, start: int, group: int) -> None:
+        """Merge scores `tile` [C, R] of corpus rows from `start` on; C is a multiple of `group`."""
+        C, R = tile.shape
+        width = self.scores.shape[1]
+        groups = C // group
+        if width * 2 > groups:
+            self._take_all(tile, start)
+            return
+        grouped = tile.view(groups, group, R)
+        least = grouped.amin(1).T  # [R, groups]
+        threshold = self.scores[:, -1]
+        if bool(torch.isinf(threshold).any()):
+            # The width-th least group has as many scores below it: no later one can enter.
+            first = torch.kthvalue(least, width, dim=1).values
+            threshold = torch.minimum(
+                threshold, torch.nextafter(first, first.new_tensor(torch.inf))
+            )
+        rows, places = (least < threshold[:, None]).nonzero(as_tuple=True)
+        if rows.numel() > _DENSE_SHARE * R * groups:
+            self._take_all(tile, start)
+            return
+        found = grouped[places, :, rows]  # [passing, group]
+        which, inside = (found < threshold[rows, None]).nonzero(as_tuple=True)
+        rows = rows[which]
+        columns = places[which] * group + inside + start
+        self._merge(rows, columns, found[which, inside])
+
+    def _take_all(self, tile: Tensor, start: int) -> None:
+        width = min(self.scores.shape[1], tile.shape[0])
+        scores, columns = torch.topk(tile.T, width, dim=1, largest=False, sorted=False)
+        joined = torch.cat([self.scores, scores], 1)
+        self._keep(slice(None), joined, torch.cat([self.indices, columns + start], 1))
+
+    def _merge(self, rows: Tensor, columns: Tensor, scores: Tensor) -> None:
+        if rows.numel() == 0:
+            return
+        active, padded, held = pad_rows(rows, (scores, columns), (torch.inf, -1))
+        joined = torch.cat([self.scores[active], padded], 1)
+        self._keep(active, joined, torch.cat([self.indices[active], held], 1))
+
+    def _keep(self, rows: Tensor | slice, scores: Tensor, indices: Tensor) -> None:
+        least, places = torch.topk(scores, self.scores.shape[1], dim=1, largest=False)
+        self.scores[rows] = least
+        self.indices[rows] = indices.gather(1, places)
+
+
+def pad_rows(
+    rows: Tensor, values: tuple[Tensor, ...], fill: tuple[float, ...]
+) -> tuple[Tensor, ...]:
+    """Lay values of ascending `rows` out as a matrix with a line for each row that occurs.
+
+    >>> rows, scores = torch.tensor([0, 0, 3]), torch.tensor([1.0, 2.0, 5.0])
+    >>> pad_rows(rows, (scores,), (9.0,))
+    (tensor([0, 3]), tensor([[1., 2.], [5., 9.]]))
+    """
+    active, line, counts = torch.unique_consecutive(rows, return_inverse=True, return_counts=True)
+    begins = counts.cumsum(0) - counts
+    place = torch.arange(rows.shape[0], device=rows.device) - begins[line]
+    shape = active.shape[0], int(counts.max())
+    padded = []
+    for value, filler in zip(values, fill, strict=True):
+        matrix = torch.full(shape, filler, dtype=value.dtype, device=value.device)
+        matrix[line, place] = value
+        padded.append(matrix)
+    return active, *padded

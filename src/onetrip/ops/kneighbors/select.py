@@ -1,0 +1,109 @@
+"""Which implementation may run a problem, which is fastest, and what it takes."""
+
+from collections.abc import Mapping
+
+from onetrip.core import tuning
+from onetrip.core.cost import ITEMSIZE
+from onetrip.core.device import Device
+from onetrip.core.selection import Choice, Config, Problem
+from onetrip.ops.kneighbors.cost import estimate_cost
+from onetrip.ops.kneighbors.plan import list_width, make_tiling, rows_of_a_worker
+
+OPERATOR = "kneighbors"
+
+# Seen on two cores at 20k x 20k x 64, k = 10: between 512 x 2048 and 1024 x 4096 the times lie
+# within a fifth; smaller tiles spend their time on calls, smaller groups on looking into them.
+_DEFAULTS: Mapping[str, Config] = {
+    "reference": {},
+    "torch": {"rows": 512, "columns": 2048, "group": 16},
+}
+_SPACE: Mapping[str, Mapping[str, tuple[int, ...]]] = {
+    "reference": {},
+    "torch": {"rows": (256, 512, 1024), "columns": (2048, 4096), "group": (16, 32)},
+}
+# Share of the device's float32 products: a guess until `results/` has lines.
+_EFFICIENCY = 0.3
+# The most threads that a workspace is counted for: each holds a tile and a share of the queries.
+_WORKERS = 8
+
+
+def neighbors_of(problem: Problem) -> int:
+    """How many neighbours a query asks for."""
+    asked = problem.options.get("n_neighbors")
+    return problem.axes["K"] if asked is None else int(asked)  # type: ignore[call-overload]
+
+
+def unsupported_reason(impl: str, problem: Problem, config: Config | None = None) -> str | None:
+    """Say why `impl` cannot run `problem` with `config`, or None when it can."""
+    if impl not in _DEFAULTS:
+        return f"there is no implementation {impl!r}"
+    Q, N, k = problem.axes["Q"], problem.axes["N"], neighbors_of(problem)
+    if problem.options.get("exclude_self"):
+        if Q != N:
+            return f"`exclude_self` wants the corpus itself as queries, not {Q} of {N} rows"
+        if k >= N:
+            return f"nobody is their own neighbour, so {N} rows have no {k} neighbours each"
+    elif k > N:
+        return f"a corpus of {N} rows has no {k} neighbours"
+    return None
+
+
+def default_config(impl: str, problem: Problem) -> Config:
+    """What a named implementation runs: an override, the tuning table, or the default."""
+    overridden = tuning.overridden(OPERATOR, impl)
+    if overridden is not None:
+        return overridden
+    tuned = tuning.nearest(OPERATOR, problem, impl)
+    return _DEFAULTS[impl] if tuned is None else tuned.config
+
+
+def search_space(impl: str, problem: Problem) -> Mapping[str, tuple[int, ...]]:
+    """Values that `onetrip tune` tries for each entry of the configuration."""
+    return _SPACE[impl]
+
+
+def choose(problem: Problem) -> Choice:
+    """What ``impl="auto"`` runs, and why."""
+    tuned = tuning.nearest(OPERATOR, problem)
+    if tuned is not None and unsupported_reason(tuned.impl, problem, tuned.config) is None:
+        why = f"tuned on this device for the nearest recorded problem {dict(tuned.axes)}"
+        return Choice(tuned.impl, tuned.config, why, tuned.evidence)
+    where = (
+        "in a CPU's cache" if problem.device_kind == "cpu" else "small; floor only, not measured"
+    )
+    why = f"tiles of scores stay {where}"
+    return Choice("torch", default_config("torch", problem), why)
+
+
+def workspace_bytes(impl: str, problem: Problem, config: Config) -> int:
+    """Bytes beyond inputs and outputs."""
+    Q, N, D = (problem.axes[letter] for letter in "QND")
+    k = neighbors_of(problem)
+    itemsize = 8 if problem.dtype == "float64" else 4
+    if impl == "reference":
+        # Distances, sorted ones and their int64 order; a wide copy of halves, or a scaled one.
+        return Q * N * (3 * itemsize + 16) + 2 * (Q + N) * D * itemsize
+    width = list_width(k, N, True)
+    tiling = make_tiling(Q, N, width, config)
+    rows = rows_of_a_worker(Q, 1 if Q <= tiling.rows else _WORKERS, tiling)
+    # Scores, what passes of them, and the indices of what passes.
+    tile = tiling.rows * tiling.columns * (itemsize + 16)
+    corpus = 3 * tiling.columns * (D + 1) * itemsize
+    # Queries as the product wants them, the running list, its exact values and their order.
+    queries = rows * ((D + 1) * (itemsize + 8) + width * (itemsize + 64))
+    exact = 8 << 20 if problem.device_kind == "cuda" else 4 << 20
+    results = 3 * Q * k * 16
+    return min(_WORKERS, -(-max(Q, 1) // rows)) * (tile + corpus + queries + exact) + results
+
+
+def predict_ms(
+    impl: str, problem: Problem, device: Device, config: Config, backward: bool = True
+) -> float:
+    """Latency from the device's ceilings: products over the rate, passes over the bandwidth."""
+    cost = estimate_cost(**problem.axes, dtype=problem.dtype, backward=backward)
+    Q, N = problem.axes["Q"], problem.axes["N"]
+    itemsize = max(4, ITEMSIZE[problem.dtype])
+    # All distances written and read by the sort, or a tile's read once from a cache.
+    passes = 8 if impl == "reference" else 1
+    moved = cost.bytes + passes * Q * N * itemsize
+    return cost.compute_ms(device, "float32") / _EFFICIENCY + moved / device.bandwidth_gbps * 1e-6

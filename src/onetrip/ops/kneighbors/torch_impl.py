@@ -1,0 +1,226 @@
+"""The implementation in plain torch: tiles of scores that stay in a core's cache.
+
+First every query keeps a few more neighbours than it is asked for, by scores from a product. Then
+those whose score is within the certified bound of the last one wanted are evaluated exactly, in
+difference form in float64, and sorted. Where the list was too short to be certain (many ties) the
+query goes through the corpus once more and evaluates all that its bound lets through.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from onetrip.core.selection import Config
+from onetrip.ops.kneighbors.metric import Metric, make_metric
+from onetrip.ops.kneighbors.plan import (
+    CAREFUL_ROWS,
+    Tiling,
+    list_width,
+    make_tiling,
+    rows_of_a_worker,
+    splits_corpus,
+)
+from onetrip.ops.kneighbors.running import Running, pad_rows
+from onetrip.ops.kneighbors.workers import run_side_by_side, worker_count
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Neighbours of every query, the nearest first, ties by the smallest index.
+
+    `values` [Q, k] float64 are exact and ascending (`Metric.finish` makes distances of them),
+    `indices` [Q, k] int64; `reevaluated` counts the queries whose last neighbour only the exact
+    evaluation decided.
+    """
+
+    values: Tensor
+    indices: Tensor
+    reevaluated: int
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """One call: the data as they came, and what is asked.
+
+    `y` may be a part of the corpus, which begins at its row `first`; indices count from there.
+    """
+
+    x: Tensor
+    y: Tensor
+    first: int
+    k: int
+    metric: Metric
+    exclude_self: bool
+    certified: bool
+    width: int
+    tiling: Tiling
+
+    def tiles(
+        self, prepared: Tensor, first: int, step: int, take: Callable[[Tensor, int, slice], None]
+    ) -> Tensor:
+        """Show `take` all tiles of scores [C, R] with the corpus row and query rows they begin at.
+
+        `prepared` are query rows from `first` on, of the whole call. Returns the largest norm of
+        the corpus.
+        """
+        columns, group = self.tiling.columns, self.tiling.group
+        N, D = self.y.shape
+        scratch = prepared.new_empty(columns * min(step, prepared.shape[0]))
+        corpus = prepared.new_empty(columns, D + 1)
+        norm_max = prepared.new_zeros(())
+        for start in range(0, N, columns):
+            y = self.y[start : start + columns]
+            used = corpus[: -(-y.shape[0] // group) * group]
+            used, largest = self.metric.prepare_corpus(y, used)
+            norm_max = torch.maximum(norm_max, largest)
+            for begin in range(0, prepared.shape[0], step):
+                x = prepared[begin : begin + step]
+                tile = scratch[: used.shape[0] * x.shape[0]].view(used.shape[0], x.shape[0])
+                self.metric.scores(x, used, tile)
+                if self.exclude_self:
+                    _exclude_diagonal(tile, self.first + start, first + begin)
+                take(tile, start, slice(begin, begin + x.shape[0]))
+        return norm_max
+
+
+def search(
+    x: Tensor,
+    y: Tensor,
+    k: int,
+    metric: str,
+    *,
+    exclude_self: bool = False,
+    certified: bool = True,
+    config: Config,
+) -> Found:
+    """Find the `k` nearest rows of `y` [N, D] for every row of `x` [Q, D]."""
+    Q, N = x.shape[0], y.shape[0]
+    width = list_width(k, N - exclude_self, certified)
+    tiling = make_tiling(Q, N, width, config)
+    call = Search(x, y, 0, k, make_metric(metric, x, y), exclude_self, certified, width, tiling)
+    workers = worker_count()
+    if splits_corpus(Q, N, width, workers, tiling):
+        # Few queries: each worker prepares and searches a part of the corpus for all of them.
+        rows = -(-N // workers)
+        calls = [replace(call, y=y[n : n + rows], first=n) for n in range(0, N, rows)]
+        parts = run_side_by_side([partial(_search_rows, part, 0, Q) for part in calls])
+        return merge(parts, [part.first for part in calls], k)
+    rows = rows_of_a_worker(Q, workers, tiling)
+    parts = run_side_by_side(
+        [partial(_search_rows, call, begin, min(begin + rows, Q)) for begin in range(0, Q, rows)]
+    )
+    return Found(
+        torch.cat([part.values for part in parts]),
+        torch.cat([part.indices for part in parts]),
+        sum(part.reevaluated for part in parts),
+    )
+
+
+def merge(parts: Sequence[Found], firsts: Sequence[int], k: int) -> Found:
+    """The `k` nearest of what was found in consecutive parts of the corpus."""
+    values = torch.cat([part.values for part in parts], 1)
+    indices = [part.indices + first for part, first in zip(parts, firsts, strict=True)]
+    # Stable, and indices ascend from part to part: the smallest index wins a tie.
+    values, order = values.sort(dim=1, stable=True)
+    best = torch.cat(indices, 1).gather(1, order[:, :k])
+    return Found(values[:, :k].contiguous(), best, max(part.reevaluated for part in parts))
+
+
+@torch.no_grad()
+def _search_rows(call: Search, begin: int, end: int) -> Found:
+    x, k = call.x[begin:end], call.k
+    N, D = call.y.shape
+    prepared, x_norms = call.metric.prepare_queries(x)
+    running = Running.empty(x.shape[0], call.width, prepared.dtype, x.device)
+    group = call.tiling.group
+
+    def take(tile: Tensor, start: int, rows: slice) -> None:
+        running.part(rows).take_tile(tile, start, group)
+
+    norm_max = call.tiles(prepared, begin, call.tiling.rows, take)
+    scores, indices = running.scores, running.indices
+    if call.certified:
+        limit = scores[:, k - 1] + 2.0 * call.metric.bound(scores[:, k - 1], x_norms, norm_max, D)
+        # Neither an infinity nor a NaN is certain; a list that holds everybody is.
+        certain = scores[:, -1] > limit
+        if call.width == N - call.exclude_self:
+            certain |= torch.isfinite(scores[:, -1])
+        certain &= torch.isfinite(limit)
+        within = (scores <= limit[:, None]) & certain[:, None]
+        reevaluated = int(((within.sum(1) > k) | ~certain).sum())
+    else:
+        limit = scores[:, -1]
+        certain = torch.ones_like(limit, dtype=torch.bool)
+        within = scores < torch.inf
+        reevaluated = 0
+    rows, places = within.nonzero(as_tuple=True)
+    columns = indices[rows, places]
+    values = torch.full(scores.shape, torch.inf, dtype=torch.float64, device=x.device)
+    values[rows, places] = call.metric.exact(x, call.y, rows, columns)
+    values, indices = sort_exactly(values, indices, k)
+    again = (~certain).nonzero().flatten()
+    for part in again.split(CAREFUL_ROWS):
+        values[part], indices[part] = _search_carefully(
+            call, x[part], prepared[part], limit[part], begin + part
+        )
+    return Found(values, indices, reevaluated)
+
+
+def _search_carefully(
+    call: Search, x: Tensor, prepared: Tensor, limit: Tensor, numbers: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Evaluate exactly all that `limit` lets through, tile by tile, for queries `numbers`."""
+    k, group = call.k, call.tiling.group
+    best = torch.full((x.shape[0], k), torch.inf, dtype=torch.float64, device=x.device)
+    best_at = torch.full((x.shape[0], k), call.y.shape[0], dtype=torch.int64, device=x.device)
+
+    def take(tile: Tensor, start: int, _: slice) -> None:
+        grouped = tile.view(-1, group, tile.shape[1])
+        # Written so that a NaN passes.
+        rows, places = (~(grouped.amin(1).T > limit[:, None])).nonzero(as_tuple=True)
+        found = grouped[places, :, rows]
+        which, inside = (~(found > limit[rows, None])).nonzero(as_tuple=True)
+        rows = rows[which]
+        columns = places[which] * group + inside + start
+        real = columns < call.y.shape[0]
+        if call.exclude_self:
+            real &= columns + call.first != numbers[rows]
+        rows, columns = rows[real], columns[real]
+        if rows.numel() == 0:
+            return
+        values = call.metric.exact(x, call.y, rows, columns)
+        active, values, columns = pad_rows(rows, (values, columns), (torch.inf, call.y.shape[0]))
+        values = torch.cat([best[active], values], 1)
+        # Stable, and columns ascend from tile to tile: the smallest index wins a tie.
+        values, order = values.sort(dim=1, stable=True)
+        best[active] = values[:, :k]
+        best_at[active] = torch.cat([best_at[active], columns], 1).gather(1, order[:, :k])
+
+    # Excluded above: these rows are no range of the corpus.
+    plain = replace(call, exclude_self=False)
+    plain.tiles(prepared, 0, CAREFUL_ROWS, take)
+    return best, best_at
+
+
+def sort_exactly(values: Tensor, indices: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The `k` least of each row with their indices, ascending, ties by the smallest index."""
+    ordered, order = values.sort(dim=1)
+    sorted_indices = indices.gather(1, order)
+    tied = (ordered[:, 1:] == ordered[:, :-1]) & torch.isfinite(ordered[:, 1:])
+    again = tied.any(1).nonzero().flatten()
+    if again.numel():
+        by_index, order = indices[again].sort(dim=1)
+        ordered[again], order = values[again].gather(1, order).sort(dim=1, stable=True)
+        sorted_indices[again] = by_index.gather(1, order)
+    return ordered[:, :k].contiguous(), sorted_indices[:, :k].contiguous()
+
+
+def _exclude_diagonal(tile: Tensor, start: int, first: int) -> None:
+    """Put the pairs of a row with itself infinitely far; the tile begins at (`start`, `first`)."""
+    low = max(start, first)
+    high = min(start + tile.shape[0], first + tile.shape[1])
+    if low < high:
+        tile[low - start : high - start, low - first : high - first].diagonal().fill_(torch.inf)
