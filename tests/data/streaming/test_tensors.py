@@ -1,11 +1,17 @@
 """Arrow's types as tensors."""
 
+import numpy as np
 import pyarrow as pa
 import pytest
 import torch
 
 from onetrip.core.errors import DataError
-from onetrip.data.streaming.tensors import to_tensors
+from onetrip.data.streaming.tensors import TensorRows
+
+
+def to_tensors(batch, rows=slice(None), **shape):
+    return TensorRows(batch, **shape).take(rows)
+
 
 LISTS = pa.record_batch({"ids": pa.array([[1, 2, 3], None, [4], []], pa.list_(pa.uint16()))})
 
@@ -42,6 +48,16 @@ def test_numbers_share_memory():
     assert to_tensors(pa.record_batch({"x": column}).slice(1))["x"].tolist() == [2.5, 3.5]
     flags = to_tensors(pa.record_batch({"x": [True, False]}))["x"]
     assert flags.tolist() == [True, False]
+
+
+def test_chosen_rows():
+    rows = np.array([2, 0])
+    assert to_tensors(LISTS, rows)["ids"].tolist() == [[4, 0, 0], [1, 2, 3]]
+    assert to_tensors(LISTS, rows, layout="packed")["ids"].tolist() == [4, 1, 2, 3]
+    assert to_tensors(LISTS, np.array([3]))["ids"].shape == (1, 0)
+    texts = pa.record_batch({"t": ["a", None, "c"], "n": [1, 2, 3]})
+    assert to_tensors(texts, rows)["t"] == ["c", "a"]
+    assert to_tensors(texts, slice(1, 2)) == {"t": [None], "n": torch.tensor([2])}
 
 
 def test_what_has_no_tensor_is_refused():

@@ -10,7 +10,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from onetrip.core.errors import ArgumentError, complaint
 from onetrip.data.streaming.files import RowGroups, parquet_files, row_groups
 from onetrip.data.streaming.order import Order
-from onetrip.data.streaming.tensors import Layout, Tensors, to_tensors
+from onetrip.data.streaming.tensors import Layout, Tensors
 from onetrip.data.streaming.window import WindowReader
 
 
@@ -53,7 +53,7 @@ def stream(
     drop_last : leave out what does not fill a batch, and the rows by which ranks would differ:
         every rank has the same number of batches.
     layout, pad_id, pad_to : how lists lie: padded to the longest row of the batch or `pad_to`, or
-        packed; see `onetrip.data.streaming.tensors.to_tensors`.
+        packed; see `onetrip.data.streaming.tensors.TensorRows`.
     pin_memory : put tensors into pinned memory. None: where there is a CUDA device, outside of
         workers (a DataLoader pins by its own ``pin_memory=True``).
 
@@ -181,11 +181,11 @@ class TrainingStream(IterableDataset[Tensors]):
 
     def _share(self, worker: int, workers: int) -> Iterator[Tensors]:
         """Every `workers`th batch from here on; a loader takes one of each worker in turn."""
-        reader = WindowReader(self._groups, self._columns)
+        reader = WindowReader(self._groups, self._columns, self._shape)
         size, per_window = self._order.batch_size, self._order.window_batches
         while (number := self._batch + worker) < len(self):
             window, within = divmod(number, per_window)
-            rows = reader.read(self._order, self._epoch, window)
+            tensors = reader.read(self._order, self._epoch, window, within * size)
             self._batch += workers
-            yield to_tensors(rows.part(within * size, size), **self._shape)
+            yield tensors
         self._epoch, self._batch = self._epoch + 1, 0

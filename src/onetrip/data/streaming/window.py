@@ -1,6 +1,7 @@
-"""Rows of one window in memory, read from the row groups that it crosses."""
+"""Batches of one window at a time, read from the row groups that it crosses."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -8,41 +9,33 @@ import pyarrow.parquet as pq
 
 from onetrip.data.streaming.files import RowGroups
 from onetrip.data.streaming.order import Order
-
-
-class Window:
-    """Rows as read, and the order in which they are given."""
-
-    def __init__(self, rows: pa.RecordBatch, order: np.ndarray | None) -> None:
-        self._rows, self._order = rows, order
-
-    def part(self, start: int, size: int) -> pa.RecordBatch:
-        """At most `size` rows from the `start`th on, in the window's order."""
-        if self._order is None:
-            return self._rows.slice(start, size)
-        return self._rows.take(pa.array(self._order[start : start + size]))
+from onetrip.data.streaming.tensors import TensorRows, Tensors
 
 
 class WindowReader:
     """Reads windows; keeps the last, and the row group at its end, which the next one shares."""
 
-    def __init__(self, groups: RowGroups, columns: Sequence[str]) -> None:
-        self._groups, self._columns = groups, list(columns)
-        self._window: tuple[int, int, Window] | None = None
+    def __init__(self, groups: RowGroups, columns: Sequence[str], shape: Mapping[str, Any]) -> None:
+        self._groups, self._columns, self._shape = groups, list(columns), shape
+        self._window: tuple[int, int] | None = None
+        self._rows: TensorRows | None = None
+        self._order: np.ndarray | None = None
         self._group: tuple[int, pa.Table] | None = None
 
-    def read(self, order: Order, epoch: int, window: int) -> Window:
-        """The window with this number."""
-        if self._window is None or self._window[:2] != (epoch, window):
-            self._window = None
+    def read(self, order: Order, epoch: int, window: int, start: int) -> Tensors:
+        """The batch that begins with the `start`th row of a window."""
+        if self._rows is None or self._window != (epoch, window):
+            self._rows = None
             parts = [
-                self._read_group(group).slice(start, stop - start)
-                for group, start, stop in order.pieces(epoch, window)
+                self._read_group(group).slice(first, last - first)
+                for group, first, last in order.pieces(epoch, window)
             ]
             table = pa.concat_tables(parts).unify_dictionaries().combine_chunks()
-            rows = table.to_batches()[0]
-            self._window = (epoch, window, Window(rows, order.within(epoch, window)))
-        return self._window[2]
+            self._rows = TensorRows(table.to_batches()[0], **self._shape)
+            self._order = order.within(epoch, window)
+            self._window = (epoch, window)
+        rows = slice(start, start + order.batch_size)
+        return self._rows.take(rows if self._order is None else self._order[rows])
 
     def _read_group(self, group: int) -> pa.Table:
         if self._group is None or self._group[0] != group:
