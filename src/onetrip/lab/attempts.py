@@ -11,7 +11,7 @@ from onetrip.core.selection import Problem
 from onetrip.lab import effort
 from onetrip.lab.judge.failure import verdict_of_death
 from onetrip.lab.judge.job import Contender, JudgeJob
-from onetrip.lab.judge.process import Message, kill_left_over, run_job
+from onetrip.lab.judge.process import Message, Relay, kill_left_over
 from onetrip.lab.prepared import Prepared
 from onetrip.lab.queue import claims
 from onetrip.lab.queue.device_lock import devices_held
@@ -51,7 +51,7 @@ class Attempts:
         prepared: Prepared,
         space: Space,
         watcher: Watcher,
-        command: tuple[str, ...],
+        relay: Relay,
     ) -> None:
         self.connection = connection
         self.database = database
@@ -62,7 +62,7 @@ class Attempts:
         self.prepared = prepared
         self.space = space
         self.watcher = watcher
-        self.command = command
+        self.relay = relay
         self.device = "cuda:0" if prepared.ref.device_kind == "cuda" else prepared.ref.device_kind
         self.waited_s = 0.0
         self._said_waiting = False
@@ -134,13 +134,9 @@ class Attempts:
             self.watcher.trying(claim, stage)
 
         job = self._job(claim)
-        with Pulse(beat, period_s=BEAT_S) as pulse:
-            ended = run_job(
-                job.as_dict(),
-                seconds=job.seconds,
-                on_start=on_start,
-                on_message=on_message,
-                command=self.command,
+        with Pulse(beat, period_s=BEAT_S) as pulse, self.relay.worker() as worker:
+            ended = worker.run(
+                job.as_dict(), seconds=job.seconds, on_start=on_start, on_message=on_message
             )
         if ended.answer is None:
             verdict = verdict_of_death(ended, stage, job.seconds)

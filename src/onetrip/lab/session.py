@@ -17,7 +17,7 @@ from onetrip.core.selection import Config
 from onetrip.lab import effort, sources
 from onetrip.lab.attempts import WHO, Attempts, current_choice
 from onetrip.lab.judge.job import Contender
-from onetrip.lab.judge.process import WORKER
+from onetrip.lab.judge.process import WORKER, Relay
 from onetrip.lab.prepared import Prepared, prepare
 from onetrip.lab.problems.problem import Contender as Candidate
 from onetrip.lab.promotion import CONFIRMATIONS, Decision, Standing, decide, tuned_entry
@@ -42,6 +42,8 @@ MAX_LOST_ATTEMPTS = 5
 _POLL_S = 0.05
 # A candidate of which nothing is known yet is expected to take this long.
 _FIRST_GUESS_S = 10.0
+# What every judge imports before it reads its problem.
+_MODULES = ("onetrip.lab.judge.judge", "triton")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +106,12 @@ def tune(
         worker_id = register_worker(
             connection, name, "local", {"devices": [prepared.ref.device_kind]}
         )
+        on_gpu = prepared.ref.device_kind == "cuda"
         try:
-            session = _Session(request, prepared, connection, database, worker_id, watcher, command)
-            return session.run()
+            with Relay(command, _MODULES, ahead=on_gpu) as relay:
+                return _Session(
+                    request, prepared, connection, database, worker_id, watcher, relay
+                ).run()
         finally:
             retire_worker(connection, worker_id)
 
@@ -120,7 +125,7 @@ class _Session:
         database: Path,
         worker_id: int,
         watcher: Watcher,
-        command: tuple[str, ...],
+        relay: Relay,
     ) -> None:
         self.request = request
         self.prepared = prepared
@@ -173,7 +178,7 @@ class _Session:
             prepared=prepared,
             space=self.space,
             watcher=watcher,
-            command=command,
+            relay=relay,
         )
 
     def run(self) -> Outcomes:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from onetrip.lab.judge.failure import verdict_of_death
-from onetrip.lab.judge.process import kill_left_over, process_started, run_job
+from onetrip.lab.judge.process import WORKER, Relay, kill_left_over, process_started, run_job
 from onetrip.lab.verdict import Outcome
 
 HEAD = """
@@ -120,6 +120,37 @@ def test_an_exception_of_ours_leaves_no_process_behind():
             command=worker("send(stage='one'); time.sleep(600)"),
         )
     assert is_gone(pids[0])
+
+
+@pytest.mark.parametrize("ahead", [True, False])
+def test_the_next_worker_starts_while_one_works(ahead):
+    born = "send(answer={'pid': os.getpid(), 'modules': sys.argv[2:]})"
+    with Relay(worker(born), ["json"], ahead=ahead) as relay:
+        with relay.worker() as first:
+            spare = relay._next
+            answer = first.run({}, seconds=30).answer or {}
+        with relay.worker() as second:
+            assert (second is spare) == ahead
+            again = second.run({}, seconds=30).answer or {}
+        left = relay._next
+    assert again["pid"] == second.pid != first.pid == answer["pid"]
+    assert answer["modules"] == (["json"] if ahead else [])
+    assert (left is None) == (not ahead)
+    assert left is None or is_gone(left.pid)
+
+
+def test_a_relay_that_is_broken_off_leaves_no_process_behind():
+    relay = Relay(worker("time.sleep(600)"), [], ahead=True)
+    with pytest.raises(KeyboardInterrupt), relay, relay.worker() as first:
+        raise KeyboardInterrupt
+    assert is_gone(first.pid)
+    assert relay._next is None
+
+
+def test_the_worker_imports_while_it_waits():
+    with Relay(WORKER, ["onetrip.lab.verdict"], ahead=True) as relay, relay.worker() as first:
+        ended = first.run({"task": "no such task", "seconds": 5.0}, seconds=30)
+        assert "no such task" in ended.tail
 
 
 def test_a_left_over_worker_is_ended_but_never_a_stranger():

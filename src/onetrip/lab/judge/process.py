@@ -8,7 +8,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -31,6 +32,91 @@ class Ended:
     tail: str
 
 
+class Worker:
+    """A worker process that waits for its job, in a group of its own.
+
+    It may be started long before: meanwhile it imports `modules`, so that a job need not wait for
+    that. A worker does one job. Use it as a context: on the way out, whatever happened, its whole
+    group is gone.
+    """
+
+    def __init__(self, command: Sequence[str] = WORKER, modules: Sequence[str] = ()) -> None:
+        read_end, write_end = os.pipe()
+        self._log = tempfile.TemporaryFile()
+        self._channel = os.fdopen(read_end, "rb")
+        try:
+            self._process = subprocess.Popen(
+                [*command, str(write_end), *modules],
+                stdin=subprocess.PIPE,
+                stdout=self._log,
+                stderr=self._log,
+                pass_fds=(write_end,),
+                start_new_session=True,
+            )
+        except BaseException:
+            self._close()
+            raise
+        finally:
+            os.close(write_end)
+
+    @property
+    def pid(self) -> int:
+        """Number of the process, and of its group."""
+        return self._process.pid
+
+    def __enter__(self) -> "Worker":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        self._close()
+
+    def run(
+        self,
+        job: Mapping[str, object],
+        *,
+        seconds: float,
+        on_start: Callable[[int, str | None], None] = lambda pid, started: None,
+        on_message: Callable[[Message], None] = lambda message: None,
+    ) -> Ended:
+        """Send `job` and wait for its answer, at most `seconds`; then the worker is gone.
+
+        The worker writes one JSON document a line into a pipe of its own: any number of messages,
+        then ``{"answer": ...}``. What it prints goes to a file, of which `tail` keeps the end.
+
+        Parameters
+        ----------
+        on_start : receives the worker's pid and `process_started` before it sees the job.
+        on_message : receives each message as it comes.
+        """
+        started = time.monotonic()
+        on_start(self.pid, process_started(self.pid))
+        _send(self._process, {**job, "parent_pid": os.getpid()})
+        answer, timed_out = _receive(self._channel.fileno(), started + seconds, on_message)
+        self._end()
+        return Ended(
+            answer=answer,
+            # What our own kill makes of it says nothing about the worker.
+            returncode=None if timed_out else self._process.returncode,
+            timed_out=timed_out,
+            seconds=time.monotonic() - started,
+            tail=_tail(self._log),
+        )
+
+    def _end(self) -> None:
+        # Once, and before wait(): when the leader is reaped, another group can get its number. A
+        # worker whose pipe is closed is already dying, so its exit status stays its own.
+        if self._process.returncode is None:
+            kill_group(self._process.pid)
+            self._process.wait()
+
+    def _close(self) -> None:
+        self._channel.close()
+        self._log.close()
+
+
 def run_job(
     job: Mapping[str, object],
     *,
@@ -39,48 +125,43 @@ def run_job(
     on_message: Callable[[Message], None] = lambda message: None,
     command: Sequence[str] = WORKER,
 ) -> Ended:
-    """Send `job` to a new worker and wait for its answer, at most `seconds`.
+    """Start a worker and have it do `job`, as in `Worker.run`."""
+    with Worker(command) as worker:
+        return worker.run(job, seconds=seconds, on_start=on_start, on_message=on_message)
 
-    The worker writes one JSON document a line into a pipe of its own: any number of messages,
-    then ``{"answer": ...}``. What it prints goes to a file, of which `tail` keeps the end.
-    Whatever happens here, an exception included, the worker's whole group is gone on return.
 
-    Parameters
-    ----------
-    on_start : receives the worker's pid and `process_started` before it sees the job.
-    on_message : receives each message as it comes.
+class Relay:
+    """Workers one after the other, the next one started while one works.
+
+    Where importing takes longer than judging, as on a device, a job waits for nothing. On a CPU
+    the next worker's imports would take the cores that the present one is timed on: there,
+    `ahead` is False.
     """
-    started = time.monotonic()
-    read_end, write_end = os.pipe()
-    with tempfile.TemporaryFile() as log, os.fdopen(read_end, "rb") as channel:
-        process = subprocess.Popen(
-            [*command, str(write_end)],
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-            pass_fds=(write_end,),
-            start_new_session=True,
-        )
-        try:
-            os.close(write_end)
-            on_start(process.pid, process_started(process.pid))
-            _send(process, {**job, "parent_pid": os.getpid()})
-            answer, timed_out = _receive(channel.fileno(), started + seconds, on_message)
-        finally:
-            # Before wait(): until the leader is reaped, no other group can have its number. A
-            # worker whose pipe is closed is already dying, so its exit status stays its own.
-            kill_group(process.pid)
-            process.wait()
-            if process.stdin is not None:
-                process.stdin.close()
-        return Ended(
-            answer=answer,
-            # What our own kill makes of it says nothing about the worker.
-            returncode=None if timed_out else process.returncode,
-            timed_out=timed_out,
-            seconds=time.monotonic() - started,
-            tail=_tail(log),
-        )
+
+    def __init__(self, command: Sequence[str], modules: Sequence[str], *, ahead: bool) -> None:
+        self._command, self._modules, self._ahead = command, modules, ahead
+        self._next: Worker | None = None
+
+    def __enter__(self) -> "Relay":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._next is not None:
+            self._next.__exit__()
+            self._next = None
+
+    @contextmanager
+    def worker(self) -> Iterator[Worker]:
+        """The next worker; the one after it starts when this one has been handed out."""
+        taken = self._next or self._start()
+        self._next = None
+        with taken:
+            if self._ahead:
+                self._next = self._start()
+            yield taken
+
+    def _start(self) -> Worker:
+        return Worker(self._command, self._modules if self._ahead else ())
 
 
 def kill_group(pgid: int) -> None:

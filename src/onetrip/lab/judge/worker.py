@@ -1,6 +1,7 @@
 """The worker's side: read one job, do it, answer on the pipe, die with whoever started it.
 
-Run as ``python -m onetrip.lab.judge.worker DESCRIPTOR`` with the job on standard input.
+Run as ``python -m onetrip.lab.judge.worker DESCRIPTOR [MODULE ...]`` with the job on standard
+input. The modules are imported while it waits for the job.
 """
 
 import importlib
@@ -40,6 +41,8 @@ class Channel:
 def main() -> None:
     """Do the job on standard input."""
     channel = Channel(int(sys.argv[1]))
+    for module in sys.argv[2:]:
+        importlib.import_module(module)
     text = sys.stdin.read()
     if not text:
         sys.exit("no job: the tuner was killed before it sent one")
