@@ -5,24 +5,26 @@ from collections.abc import Iterator, Sequence
 
 from onetrip.data.sources.source import Unit
 
-# Up to here the rows of a unit are held until it is known that it can be read to its end.
-SMALL_BYTES = 4 << 20
 BUNDLE_BYTES = 16 << 20
+
+# The rows of a bundled unit are held until it is known that it can be read to its end: it may
+# take this share of a bundle at most.
+_SMALL = 4
 
 # A bundle also ends behind one unit in so many, chosen by its name: another unit in the folder
 # changes the bundle that it falls into and not all behind it.
 _ONE_IN = 64
 
 
-def bundles(units: Sequence[Unit]) -> Iterator[tuple[Unit, ...]]:
-    """Bundles in the order of the units; a unit above `SMALL_BYTES` is one of its own."""
+def bundles(units: Sequence[Unit], bundle_bytes: int) -> Iterator[tuple[Unit, ...]]:
+    """Bundles of so many bytes in the order of the units; a large unit is one of its own."""
     waiting: list[Unit] = []
     for unit in units:
-        if unit.bytes > SMALL_BYTES:
+        if unit.bytes * _SMALL > bundle_bytes:
             yield (unit,)
             continue
         waiting.append(unit)
-        if sum(other.bytes for other in waiting) >= BUNDLE_BYTES or _ends_bundle(unit):
+        if sum(other.bytes for other in waiting) >= bundle_bytes or _ends_bundle(unit):
             yield tuple(waiting)
             waiting = []
     if waiting:

@@ -13,6 +13,7 @@ import onetrip
 from onetrip.core.errors import DataError
 from onetrip.data.account import Account, merged
 from onetrip.data.aside import full_disk_explained
+from onetrip.data.bundle import BUNDLE_BYTES
 from onetrip.data.dataset import Dataset, write_finished
 from onetrip.data.executors import executor_named
 from onetrip.data.executors.executor import Executor
@@ -28,7 +29,8 @@ from onetrip.data.sources.source import Unit
 from onetrip.data.stage_cleaning import remove_spent, remove_superseded
 from onetrip.data.stage_run import StageRun
 from onetrip.data.step import LearnStep
-from onetrip.data.tasks import Upstream, tasks_of
+from onetrip.data.task import SHARD_ROWS
+from onetrip.data.tasks import Sizes, Upstream, tasks_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,8 @@ def run(
     progress: Progress | None = None,
     rank: int = 0,
     world: int = 1,
+    shard_rows: int = SHARD_ROWS,
+    bundle_bytes: int = BUNDLE_BYTES,
 ) -> Result:
     r"""Run a recipe over a folder of files into a dataset of Parquet shards; go on where it ended.
 
@@ -85,6 +89,8 @@ def run(
     strict : the first bad row or unit ends the run.
     progress : told how far the run is. Default: silent.
     rank, world : this process is one of `world` that share `output`, as in an array of Slurm.
+    shard_rows : a crash inside a huge unit costs so many rows at most.
+    bundle_bytes : small units are read together, up to so many bytes on disk.
 
     Returns
     -------
@@ -120,7 +126,7 @@ def run(
         with dataset.locked(rank), full_disk_explained(dataset.folder):
             work = _Run(dataset, stages, units, limits, hands, progress or Silent(), share)
             with work.recorded(loaded, str(input)):
-                return work.run(loaded, admission.task_bytes)
+                return work.run(loaded, Sizes(admission.task_bytes, shard_rows, bundle_bytes))
     finally:
         hands.close()
         if progress:
@@ -183,10 +189,10 @@ class _Run:
         finally:
             manifest.close()
 
-    def run(self, recipe: Recipe, task_bytes: int) -> Result:
+    def run(self, recipe: Recipe, sizes: Sizes) -> Result:
         """All stages; raises what ends the run, save limits that are exceeded."""
         try:
-            last = self._all_stages(task_bytes)
+            last = self._all_stages(sizes)
         except _TooMuch as error:
             return self._result(LIMITS_EXCEEDED, str(error), 0)
         self._check_continuity()
@@ -205,12 +211,12 @@ class _Run:
             )
         return self._result(self._damage.exit_code, "", rows)
 
-    def _all_stages(self, task_bytes: int) -> tuple[Path, Sequence[Outcome]]:
+    def _all_stages(self, sizes: Sizes) -> tuple[Path, Sequence[Outcome]]:
         upstream = Upstream(units=self._units)
         self._artifacts: dict[str, tuple[Path, str]] = {}
         for position, stage in enumerate(self._stages):
-            stage_run = self._stage_run(stage, upstream, task_bytes)
-            outcomes = self._gathered(position, stage_run, task_bytes)
+            stage_run = self._stage_run(stage, upstream, sizes)
+            outcomes = self._gathered(position, stage_run, sizes)
             if outcomes is None:
                 before = len(self._fresh)
                 outcomes = stage_run.run(position + 1, len(self._stages))
@@ -236,10 +242,10 @@ class _Run:
             )
         return upstream.folder, upstream.outcomes
 
-    def _stage_run(self, stage: Stage, upstream: Upstream, task_bytes: int) -> StageRun:
+    def _stage_run(self, stage: Stage, upstream: Upstream, sizes: Sizes) -> StageRun:
         return StageRun(
             stage,
-            tasks_of(stage, upstream, task_bytes),
+            tasks_of(stage, upstream, sizes),
             self._dataset,
             self._executor,
             self._manifest,
@@ -248,7 +254,7 @@ class _Run:
             self._after_each,
         )
 
-    def _gathered(self, position: int, scatter: StageRun, task_bytes: int) -> list[Outcome] | None:
+    def _gathered(self, position: int, scatter: StageRun, sizes: Sizes) -> list[Outcome] | None:
         """Outcomes of a scatter whose buckets are gone because all of them are gathered."""
         if scatter.stage.tail is None:
             return None
@@ -258,7 +264,7 @@ class _Run:
         outcomes = [known[task.key] for task in scatter.tasks]
         folder = self._dataset.stage_folder(scatter.stage)
         upstream = Upstream((), folder, outcomes, dict(self._artifacts))
-        gather = self._stage_run(self._stages[position + 1], upstream, task_bytes)
+        gather = self._stage_run(self._stages[position + 1], upstream, sizes)
         if len(gather.known()) < len({task.key for task in gather.tasks}):
             return None
         if self._manifest:

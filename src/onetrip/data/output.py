@@ -101,8 +101,14 @@ class Output:
         self._rejects.end_shard()
         self._rows.end_shard()
 
+    def keep(self) -> None:
+        """Leave what is closed where it is: a checkpoint names it."""
+        self._rejects.keep()
+        if isinstance(self._rows, ShardWriter):
+            self._rows.keep()
+
     def discard(self) -> None:
-        """Take back everything of this attempt."""
+        """Take back everything of this attempt that no checkpoint names."""
         self._rows.discard()
         self._rejects.discard()
 

@@ -117,7 +117,7 @@ def _known(kind: type[Kind]) -> dict[str, type[Kind]]:
     }
 
 
-def _subclasses(kind: type[Kind]) -> list[type[Kind]]:
+def _subclasses(kind: type) -> list[type]:
     direct = kind.__subclasses__()
     return [*direct, *(deeper for subclass in direct for deeper in _subclasses(subclass))]
 

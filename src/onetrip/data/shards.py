@@ -41,19 +41,15 @@ class ShardWriter:
     Shards that are closed stand under their names; nobody knows them before a sidecar names them.
     """
 
-    def __init__(self, folder: Path, stem: str, schema: pa.Schema, *, first: int = 0) -> None:
-        self._folder, self._stem, self._schema, self._next = folder, stem, schema, first
+    def __init__(self, folder: Path, stem: str, schema: pa.Schema) -> None:
+        self._folder, self._stem, self._schema, self._next = folder, stem, schema, 0
         self._waiting: list[pa.RecordBatch] = []
         self._waiting_rows = self._waiting_bytes = 0
         self._rows = self._memory_bytes = 0
         self._file: AsideFile | None = None
         self._writer: pq.ParquetWriter | None = None
         self.closed_shards: list[Shard] = []
-
-    @property
-    def next_number(self) -> int:
-        """Number of the next shard."""
-        return self._next
+        self._kept = 0
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Take a batch; whole row groups go to disk."""
@@ -81,11 +77,15 @@ class ShardWriter:
         self._rows = self._memory_bytes = 0
         self._next += 1
 
+    def keep(self) -> None:
+        """Leave what is closed where it is, even when the rest is discarded: it may be named."""
+        self._kept = len(self.closed_shards)
+
     def discard(self) -> None:
-        """Take back everything that was written."""
+        """Take back everything that was written, save what is to be kept."""
         if self._file is not None:
             self._file.discard()
-        for shard in self.closed_shards:
+        for shard in self.closed_shards[self._kept :]:
             (self._folder / shard.name).unlink(missing_ok=True)
         self._file = self._writer = None
         self.closed_shards, self._waiting = [], []

@@ -9,6 +9,9 @@ from onetrip.data.sources.source import Unit
 
 BATCH_ROWS = 32_768
 
+# A huge unit ends a shard after so many rows, and goes on there after a crash.
+SHARD_ROWS = 1_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class Places:
@@ -38,6 +41,7 @@ class Task:
     bucket: tuple[tuple[Path, tuple[int, ...]], ...] = ()
     buckets: int = 0
     batch_rows: int = BATCH_ROWS
+    shard_rows: int = SHARD_ROWS
     memory_bytes: int = 256 << 20
     given_up: Mapping[str, str] = field(default_factory=dict)
     artifacts: Mapping[str, Path] = field(default_factory=dict)

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from onetrip.data.bundle import bundles
+from onetrip.data.bundle import BUNDLE_BYTES, bundles
 from onetrip.data.exchange import bucket_count
 from onetrip.data.outcome import Outcome
 from onetrip.data.plan import Stage, task_key
 from onetrip.data.sources.source import Source, Unit
 from onetrip.data.step import ExchangeStep
-from onetrip.data.task import Task
+from onetrip.data.task import SHARD_ROWS, Task
 
 # Rows of a compressed text file in memory, before anybody has read it.
 _SWELLING = 4
@@ -41,7 +41,16 @@ class Upstream:
         return sum(outcome.memory_bytes for outcome in self.outcomes)
 
 
-def tasks_of(stage: Stage, upstream: Upstream, memory_bytes: int) -> list[Task]:
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How large tasks are: bytes in memory, rows of a shard of a huge unit, bytes of a bundle."""
+
+    memory_bytes: int
+    shard_rows: int = SHARD_ROWS
+    bundle_bytes: int = BUNDLE_BYTES
+
+
+def tasks_of(stage: Stage, upstream: Upstream, sizes: Sizes) -> list[Task]:
     """All tasks of a stage, in the order of their rows."""
     artifacts = {name: upstream.artifacts[name][0] for name in stage.wants}
     digests = [upstream.artifacts[name][1] for name in stage.wants]
@@ -54,7 +63,8 @@ def tasks_of(stage: Stage, upstream: Upstream, memory_bytes: int) -> list[Task]:
             label,
             bytes,
             buckets=buckets,
-            memory_bytes=memory_bytes,
+            memory_bytes=sizes.memory_bytes,
+            shard_rows=sizes.shard_rows,
             artifacts=artifacts,
             **reads,  # pyright: ignore[reportArgumentType]
         )
@@ -67,7 +77,7 @@ def tasks_of(stage: Stage, upstream: Upstream, memory_bytes: int) -> list[Task]:
                 sum(unit.bytes for unit in units),
                 units=units,
             )
-            for units in bundles(upstream.units)
+            for units in bundles(upstream.units, sizes.bundle_bytes)
         ]
     if isinstance(stage.head, ExchangeStep):
         return [

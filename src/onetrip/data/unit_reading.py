@@ -13,9 +13,6 @@ from onetrip.data.reject import Reject
 from onetrip.data.sources.source import Read, Source, Unit, UnitError
 from onetrip.data.task import Moved, Places, Report, Task
 
-# A huge unit ends a shard after so many rows, and goes on there after a crash.
-CHECKPOINT_ROWS = 1_000_000
-
 # Batches of a source are as small as its blocks; steps see them joined.
 JOINED_BYTES = 24 << 20
 
@@ -154,11 +151,12 @@ class _Reading:
 
     def _maybe_checkpoint(self, last: Read) -> None:
         behind = self._read.rows_in - self._rows_at_checkpoint
-        if not (self._alone and last.lines and behind >= CHECKPOINT_ROWS):
+        if not (self._alone and last.lines and behind >= self._task.shard_rows):
             return
         if self._stage.tail is not None:
             return
         self._output.end_shard()
+        self._output.keep()
         self._rows_at_checkpoint = self._read.rows_in
         so_far = Outcome(
             self._task.key,
