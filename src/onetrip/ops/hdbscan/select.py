@@ -1,0 +1,106 @@
+"""Which implementation may run a problem, which is fastest, and what it takes."""
+
+from collections.abc import Mapping
+
+from onetrip.core import tuning
+from onetrip.core.cost import ITEMSIZE
+from onetrip.core.device import DEVICES, Device
+from onetrip.core.selection import Choice, Config, Problem
+from onetrip.ops.hdbscan.cost import estimate_cost
+
+OPERATOR = "hdbscan"
+# A row's nearest distances stand in registers.
+MAX_TRITON_SAMPLES = 64
+# Up to so many features distances are sums of differences, in small leaves that prune well.
+_FEW_FEATURES = 6
+
+_TORCH_FEW: Config = {"leaf": 32, "tile": 1 << 18, "extra": 10}
+_TORCH_MANY: Config = {"leaf": 128, "tile": 1 << 18, "extra": 8}
+_DEFAULTS: Mapping[str, Config] = {
+    "reference": {},
+    # Not measured on a device yet; a warp for 16 rows keeps a tile of float32 in registers.
+    "triton": {"BLOCK_N": 64, "BLOCK_M": 64, "num_warps": 4},
+}
+_SPACE: Mapping[str, Mapping[str, tuple[int, ...]]] = {
+    "reference": {},
+    "torch": {"leaf": (16, 32, 64, 128), "tile": (1 << 16, 1 << 18), "extra": (2, 6, 10)},
+    "triton": {"BLOCK_N": (32, 64, 128), "BLOCK_M": (32, 64), "num_warps": (4, 8)},
+}
+# Passes over all pairs that data without structure need: core distances, then rounds that shrink.
+_PASSES = 4
+
+
+def unsupported_reason(impl: str, problem: Problem, config: Config | None = None) -> str | None:
+    """Say why `impl` cannot run `problem` with `config`, or None when it can."""
+    if impl not in _SPACE:
+        return f"there is no implementation {impl!r}"
+    if impl != "triton":
+        return None
+    if problem.device_kind != "cuda" and not problem.options.get("interpreter"):
+        return "Triton kernels need a GPU (or TRITON_INTERPRET=1, which only tests want)"
+    if _samples(problem) > MAX_TRITON_SAMPLES:
+        return f"Triton kernels hold at most {MAX_TRITON_SAMPLES} nearest distances a row"
+    return None
+
+
+def default_config(impl: str, problem: Problem) -> Config:
+    """What a named implementation runs: an override, the tuning table, or the default."""
+    overridden = tuning.overridden(OPERATOR, impl)
+    if overridden is not None:
+        return overridden
+    tuned = tuning.nearest(OPERATOR, problem, impl)
+    if tuned is not None:
+        return tuned.config
+    if impl == "torch":
+        return _TORCH_FEW if problem.axes["D"] <= _FEW_FEATURES else _TORCH_MANY
+    return _DEFAULTS[impl]
+
+
+def search_space(impl: str, problem: Problem) -> Mapping[str, tuple[int, ...]]:
+    """Values that `onetrip tune` tries for each entry of the configuration."""
+    return _SPACE[impl]
+
+
+def choose(problem: Problem) -> Choice:
+    """What ``impl="auto"`` runs, and why."""
+    tuned = tuning.nearest(OPERATOR, problem)
+    if tuned is not None and unsupported_reason(tuned.impl, problem) is None:
+        why = f"tuned on this device for the nearest recorded problem {dict(tuned.axes)}"
+        return Choice(tuned.impl, tuned.config, why, tuned.evidence)
+    if problem.device_kind == "cuda" and unsupported_reason("triton", problem) is None:
+        why = "one kernel a round recomputes distances on chip"
+        if problem.device_name in DEVICES:
+            why += "; floor only: this operator has no measured line on this device"
+        return Choice("triton", default_config("triton", problem), why)
+    why = "lists of neighbours settle most edges, boxes rule out most pairs of points"
+    return Choice("torch", default_config("torch", problem), why)
+
+
+def workspace_bytes(impl: str, problem: Problem, config: Config) -> int:
+    """Bytes beyond inputs and outputs."""
+    N, D = problem.axes["N"], problem.axes["D"]
+    if impl == "reference":
+        return N * N * (8 * D + 64)  # differences, distances, reachability, sorted pairs
+    if impl == "triton":
+        # Places, components, bests and bounds of rows; the points in the tree's order.
+        return N * (160 + 12 * max(D, 1) + ITEMSIZE[problem.dtype] * D)
+    K = min(_samples(problem) + config["extra"], N)
+    leaf = min(config["leaf"], N)
+    lists = N * K * 72  # places, squares, weights, and a permutation of each
+    points = N * D * 96  # in float64: in the tree's order, its levels, and the laid out tiles
+    tiles = 48 * max(config["tile"], leaf * leaf) + 16 * min(4096, N) * leaf * max(D, 1)
+    return lists + points + tiles + 400 * N + (1 << 16)
+
+
+def predict_ms(
+    impl: str, problem: Problem, device: Device, config: Config, backward: bool = True
+) -> float:
+    """Latency of data without structure: every pair in every pass, at the float32 rate."""
+    cost = estimate_cost(**problem.axes, dtype=problem.dtype, backward=backward)
+    rate = device.tflops_for("float64" if problem.dtype == "float64" else "float32")
+    compute_ms = 2 * cost.flops / rate * 1e-9 * _PASSES
+    return max(compute_ms, cost.memory_ms(device))
+
+
+def _samples(problem: Problem) -> int:
+    return int(problem.options.get("min_samples", 5))  # type: ignore[call-overload]

@@ -1,0 +1,81 @@
+"""Problems on which hdbscan is tested and measured."""
+
+from onetrip.core.workload import Workload
+
+_SMOKE = frozenset({"smoke", "cpu"})
+_CPU = frozenset({"cpu"})
+_BENCH = frozenset({"bench"})
+
+WORKLOADS = (
+    Workload(
+        "plane",
+        {"N": 61, "D": 2},
+        "float32",
+        _SMOKE,
+        why="few features: differences, and boxes that prune",
+        options={"min_samples": 4},
+    ),
+    Workload(
+        "space",
+        {"N": 57, "D": 9},
+        "float32",
+        _SMOKE,
+        why="many features: products with a bound of their error",
+        options={"min_samples": 3, "alpha": 1.25},
+        data="blobs",
+    ),
+    Workload(
+        "half",
+        {"N": 70, "D": 5},
+        "float16",
+        _CPU,
+        why="half precision in, float32 weights out",
+        options={"min_samples": 5},
+        data="blobs",
+    ),
+    Workload(
+        "offset",
+        {"N": 90, "D": 8},
+        "float64",
+        _CPU,
+        why="far from the origin, where products without a bound lose every digit",
+        options={"min_samples": 2},
+        data="offset",
+    ),
+    Workload(
+        "several-leaves",
+        {"N": 700, "D": 8},
+        "float32",
+        _CPU,
+        why="more leaves than one: searches between groups, and components that are regrouped",
+        options={"min_samples": 5},
+        data="blobs",
+    ),
+    Workload(
+        "50k-32",
+        {"N": 50_000, "D": 32},
+        "float32",
+        _BENCH,
+        why="a bar of the issue: FlashLib takes 55 ms and 9.8 GB on an H100",
+        options={"min_samples": 5},
+        data="blobs",
+    ),
+    Workload(
+        "100k-16",
+        {"N": 100_000, "D": 16},
+        "float32",
+        _BENCH,
+        why="a bar of the issue: FlashLib takes 212 ms and 38 GB on an H100",
+        options={"min_samples": 5},
+        data="blobs",
+    ),
+    Workload(
+        "1M-16",
+        {"N": 1_000_000, "D": 16},
+        "float32",
+        _BENCH,
+        why="N × N would be 4 TB",
+        options={"min_samples": 5},
+        data="blobs",
+    ),
+)
