@@ -7,9 +7,13 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from onetrip.data.engine import run as run
     from onetrip.data.streaming.training import stream as stream
 
-_PUBLIC = {"stream": "onetrip.data.streaming.training"}
+_PUBLIC = {
+    "run": "onetrip.data.engine",
+    "stream": "onetrip.data.streaming.training",
+}
 
 __all__ = sorted(_PUBLIC)
 

@@ -36,10 +36,10 @@ class Dedup(ExchangeStep):
 
     Parameters
     ----------
-    keys : columns that must agree. Empty: `sequence_aa` and `locus`, of both chains of a pair.
+    keys : columns that must agree; of a pair, those of both chains.
     """
 
-    keys: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ("sequence_aa", "locus")
 
     name: ClassVar[str] = "dedup"
     version: ClassVar[int] = 1
@@ -48,9 +48,8 @@ class Dedup(ExchangeStep):
 
     def schema(self, upstream: pa.Schema) -> pa.Schema:
         """Upstream's columns, `n_units`, and `n_donors` where there is a donor."""
-        require_columns(self.name, upstream, *self.reads, *self.keys)
-        if not self.keys:
-            require_chain_columns(self.name, upstream, "sequence_aa", "locus")
+        require_columns(self.name, upstream, *self.reads)
+        require_chain_columns(self.name, upstream, *self.keys)
         schema = with_field(upstream, "n_units", pa.uint32())
         if "donor_id" in upstream.names:
             schema = with_field(schema, "n_donors", pa.uint32())
@@ -81,7 +80,7 @@ class Dedup(ExchangeStep):
         yield self._merge(table.to_batches()[0])
 
     def _keys(self, names: list[str]) -> tuple[str, ...]:
-        return self.keys or (*chain_columns("sequence_aa", names), *chain_columns("locus", names))
+        return tuple(column for key in self.keys for column in chain_columns(key, names))
 
     def _merge(self, batch: pa.RecordBatch) -> Applied:
         keys = self._keys(batch.schema.names)
