@@ -11,7 +11,7 @@ from onetrip.core.errors import OnetripError
 
 # In the order of the help text. Each file defines `register(app)` and imports torch, if at all,
 # inside its command: `onetrip --help` answers at once, and without torch.
-COMMANDS = ("estimate", "bench", "tune", "lab", "doctor")
+COMMANDS = ("estimate", "bench", "tune", "lab", "data", "doctor")
 
 USER_ERROR = 2
 

@@ -176,7 +176,7 @@ class _Run:
         manifest.begin(
             recipe.as_dict(),
             input,
-            [(stage.folder_name, stage.name, _labels(stage)) for stage in self._stages],
+            [(stage.folder_name, stage.name, account_labels(stage)) for stage in self._stages],
         )
         try:
             yield
@@ -342,5 +342,6 @@ def versions() -> dict[str, str]:
     }
 
 
-def _labels(stage: Stage) -> list[str]:
+def account_labels(stage: Stage) -> list[str]:
+    """Names of a stage's steps in its accounts."""
     return [*([stage.head_label] if stage.head_label else []), *stage.chain_labels]

@@ -33,6 +33,19 @@ RETRIES = 2
 _LEAST_BATCH_ROWS = 256
 
 
+def known_outcomes(
+    dataset: Dataset, stage: Stage, tasks: Sequence[Task], *, files: bool = True
+) -> dict[str, Outcome]:
+    """Outcomes of tasks that are done, by key; with `files`, only where these are there."""
+    folder, found = dataset.stage_folder(stage), {}
+    for key in {task.key for task in tasks}:
+        outcome = load_outcome(sidecar_path(folder, key))
+        if outcome and outcome.key == key:
+            if not files or is_whole(folder, dataset.quarantine, outcome):
+                found[key] = outcome
+    return found
+
+
 @dataclass(slots=True)
 class StageRun:
     """One stage of one run.
@@ -51,15 +64,8 @@ class StageRun:
     _lost: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def known(self, *, files: bool = True) -> dict[str, Outcome]:
-        """Outcomes of tasks that are done, by key; with `files`, only where these are there."""
-        folder, quarantine = self.dataset.stage_folder(self.stage), self.dataset.quarantine
-        found = {}
-        for key in {task.key for task in self.tasks}:
-            outcome = load_outcome(sidecar_path(folder, key))
-            if outcome and outcome.key == key:
-                if not files or is_whole(folder, quarantine, outcome):
-                    found[key] = outcome
-        return found
+        """Outcomes of tasks that are done, by key."""
+        return known_outcomes(self.dataset, self.stage, self.tasks, files=files)
 
     def run(self, position: int, stages: int) -> list[Outcome]:
         """Run what is missing; outcomes of all tasks in their order."""

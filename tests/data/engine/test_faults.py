@@ -4,7 +4,6 @@ import json
 import os
 import random
 import resource
-import signal
 import subprocess
 import sys
 import time
@@ -89,6 +88,7 @@ def test_huge_unit_goes_on_behind_its_last_shard(write_csv, tmp_path, recipe_of,
         time.sleep(0.01)
     process.kill()
     process.communicate()
+    assert resume is not None
     behind = json.loads(resume.read_text())
     assert 20_000 <= behind["rows"] < 100_000
     shard = resume.parent / behind["outcome"]["shards"][0]["name"]
