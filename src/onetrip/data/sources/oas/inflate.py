@@ -12,7 +12,9 @@ from onetrip.data.sources.source import UnitError
 
 MAGIC = b"\x1f\x8b"
 # Compressed bytes read at once, and inflated bytes that come out at once at most.
-READ_BYTES, BLOCK_BYTES = 1 << 18, 1 << 20
+READ_BYTES, BLOCK_BYTES = 1 << 16, 1 << 20
+# What single bytes inflate to is a few letters.
+_GATHERED_BLOCKS = 4096
 _WITH_GZIP_HEADER = 31
 _RAW_CHARACTERS = 200
 
@@ -54,6 +56,22 @@ class Inflated:
             U01 no gzip, U02 a web page, U03 empty, U04 truncated, U05 corrupt; what was yielded
             before stands in the file.
         """
+        if self._fine_from is None:
+            yield from self._blocks()
+            return
+        gathered: list[bytes] = []
+        try:
+            for block in self._blocks():
+                gathered.append(block)
+                if len(gathered) >= _GATHERED_BLOCKS:
+                    yield b"".join(gathered)
+                    gathered = []
+        except UnitError:
+            yield from filter(None, [b"".join(gathered)])
+            raise
+        yield from filter(None, [b"".join(gathered)])
+
+    def _blocks(self) -> Iterator[bytes]:
         module = inflater()
         with self._path.open("rb") as file:
             _check_magic(file.read(_RAW_CHARACTERS))

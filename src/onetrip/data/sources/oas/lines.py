@@ -1,18 +1,40 @@
 """Text in blocks, taken line by line at first and then in chunks of whole lines."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
 
 from onetrip.data.codes import explained
+from onetrip.data.sources.oas.bytes_in import count_byte
 from onetrip.data.sources.source import UnitError
 
 # A chunk is parsed at once; a row is a few kilobytes.
-CHUNK_BYTES = 4 << 20
+CHUNK_BYTES = 2 << 20
 # No row is longer; text without line breaks must not fill the memory.
 LINE_BYTES = 16 << 20
 
 
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Whole lines: bytes `start` to `stop` of a buffer, which holds them until the next chunk."""
+
+    data: bytearray
+    start: int
+    stop: int
+    lines: int
+
+    def text(self) -> bytes:
+        """A copy of the lines."""
+        return bytes(self.data[self.start : self.stop])
+
+    def bytes(self) -> np.ndarray:
+        """The lines [N], uint8, as they stand in the buffer."""
+        return np.frombuffer(self.data, np.uint8, self.stop - self.start, self.start)
+
+
 class Lines:
-    """The lines of a stream of blocks.
+    """The lines of a stream of blocks, in one buffer that is used again and again.
 
     Attributes
     ----------
@@ -24,79 +46,93 @@ class Lines:
 
     def __init__(self, blocks: Iterator[bytes]) -> None:
         self._blocks = blocks
-        self._waiting = b""
+        self._data = bytearray(2 * CHUNK_BYTES)
+        self._start = self._stop = 0
         self.behind = 0
         self.ended = self.broken = False
         self.rest = b""
 
     def readline(self) -> bytes:
         """The next line with its end; empty at the end of the text."""
-        while b"\n" not in self._waiting:
-            block = next(self._blocks, b"")
-            if not block:
+        while (end := self._data.find(b"\n", self._start, self._stop) + 1) == 0:
+            if not self._take_block():
+                end = self._stop
                 break
-            self._waiting += block
-            self._check_length(self._waiting)
-        line, newline, self._waiting = self._waiting.partition(b"\n")
-        self.behind += bool(line or newline)
-        return line + newline
+        line = bytes(self._data[self._start : end])
+        self._start = end
+        self.behind += bool(line)
+        return line
 
     def skip(self, lines: int) -> None:
         """Leave out so many lines."""
-        while lines:
-            there = self._waiting.count(b"\n")
-            if there > lines:
+        while lines > 0:
+            there = self._breaks(self._stop)
+            if there >= lines:
                 for _ in range(lines):
-                    self._waiting = self._waiting[self._waiting.index(b"\n") + 1 :]
+                    self._start = self._data.index(b"\n", self._start) + 1
                 self.behind += lines
                 return
             lines -= there
             self.behind += there
-            self._waiting = self._waiting.rpartition(b"\n")[2]
-            block = next(self._blocks, b"")
-            if not block:
+            self._start = max(self._start, self._data.rfind(b"\n", self._start, self._stop) + 1)
+            if not self._take_block():
                 return
-            self._waiting += block
 
-    def chunks(self) -> Iterator[bytes]:
+    def chunks(self) -> Iterator[Chunk]:
         """Whole lines, about `CHUNK_BYTES` at once; only the last may lack its end.
 
         Where the blocks break off with an error, the whole lines before it come first, and what
         is left is `rest`.
         """
-        parts, size = [self._waiting], len(self._waiting)
-        self._waiting = b""
-        try:
-            for block in self._blocks:
-                parts.append(block)
-                size += len(block)
-                if size < CHUNK_BYTES:
-                    continue
-                whole, newline, tail = b"".join(parts).rpartition(b"\n")
-                parts, size = [tail], len(tail)
-                if newline:
-                    yield from self._given(whole + newline)
-                self._check_length(tail)
-        except UnitError:
-            whole, newline, self.rest = b"".join(parts).rpartition(b"\n")
-            self.ended = self.broken = True
-            yield from self._given(whole + newline)
-            raise
-        self.ended = True
-        yield from self._given(b"".join(parts))
+        failure = None
+        while not self.ended:
+            try:
+                while self._stop - self._start < CHUNK_BYTES and self._take_block():
+                    pass
+                self.ended = self._stop - self._start < CHUNK_BYTES
+            except UnitError as error:
+                failure = error
+                self.ended = self.broken = True
+            stop = self._data.rfind(b"\n", self._start, self._stop) + 1
+            if self.ended and not self.broken:
+                stop = self._stop
+            if stop > self._start:
+                yield self._given(stop)
+            elif not self.ended:
+                self._take_block()
+        if failure is not None:
+            self.rest = bytes(self._data[self._start : self._stop])
+            raise failure
 
-    def put_back(self, text: bytes) -> None:
-        """Have lines that were given out come again, with the next chunk."""
-        self.behind -= text.count(b"\n")
-        self._waiting = text
+    def put_back(self, bytes_: int, lines: int) -> None:
+        """Have the last lines of a chunk come again, with the next chunk."""
+        self._start -= bytes_
+        self.behind -= lines
 
-    def _given(self, chunk: bytes) -> Iterator[bytes]:
-        chunk, self._waiting = self._waiting + chunk, b""
-        if chunk:
-            self.behind += chunk.count(b"\n") + (not chunk.endswith(b"\n"))
-            yield chunk
+    def _given(self, stop: int) -> Chunk:
+        lines = self._breaks(stop) + (self._data[stop - 1] != ord("\n"))
+        chunk = Chunk(self._data, self._start, stop, lines)
+        self._start = stop
+        self.behind += lines
+        return chunk
 
-    def _check_length(self, line: bytes) -> None:
-        if len(line) > LINE_BYTES:
+    def _take_block(self) -> bool:
+        block = next(self._blocks, b"")
+        waiting = self._stop - self._start
+        if waiting + len(block) > LINE_BYTES:
             particulars = f"Line {self.behind + 1} has more than {LINE_BYTES >> 20} MiB."
             raise UnitError("U17", explained("U17", particulars), line=self.behind + 1)
+        if self._stop + len(block) > len(self._data):
+            # Chunks that were given out may still be looked at: a longer buffer is a new one.
+            tail = bytes(self._data[self._start : self._stop])
+            if waiting + len(block) > len(self._data):
+                self._data = bytearray(2 * (waiting + len(block)))
+            memoryview(self._data)[:waiting] = tail
+            self._start, self._stop = 0, waiting
+        memoryview(self._data)[self._stop : self._stop + len(block)] = block
+        self._stop += len(block)
+        return bool(block)
+
+    def _breaks(self, stop: int) -> int:
+        text = np.frombuffer(self._data, np.uint8, stop - self._start, self._start)
+        return count_byte(text, ord("\n"))

@@ -65,7 +65,7 @@ class Reading:
 
     def read(self, skip_lines: int, skip_rows: int) -> Iterator[Read]:
         """Every row; with a damage, those before it in whole lines, and then UnitError."""
-        self._rows = skip_rows
+        self._lines, self._rows = skip_lines, skip_rows
         if not skip_lines:
             yield from self._remark(self._twin())
         yield from self._pass(skip_lines, None)
@@ -75,7 +75,7 @@ class Reading:
         try:
             yield from self.read(skip_lines, skip_rows)
         except UnitError as error:
-            if error.code not in _DAMAGES or not self._began:
+            if error.code not in _DAMAGES:
                 raise
         else:
             return
@@ -83,6 +83,8 @@ class Reading:
         try:
             yield from self._pass(self._lines, self._damaged_from)
         except UnitError as error:
+            if not self._began:
+                raise
             message = f"{error} {self._rows} rows stand before it."
             raise UnitError(error.code, message, salvaged=True) from error
 
@@ -101,8 +103,7 @@ class Reading:
                     first = self._lines + 1
                     last = lines.ended and not (lines.broken and fine_from is None)
                     parsed = parser.parse(chunk, first, last=last)
-                    if parsed.rest:
-                        lines.put_back(parsed.rest)
+                    lines.put_back(*parsed.rest)
                     self._lines = lines.behind
                     yield self._as_read(parsed, head, inflated.position)
             except UnitError:
@@ -147,7 +148,8 @@ class Reading:
         self._rows += 1
         message = "The file breaks off inside this row."
         reject = Reject(self._unit.unit_id, self._lines + 1, "R01", "", message, shown(text))
-        return Read(self._schema.empty_table().to_batches()[0], [reject], self._unit.bytes)
+        empty = pa.RecordBatch.from_pylist([], schema=self._schema)
+        return Read(empty, [reject], self._unit.bytes)
 
     def _remarks(self, metadata: Metadata, garbage_bytes: int) -> Iterator[tuple[str, str]]:
         if garbage_bytes:

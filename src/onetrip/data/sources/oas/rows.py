@@ -2,11 +2,10 @@
 
 pyarrow loses rows without a word where a quote is missing: what stands up to the next quote becomes
 one value, and if the number of fields happens to fit, it is a row. So a chunk takes the fast way
-only if it proves to be plain: quotes come in pairs and stand at the ends of values, there is no NUL
-byte, and there are as many rows, kept and set aside, as lines. All else is read row by row.
+only if it proves to be plain: quotes stand in pairs at both ends of values, there is no NUL byte,
+and there are as many rows, kept and set aside, as lines. All else is read row by row.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,10 +14,12 @@ import pyarrow as pa
 import pyarrow.csv
 
 from onetrip.data.reject import RAW_BYTES, Reject
+from onetrip.data.sources.oas.bytes_in import places_of
 from onetrip.data.sources.oas.careful import Found, read_carefully
+from onetrip.data.sources.oas.lines import Chunk
 
-# Neither opens a value nor closes one. Begins with its one literal: the search is a memchr.
-_STRAY_QUOTE = re.compile(rb'"(?![,\r\n])(?<![,\n]")')
+_QUOTE = ord('"')
+_ENDS_VALUE = np.isin(np.arange(256), list(b",\r\n"))
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -26,14 +27,14 @@ _BOM = b"\xef\xbb\xbf"
 class Parsed:
     """Rows of a chunk: values of the wanted columns, the line of each, and what was set aside.
 
-    `rest` are lines at the end that can be read only together with the next chunk.
+    `rest` are bytes and lines at the end that can be read only together with the next chunk.
     """
 
     columns: list[pa.Array]
     lines: np.ndarray
     rejects: list[Reject]
     blank_lines: int = 0
-    rest: bytes = b""
+    rest: tuple[int, int] = (0, 0)
 
 
 class RowParser:
@@ -54,17 +55,12 @@ class RowParser:
             strings_can_be_null=False,
         )
 
-    def parse(self, chunk: bytes, line: int, *, last: bool) -> Parsed:
+    def parse(self, chunk: Chunk, line: int, *, last: bool) -> Parsed:
         """Rows of a chunk of whole lines whose first is number `line`."""
         return self._fast(chunk, line) or self._careful(chunk, line, last=last)
 
-    def _fast(self, chunk: bytes, line: int) -> Parsed | None:
-        if (
-            chunk.count(b'"') % 2
-            or b"\0" in chunk
-            or chunk.startswith(_BOM)
-            or _STRAY_QUOTE.search(chunk)
-        ):
+    def _fast(self, chunk: Chunk, line: int) -> Parsed | None:
+        if not _looks_plain(chunk):
             return None
         broken: list[tuple[int, int]] = []
 
@@ -74,36 +70,35 @@ class RowParser:
 
         try:
             table = pyarrow.csv.read_csv(
-                pa.BufferReader(chunk),
+                pa.BufferReader(memoryview(chunk.data)[chunk.start : chunk.stop]),
                 read_options=pyarrow.csv.ReadOptions(
-                    column_names=self._names, use_threads=False, block_size=len(chunk) + 1
+                    column_names=self._names,
+                    use_threads=False,
+                    block_size=chunk.stop - chunk.start + 1,
                 ),
-                parse_options=pyarrow.csv.ParseOptions(
-                    ignore_empty_lines=False, invalid_row_handler=set_aside
-                ),
+                # Blank lines, which it leaves out, fail the count below.
+                parse_options=pyarrow.csv.ParseOptions(invalid_row_handler=set_aside),
                 convert_options=self._convert,
             )
         except pa.ArrowInvalid:
             return None
-        count = chunk.count(b"\n") + (not chunk.endswith(b"\n"))
-        if table.num_rows + len(broken) != count:
+        if table.num_rows + len(broken) != chunk.lines:
             return None
-        places = np.arange(count)
-        rejects, blank = [], 0
+        places = np.arange(chunk.lines)
+        rejects = []
         if broken:
             places = np.delete(places, [place for place, _ in broken])
-            texts = chunk.split(b"\n")
+            texts = chunk.text().split(b"\n")
             for place, fields in broken:
                 text = texts[place].removesuffix(b"\r")
                 message = f"{len(self._names)} fields expected, {fields} found."
-                blank += not text
-                if text:
-                    rejects.append(self._reject(line + place, "R01", "", message, text))
+                rejects.append(self._reject(line + place, "R01", "", message, text))
         columns = [table.column(name).combine_chunks() for name in self._wanted]
-        return Parsed(columns, line + places, rejects, blank)
+        return Parsed(columns, line + places, rejects)
 
-    def _careful(self, chunk: bytes, line: int, *, last: bool) -> Parsed:
-        found: Found = read_carefully(chunk, self._names, self._wanted, line, last=last)
+    def _careful(self, chunk: Chunk, line: int, *, last: bool) -> Parsed:
+        text = chunk.text()
+        found: Found = read_carefully(text, self._names, self._wanted, line, last=last)
         values = zip(*(row for _, row in found.rows), strict=True) if found.rows else ()
         columns = [pa.array(column, pa.string()) for column in values]
         return Parsed(
@@ -111,11 +106,29 @@ class RowParser:
             np.array([place for place, _ in found.rows], np.int64),
             [self._reject(*fault) for fault in found.faults],
             found.blank_lines,
-            found.rest,
+            (len(found.rest), found.rest.count(b"\n")),
         )
 
     def _reject(self, line: int, code: str, column: str, message: str, text: bytes) -> Reject:
         return Reject(self._unit_id, line, code, column, message, shown(text))
+
+
+def _looks_plain(chunk: Chunk) -> bool:
+    """Whether every quote opens or closes a whole value, and no byte is one to look out for."""
+    data, start, stop = chunk.data, chunk.start, chunk.stop
+    if data.startswith(_BOM, start, stop) or data.find(b"\0", start, stop) >= 0:
+        return False
+    text = chunk.bytes()
+    quotes = places_of(text, _QUOTE)
+    if len(quotes) % 2:
+        return False
+    opening, closing = quotes[::2], quotes[1::2]
+    before = text[np.maximum(opening - 1, 0)]
+    behind = text[np.minimum(closing + 1, len(text) - 1)]
+    return bool(
+        np.all(_ENDS_VALUE[before] | (opening == 0))
+        and np.all(_ENDS_VALUE[behind] | (closing == len(text) - 1))
+    )
 
 
 def shown(text: bytes) -> str:
