@@ -149,15 +149,23 @@ class Differences(Metric):
 
 
 def make_metric(name: str, x: Tensor, y: Tensor) -> Metric:
-    """The metric with the dtype of its scores and its offset, from queries and corpus."""
-    work = torch.float64 if x.dtype == torch.float64 else torch.float32
+    """The metric with the form of scores that suits these queries and this corpus."""
     if name in ("euclidean", "sqeuclidean") and x.shape[0] <= _FEW_QUERIES:
-        return Differences(name, work, None)
+        return Differences(name, _work(x), None)
+    return make_products(name, x, y)
+
+
+def make_products(name: str, x: Tensor, y: Tensor) -> Metric:
+    """The metric with scores that are products, and its offset."""
     offset = None
     if name != "cosine" and y.shape[0]:
         step = -(-y.shape[0] // _OFFSET_ROWS)
-        offset = y[::step].mean(0, dtype=torch.float64).to(work)
-    return Metric(name, work, offset)
+        offset = y[::step].mean(0, dtype=torch.float64).to(_work(x))
+    return Metric(name, _work(x), offset)
+
+
+def _work(x: Tensor) -> torch.dtype:
+    return torch.float64 if x.dtype == torch.float64 else torch.float32
 
 
 def _norms(x: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ OPERATOR = "kneighbors"
 
 # Seen on two cores at 20k x 20k x 64, k = 10: between 512 x 2048 and 1024 x 4096 the times lie
 # within a fifth; smaller tiles spend their time on calls, smaller groups on looking into them.
-_DEFAULTS: Mapping[str, Config] = {
+DEFAULTS: Mapping[str, Config] = {
     "reference": {},
     "torch": {"rows": 512, "columns": 2048, "group": 16},
 }
@@ -35,7 +35,7 @@ def neighbors_of(problem: Problem) -> int:
 
 def unsupported_reason(impl: str, problem: Problem, config: Config | None = None) -> str | None:
     """Say why `impl` cannot run `problem` with `config`, or None when it can."""
-    if impl not in _DEFAULTS:
+    if impl not in DEFAULTS:
         return f"there is no implementation {impl!r}"
     Q, N, k = problem.axes["Q"], problem.axes["N"], neighbors_of(problem)
     if problem.options.get("exclude_self"):
@@ -54,7 +54,7 @@ def default_config(impl: str, problem: Problem) -> Config:
     if overridden is not None:
         return overridden
     tuned = tuning.nearest(OPERATOR, problem, impl)
-    return _DEFAULTS[impl] if tuned is None else tuned.config
+    return DEFAULTS[impl] if tuned is None else tuned.config
 
 
 def search_space(impl: str, problem: Problem) -> Mapping[str, tuple[int, ...]]:

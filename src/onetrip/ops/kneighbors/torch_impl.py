@@ -101,7 +101,7 @@ def search(
     width = list_width(k, N - exclude_self, certified)
     tiling = make_tiling(Q, N, width, config)
     call = Search(x, y, 0, k, make_metric(metric, x, y), exclude_self, certified, width, tiling)
-    workers = worker_count()
+    workers = worker_count() if x.device.type == "cpu" else 1
     if splits_corpus(Q, N, width, workers, tiling):
         # Few queries: each worker prepares and searches a part of the corpus for all of them.
         rows = -(-N // workers)

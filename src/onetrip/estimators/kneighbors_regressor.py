@@ -1,0 +1,138 @@
+"""Regression by the mean of the nearest neighbours, with scikit-learn's interface."""
+
+from typing import Any, Self
+
+import torch
+from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from onetrip.estimators.arrays import as_tensor
+from onetrip.estimators.neighbor_votes import take_targets, weights_of
+from onetrip.estimators.neighbors_base import NeighborsBase
+
+
+class KNeighborsRegressor(RegressorMixin, NeighborsBase):
+    """Predict the mean of the targets of the nearest neighbours.
+
+    The interface is that of ``sklearn.neighbors.KNeighborsRegressor``; the search is
+    `NearestNeighbors`', exact, with its parameters.
+
+    Parameters
+    ----------
+    n_neighbors : int, default 5
+    weights : {"uniform", "distance"}, callable or None, default "uniform"
+        As in `KNeighborsClassifier`.
+    algorithm, leaf_size, p, metric, metric_params, n_jobs, precision, device
+        As in `NearestNeighbors`.
+
+    Attributes
+    ----------
+    effective_metric_, effective_metric_params_, n_features_in_, n_samples_fit_, reevaluated_share_
+        As in `NearestNeighbors`.
+
+    References
+    ----------
+    scikit-learn, ``sklearn.neighbors.KNeighborsRegressor``.
+
+    Examples
+    --------
+    >>> from onetrip.neighbors import KNeighborsRegressor
+    >>> model = KNeighborsRegressor(n_neighbors=2).fit([[0], [1], [2], [3]], [0, 0, 1, 1])
+    >>> model.predict([[1.5]]).tolist()
+    [0.5]
+    """
+
+    _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's convention)
+        **NeighborsBase._parameter_constraints,
+        "weights": [StrOptions({"uniform", "distance"}), callable, None],
+    }
+    _parameter_constraints.pop("radius")
+
+    def __init__(
+        self,
+        n_neighbors: int = 5,
+        *,
+        weights: Any = "uniform",
+        algorithm: str = "auto",
+        leaf_size: int = 30,
+        p: float | None = 2,
+        metric: Any = "minkowski",
+        metric_params: dict | None = None,
+        n_jobs: int | None = None,
+        precision: str = "certified",
+        device: str | torch.device = "auto",
+    ) -> None:
+        self.n_neighbors = n_neighbors
+        self.weights = weights
+        self.algorithm = algorithm
+        self.leaf_size = leaf_size
+        self.p = p
+        self.metric = metric
+        self.metric_params = metric_params
+        self.n_jobs = n_jobs
+        self.precision = precision
+        self.device = device
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Keep the samples and their targets.
+
+        Parameters
+        ----------
+        X : array-like, Tensor or SciPy sparse matrix of shape (n_samples, n_features)
+        y : array-like or Tensor of shape (n_samples,) or (n_samples, n_outputs)
+        """
+        self._validate_params()
+        given = self._fit_corpus(X)
+        y = take_targets(self, y, given.shape[0], numeric=True)
+        self._answers_tensors = isinstance(y, Tensor)
+        targets = y if isinstance(y, Tensor) else as_tensor(y)
+        self._targets = targets.double().to(given.device)
+        return self
+
+    def predict(self, X: Any) -> Any:
+        """The weighted mean of the neighbours' targets.
+
+        Parameters
+        ----------
+        X : array-like, Tensor or SciPy sparse matrix of shape (n_queries, n_features), or None
+            None predicts every sample of `fit` from the others.
+
+        Returns
+        -------
+        y : float64 of shape (n_queries,) or (n_queries, n_outputs), of the kind of `fit`'s `y`
+        """
+        check_is_fitted(self)
+        queries = self._take_queries(X)
+        given = self._corpus.given if queries is None else queries
+        found = self._nearest(queries, None)
+        weights = weights_of(found.distances, self.weights, given)
+        if weights is None:
+            weights = torch.ones_like(found.distances)
+        targets = self._targets.reshape(self.n_samples_fit_, -1)
+        predicted = torch.einsum("qk,qko->qo", weights, targets[found.indices])
+        predicted /= weights.sum(1, keepdim=True)
+        if self._targets.dim() == 1:
+            predicted = predicted[:, 0]
+        return predicted if self._answers_tensors else predicted.cpu().numpy()
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Coefficient of determination of the predictions.
+
+        Parameters
+        ----------
+        X : as in `predict`
+        y : array-like or Tensor of shape (n_queries,) or (n_queries, n_outputs)
+        sample_weight : array-like of shape (n_queries,), optional
+        """
+        predicted = self.predict(X)
+        plain = [v.cpu().numpy() if isinstance(v, Tensor) else v for v in (y, predicted)]
+        return float(r2_score(*plain, sample_weight=sample_weight))
+
+    def __sklearn_tags__(self) -> Any:
+        """Several outputs are taken."""
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags

@@ -1,0 +1,163 @@
+"""What a fitted neighbours estimator searches: by the operator, or a k-d tree where that wins."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor
+
+from onetrip.estimators.arrays import Given
+from onetrip.ops.kneighbors import select
+from onetrip.ops.kneighbors.api import find
+from onetrip.ops.kneighbors.metric import make_metric
+from onetrip.ops.kneighbors.radius import search_within
+from onetrip.ops.kneighbors.torch_impl import sort_exactly
+from onetrip.ops.kneighbors.workers import worker_count
+
+# Dense bytes of a block of sparse rows.
+_BLOCK_BYTES = 32 * 2**20
+# Two distances that float64 sums in another order may swap.
+_TIE = 1e-13
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbors:
+    """Distances (float64, ascending) and indices [Q, k]; how many queries were reevaluated."""
+
+    distances: Tensor
+    indices: Tensor
+    reevaluated: int
+
+
+class Corpus:
+    """The samples of `fit`, and the ways to ask for neighbours of others or of themselves."""
+
+    def __init__(self, given: Given, metric: str, precision: str, *, tree: bool) -> None:
+        self.given = given
+        self.metric = metric
+        self.precision = precision
+        self.reevaluated_share = 0.0
+        self.tree: Any = None
+        if tree:
+            from scipy.spatial import KDTree
+
+            self.tree = KDTree(given.samples.double().numpy())
+
+    @property
+    def n_samples(self) -> int:
+        """Rows of the corpus."""
+        return self.given.shape[0]
+
+    def nearest(self, queries: Given | None, k: int) -> Neighbors:
+        """The `k` nearest samples of every query; None: of every sample, itself excluded."""
+        found = self._nearest(queries, k)
+        self.reevaluated_share = found.reevaluated / max(1, found.indices.shape[0])
+        return found
+
+    def _nearest(self, queries: Given | None, k: int) -> Neighbors:
+        if self.given.csr is not None or (queries is not None and queries.csr is not None):
+            return self._nearest_sparse(queries, k)
+        y = self.given.samples
+        if queries is None:
+            if self.tree is not None:
+                return self._nearest_in_tree(y, k, own=True)
+            return self._ask(y, y, k, exclude_self=True)
+        if self.tree is not None:
+            return self._nearest_in_tree(queries.samples, k, own=False)
+        x, y = _alike(queries.samples, y)
+        return self._ask(x, y, k)
+
+    def within(self, queries: Given | None, radius: float) -> tuple[list[Tensor], list[Tensor]]:
+        """Distances and indices of all samples within `radius` of each query, by index."""
+        corpus = self.given.samples
+        x, y = (corpus, corpus) if queries is None else _alike(queries.samples, corpus)
+        config = select.DEFAULTS["torch"]
+        found = search_within(
+            x, y, radius, self.metric, exclude_self=queries is None, config=config
+        )
+        distances = make_metric(self.metric, x, y[:0]).finish(found.values)
+        counts = found.counts.tolist()
+        return list(distances.split(counts)), list(found.indices.split(counts))
+
+    def _ask(self, x: Tensor, y: Any, k: int, *, exclude_self: bool = False) -> Neighbors:
+        found = find(
+            x, y, k, metric=self.metric, exclude_self=exclude_self, precision=self.precision
+        )
+        distances = make_metric(self.metric, x, x[:0]).finish(found.values)
+        return Neighbors(distances, found.indices, found.reevaluated)
+
+    def _nearest_in_tree(self, x: Tensor, k: int, *, own: bool) -> Neighbors:
+        width = min(k + 1 + own, self.n_samples)
+        distances, indices = self.tree.query(
+            x.double().numpy(), k=np.arange(1, width + 1), workers=worker_count()
+        )
+        distances, indices = torch.from_numpy(distances), torch.from_numpy(indices)
+        if own:
+            distances[indices == torch.arange(x.shape[0])[:, None]] = torch.inf
+        distances, indices = sort_exactly(distances, indices, width)
+        nearest, places = distances[:, :k].contiguous(), indices[:, :k].contiguous()
+        if width == k + own:
+            return Neighbors(nearest, places, 0)
+        # A tree breaks ties as it finds them: where the last wanted is one, search all.
+        tied = distances[:, k - 1] >= distances[:, k] * (1.0 - _TIE)
+        again = tied.nonzero().flatten()
+        if again.numel():
+            asked, y = _alike(x[again], self.given.samples)
+            found = self._ask(asked, y, min(k + own, self.n_samples))
+            if own:
+                found = drop_own(found, again)
+            nearest[again], places[again] = found.distances, found.indices
+        return Neighbors(nearest, places, again.numel())
+
+    def _nearest_sparse(self, queries: Given | None, k: int) -> Neighbors:
+        asking = self.given if queries is None else queries
+        asked = k if queries is not None else min(k + 1, self.n_samples)
+        parts, begin = [], 0
+        for x in _dense_blocks(asking):
+            found = self._ask(x, _typed_blocks(self.given, x), asked)
+            if queries is None:
+                found = drop_own(found, torch.arange(begin, begin + x.shape[0], device=x.device))
+            begin += x.shape[0]
+            parts.append(found)
+        return Neighbors(
+            torch.cat([part.distances for part in parts]),
+            torch.cat([part.indices for part in parts]),
+            sum(part.reevaluated for part in parts),
+        )
+
+
+def drop_own(found: Neighbors, own: Tensor) -> Neighbors:
+    """One neighbour less: the sample itself, or the last where it is not among them."""
+    kept = found.indices != own[:, None]
+    kept[kept.all(1), -1] = False
+    shape = found.indices.shape[0], found.indices.shape[1] - 1
+    return Neighbors(
+        found.distances[kept].view(shape), found.indices[kept].view(shape), found.reevaluated
+    )
+
+
+def _alike(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Both in the dtype that holds both, on the device of the queries' computation."""
+    wide = torch.promote_types(x.dtype, y.dtype)
+    return x.to(wide), y.to(wide)
+
+
+def _dense_blocks(given: Given) -> Iterator[Tensor]:
+    """The rows as dense tensors of a bounded size."""
+    if given.csr is None:
+        yield given.samples
+        return
+    n_samples, n_features = given.shape
+    csr = sparse.csr_array(given.csr)
+    rows = max(1, _BLOCK_BYTES // (csr.dtype.itemsize * max(1, n_features)))
+    for begin in range(0, n_samples, rows):
+        block = csr[begin : begin + rows].toarray()
+        yield torch.from_numpy(block).to(given.device)
+
+
+def _typed_blocks(given: Given, x: Tensor) -> Iterator[Tensor]:
+    for block in _dense_blocks(given):
+        yield block.to(x.dtype)
