@@ -9,13 +9,13 @@ import pytest
 
 from onetrip.core.cost import Cost
 from onetrip.core.device import Device
-from onetrip.lab.prepared import TunedProblem
 from onetrip.lab.queue import device_lock
 from onetrip.lab.queue.campaigns import open_campaign
 from onetrip.lab.queue.submit import add_problem
 from onetrip.lab.search.proposal import Proposal
 from onetrip.lab.store.database import connect
 from onetrip.lab.store.study import Sources, place_study
+from onetrip.lab.tune.prepared import TunedProblem
 from onetrip.lab.verdict import Check, Comparison, Outcome, Timing, Verdict
 
 LAPTOP = Device("laptop", "cpu", 0, {"float32": 0.1}, 20.0, 2**33, measured=True, source="test")

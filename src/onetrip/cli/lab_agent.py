@@ -40,7 +40,7 @@ def _agent(
     as_json: AsJson = False,
 ) -> None:
     """Let an agent propose and a worker here answer, until the agent or its budget is done."""
-    from onetrip.lab.desk import find_problem
+    from onetrip.lab.desk.desk import find_problem
     from onetrip.lab.work.campaign import CampaignPlan, run_campaign
 
     if base_url is None:

@@ -62,7 +62,7 @@ def format_of(target: Path) -> str:
 def _page(
     database: Path | None, target: Path, campaign: int | None, problem: str | None
 ) -> dict[str, int]:
-    from onetrip.lab.desk import find_problem
+    from onetrip.lab.desk.desk import find_problem
     from onetrip.lab.web.static_export import write_campaign_page
 
     problem_id = None
@@ -74,7 +74,7 @@ def _page(
 
 
 def _rows(database: Path | None, target: Path, campaign: int | None, format: str) -> dict[str, int]:
-    from onetrip.lab.export import export
+    from onetrip.lab.export.files import export
 
     with opened(database) as connection:
         exported = export(connection, target, campaign_id=campaign, format=format)

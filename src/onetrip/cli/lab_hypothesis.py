@@ -33,7 +33,7 @@ def _declare(
     as_json: AsJson = False,
 ) -> None:
     """Declare a prediction before it is measured; its status is computed, never typed."""
-    from onetrip.lab import desk
+    from onetrip.lab.desk import desk
 
     with opened(database) as connection:
         found = desk.propose_hypothesis(

@@ -8,7 +8,7 @@ import typer
 from onetrip.cli.lab_options import AsJson, Database, Experiment, lab_file, opened, print_json
 
 if TYPE_CHECKING:
-    from onetrip.lab.desk import Progress
+    from onetrip.lab.desk.desk import Progress
 
 NOT_DONE = 1
 NOT_YET = 3
@@ -33,7 +33,7 @@ def _status(
 ) -> None:
     """Say how far one experiment is, or what the lab is doing."""
     from onetrip.cli import lab_screen
-    from onetrip.lab import desk
+    from onetrip.lab.desk import desk
     from onetrip.lab.views.now import now
 
     with opened(database) as connection:
@@ -69,7 +69,7 @@ def _show(
 ) -> None:
     """Show one experiment: prediction, verdict, checks, times, diff; --json has everything."""
     from onetrip.cli import lab_screen
-    from onetrip.lab import desk
+    from onetrip.lab.desk import desk
 
     with opened(database) as connection:
         found = desk.get_experiment(connection, experiment, raw=as_json)
@@ -98,7 +98,7 @@ def _list(
 ) -> None:
     """List experiments that match a query."""
     from onetrip.cli import lab_screen
-    from onetrip.lab import desk
+    from onetrip.lab.desk import desk
 
     with opened(database) as connection:
         page = desk.list_experiments(
@@ -117,7 +117,7 @@ def _compare(
 ) -> None:
     """Put experiments side by side: what differs, times with their intervals."""
     from onetrip.cli import lab_screen
-    from onetrip.lab import desk
+    from onetrip.lab.desk import desk
 
     with opened(database) as connection:
         found = desk.compare(connection, experiments)
@@ -135,7 +135,7 @@ def _query(
 ) -> None:
     """Ask the lab's database with SQL; it only reads."""
     from onetrip.cli import lab_screen
-    from onetrip.lab import desk
+    from onetrip.lab.desk import desk
 
     with opened(database):
         found = desk.query_sql(lab_file(database), statement, max_rows=rows)
@@ -149,7 +149,7 @@ def wait_until_final(
     connection: sqlite3.Connection, experiment: int, seconds: float = 600.0
 ) -> "Progress":
     """Wait as long as a person wants to, in waits that the desk allows."""
-    from onetrip.lab import desk
+    from onetrip.lab.desk import desk
 
     while True:
         piece_s = min(desk.LONGEST_WAIT_S, max(0.0, seconds))

@@ -65,7 +65,7 @@ def _add(
 def _list(database: Database = None, as_json: AsJson = False) -> None:
     """List the problems with their best so far."""
     from onetrip.cli import lab_screen
-    from onetrip.lab import desk
+    from onetrip.lab.desk import desk
 
     with opened(database) as connection:
         found = desk.list_problems(connection)
@@ -82,7 +82,7 @@ def _brief(
 ) -> None:
     """Print what a proposer should know: definition, floor, best so far, failures, learnings."""
     from onetrip.cli import lab_screen
-    from onetrip.lab import desk
+    from onetrip.lab.desk import desk
 
     with opened(database) as connection:
         found = desk.get_brief(connection, problem)

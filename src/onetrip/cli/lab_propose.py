@@ -54,7 +54,7 @@ def _submit(
     Prints the experiment's number at once. With --wait, ends with 1 when the verdict is not done.
     """
     from onetrip.cli.lab_look import print_progress, wait_until_final
-    from onetrip.lab import desk
+    from onetrip.lab.desk import desk
 
     with opened(database) as connection:
         submitted = desk.submit_candidate(
@@ -93,7 +93,7 @@ def _learn(
     as_json: AsJson = False,
 ) -> None:
     """Keep what an experiment taught, above all when it failed."""
-    from onetrip.lab import desk
+    from onetrip.lab.desk import desk
 
     with opened(database) as connection:
         found = desk.add_learning(

@@ -32,7 +32,7 @@ def _search(
     as_json: AsJson = False,
 ) -> None:
     """Vary the constants of one source; every point is judged, the best is confirmed."""
-    from onetrip.lab.desk import find_problem
+    from onetrip.lab.desk.desk import find_problem
     from onetrip.lab.search.knob_search import KnobSearch
     from onetrip.lab.work.campaign import CampaignPlan, run_campaign
 

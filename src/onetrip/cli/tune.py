@@ -11,7 +11,7 @@ from onetrip.cli.interrupts import INTERRUPTED, terminated_as_interrupted
 from onetrip.core.errors import ArgumentError, UnsupportedError, complaint
 
 if TYPE_CHECKING:
-    from onetrip.lab.session import Outcomes
+    from onetrip.lab.tune.session import Outcomes
 
 NOTHING_RIGHT = 1
 
@@ -66,8 +66,8 @@ def _tune(
         raise ArgumentError(complaint("device", expected="cpu or cuda", got=repr(device)))
     from onetrip.cli.tune_result import print_result
     from onetrip.cli.tune_screen import watching
-    from onetrip.lab.request import TuneRequest
-    from onetrip.lab.session import tune
+    from onetrip.lab.tune.request import TuneRequest
+    from onetrip.lab.tune.session import tune
 
     limit_s = None if candidate_limit is None else read_seconds("candidate-limit", candidate_limit)
     request = TuneRequest(
@@ -89,7 +89,7 @@ def _tune(
             raise typer.Exit(INTERRUPTED) from None
     _export(found, export)
     if as_json:
-        from onetrip.lab.report import document
+        from onetrip.lab.tune.report import document
 
         typer.echo(json.dumps(document(found), indent=1, allow_nan=False))
     else:

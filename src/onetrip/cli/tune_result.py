@@ -8,10 +8,10 @@ from rich.table import Table
 from onetrip.cli import screen
 from onetrip.cli.tune_screen import coloured, contender, headline, memory
 from onetrip.core.units import three_digits, time_text
-from onetrip.lab.promotion import Standing
-from onetrip.lab.report import floor, over_floor
 from onetrip.lab.search.ranking import Score
-from onetrip.lab.session import Outcomes
+from onetrip.lab.tune.promotion import Standing
+from onetrip.lab.tune.report import floor, over_floor
+from onetrip.lab.tune.session import Outcomes
 from onetrip.lab.verdict import Timing
 
 

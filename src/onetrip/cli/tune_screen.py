@@ -17,8 +17,8 @@ from onetrip.core.units import bytes_text, time_text
 from onetrip.lab.queue.claims import Claim
 from onetrip.lab.search.ranking import Score, best, scores
 from onetrip.lab.store.history import Trial
+from onetrip.lab.tune.watcher import Opened, Watcher
 from onetrip.lab.verdict import Comparison
-from onetrip.lab.watcher import Opened, Watcher
 
 _SHOWN_TRIALS = 8
 _BAR_WIDTH = 40

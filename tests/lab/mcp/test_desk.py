@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from onetrip.core.errors import ArgumentError, UnsupportedError
-from onetrip.lab import desk
+from onetrip.lab.desk import desk
 from onetrip.lab.queue.submit import ProblemFacts, add_problem
 from onetrip.lab.store.blobs import put_blob
 from onetrip.lab.store.database import transaction

@@ -8,7 +8,7 @@ import pytest
 from mcp import Client
 from mcp.shared.exceptions import MCPError
 
-from onetrip.lab import desk
+from onetrip.lab.desk import desk
 from onetrip.lab.mcp.server import INSTRUCTIONS, create_server
 from onetrip.lab.store.database import connect
 

@@ -4,10 +4,10 @@ import dataclasses
 
 from onetrip.core.cost import Cost
 from onetrip.core.device import Device
-from onetrip.lab.prepared import TunedProblem
 from onetrip.lab.queue.submit import add_problem
 from onetrip.lab.store import study as module
 from onetrip.lab.store.study import Sources, place_study
+from onetrip.lab.tune.prepared import TunedProblem
 
 PROBLEM = TunedProblem("toy", "ragged", "workload", {"N": 8, "D": 4}, "float32", {"a": (1,)}, True)
 

@@ -11,7 +11,7 @@ if __name__ == "__main__":
 
     install()
     from onetrip.cli.main import main
-    from onetrip.lab import session
+    from onetrip.lab.tune import session
 
     command = (sys.executable, str(here / "quick_worker.py"))
     session.tune = functools.partial(session.tune, command=command)

@@ -10,9 +10,9 @@ if __name__ == "__main__":
     from install import install  # pyright: ignore[reportMissingImports]
 
     install()
-    from onetrip.lab import session
-    from onetrip.lab.request import TuneRequest
-    from onetrip.lab.watcher import Watcher
+    from onetrip.lab.tune import session
+    from onetrip.lab.tune.request import TuneRequest
+    from onetrip.lab.tune.watcher import Watcher
 
     class Says(Watcher):
         def note(self, text):

@@ -6,7 +6,7 @@ import sys
 HEAVY = {"torch", "triton", "numpy", "optuna", "pyarrow", "matplotlib"}
 CODE = """
 import importlib, pkgutil, sys
-import onetrip.lab.export
+import onetrip.lab.export.files
 for room in ("knowledge", "views"):
     package = importlib.import_module(f"onetrip.lab.{room}")
     for module in pkgutil.iter_modules(package.__path__):

@@ -9,7 +9,7 @@ from mcp.server.mcpserver import Context
 from mcp.types import ToolAnnotations
 from pydantic import Field
 
-from onetrip.lab import desk
+from onetrip.lab.desk import desk
 from onetrip.lab.mcp.reading import ProblemName
 from onetrip.lab.mcp.teaching import opened
 

@@ -7,7 +7,7 @@ from mcp.server import MCPServer
 from mcp.types import ToolAnnotations
 from pydantic import Field
 
-from onetrip.lab import desk
+from onetrip.lab.desk import desk
 from onetrip.lab.mcp.teaching import opened, teaching
 
 _READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)

@@ -9,7 +9,7 @@ from mcp.server import MCPServer
 from mcp.server.mcpserver.exceptions import ResourceNotFoundError, ToolError
 
 from onetrip.core.errors import ArgumentError, complaint
-from onetrip.lab import desk
+from onetrip.lab.desk import desk
 from onetrip.lab.mcp.teaching import opened
 from onetrip.lab.store.blobs import get_blob
 

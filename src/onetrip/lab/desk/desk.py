@@ -15,8 +15,8 @@ from typing import Any
 
 from onetrip.core.errors import ArgumentError, complaint
 from onetrip.core.units import bytes_text
-from onetrip.lab.desk_answers import Artifact, Document, Page, Progress, Submission
-from onetrip.lab.desk_names import (
+from onetrip.lab.desk.answers import Artifact, Document, Page, Progress, Submission
+from onetrip.lab.desk.names import (
     candidate_of,
     find_experiment,
     find_hypothesis,

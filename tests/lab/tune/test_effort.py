@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from onetrip.core.selection import Problem
-from onetrip.lab import effort
+from onetrip.lab.tune import effort
 
 OPERATOR = "linear_cross_entropy"
 PROBLEM = Problem({"N": 2048, "D": 256, "V": 8192}, "float32")

@@ -8,20 +8,20 @@ from pathlib import Path
 from onetrip.core.cost import count_cost
 from onetrip.core.operators import operator_module
 from onetrip.core.selection import Problem
-from onetrip.lab import effort
 from onetrip.lab.judge.failure import verdict_of_death
 from onetrip.lab.judge.job import Contender, JudgeJob
 from onetrip.lab.judge.process import Message, Relay, kill_left_over
-from onetrip.lab.prepared import Prepared
 from onetrip.lab.queue import claims
 from onetrip.lab.queue.device_lock import devices_held
 from onetrip.lab.queue.endings import open_attempts
-from onetrip.lab.request import TuneRequest
 from onetrip.lab.search.space import Space
 from onetrip.lab.store.history import history
 from onetrip.lab.store.study import best_ceilings
+from onetrip.lab.tune import effort
+from onetrip.lab.tune.prepared import Prepared
+from onetrip.lab.tune.request import TuneRequest
+from onetrip.lab.tune.watcher import Watcher
 from onetrip.lab.verdict import Verdict, verdict_from
-from onetrip.lab.watcher import Watcher
 from onetrip.lab.work.pulse import Pulse, local_beat
 
 # What others read who wait for the device.

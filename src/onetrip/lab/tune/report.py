@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Mapping
 
 from onetrip.lab.search.ranking import front, scores
-from onetrip.lab.session import Outcomes
 from onetrip.lab.store.history import Trial
+from onetrip.lab.tune.session import Outcomes
 from onetrip.lab.verdict import Timing, Verdict
 
 

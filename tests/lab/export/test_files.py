@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from onetrip.core.errors import ArgumentError, MissingDependencyError
-from onetrip.lab import export as module
-from onetrip.lab.export import FORMATS, export
-from onetrip.lab.export_rows import LEFT_OUT, TABLES
+from onetrip.lab.export import files as module
+from onetrip.lab.export.files import FORMATS, export
+from onetrip.lab.export.rows import LEFT_OUT, TABLES
 from onetrip.lab.store.database import connect
 
-_TOOLS = str(Path(__file__).resolve().parents[2] / "tools")
+_TOOLS = str(Path(__file__).resolve().parents[3] / "tools")
 
 
 @pytest.fixture(scope="module")

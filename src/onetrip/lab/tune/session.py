@@ -14,19 +14,15 @@ from onetrip.core import settings, tuning
 from onetrip.core.cost import count_cost
 from onetrip.core.operators import load_spec, operator_module
 from onetrip.core.selection import Config
-from onetrip.lab import effort, sources
-from onetrip.lab.attempts import WHO, Attempts, current_choice
+from onetrip.lab import sources
 from onetrip.lab.judge.job import Contender
 from onetrip.lab.judge.process import WORKER, Relay
-from onetrip.lab.prepared import Prepared, prepare
 from onetrip.lab.problems.problem import Contender as Candidate
-from onetrip.lab.promotion import CONFIRMATIONS, Decision, Standing, decide, tuned_entry
 from onetrip.lab.queue.campaigns import close_campaign, open_campaign
 from onetrip.lab.queue.claims import reap, register_worker, retire_worker
 from onetrip.lab.queue.device_lock import devices_held
 from onetrip.lab.queue.order import ask_again
 from onetrip.lab.queue.submit import add_problem, submit
-from onetrip.lab.request import TuneRequest
 from onetrip.lab.search.proposal import Proposal
 from onetrip.lab.search.proposer import Proposer, load_optuna
 from onetrip.lab.search.ranking import Score, best, scores
@@ -34,7 +30,12 @@ from onetrip.lab.search.space import Space, open_space
 from onetrip.lab.store.database import connect
 from onetrip.lab.store.history import Trial, history
 from onetrip.lab.store.study import best_ceilings, place_study
-from onetrip.lab.watcher import Opened, Watcher
+from onetrip.lab.tune import effort
+from onetrip.lab.tune.attempts import WHO, Attempts, current_choice
+from onetrip.lab.tune.prepared import Prepared, prepare
+from onetrip.lab.tune.promotion import CONFIRMATIONS, Decision, Standing, decide, tuned_entry
+from onetrip.lab.tune.request import TuneRequest
+from onetrip.lab.tune.watcher import Opened, Watcher
 
 # A candidate that takes the whole machine down must not do so at every start for ever.
 MAX_LOST_ATTEMPTS = 5

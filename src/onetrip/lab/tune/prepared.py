@@ -11,9 +11,9 @@ from onetrip.lab.judge.failure import verdict_of_death
 from onetrip.lab.judge.job import ANY_DEVICE, ProblemRef
 from onetrip.lab.judge.process import WORKER, Message, run_job
 from onetrip.lab.queue.submit import ProblemFacts
-from onetrip.lab.request import TuneRequest
 from onetrip.lab.store.study import fingerprint
-from onetrip.lab.watcher import Watcher
+from onetrip.lab.tune.request import TuneRequest
+from onetrip.lab.tune.watcher import Watcher
 
 # Training a workload takes a minute and a half; a machine may be slow or busy.
 PREPARE_LIMIT_S = 900.0

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import onetrip
 from onetrip.core.errors import ArgumentError, complaint, require
-from onetrip.lab.export_rows import LEFT_OUT, TABLES, RowsOf, select
+from onetrip.lab.export.rows import LEFT_OUT, TABLES, RowsOf, select
 
 FORMATS = ("csv", "json", "parquet")
 MANIFEST = "manifest.json"

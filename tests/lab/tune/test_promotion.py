@@ -5,9 +5,9 @@ import dataclasses
 import pytest
 
 from onetrip.core.selection import Problem
-from onetrip.lab.promotion import CONFIRMATIONS, Standing, decide, tuned_entry
 from onetrip.lab.search.ranking import Score
 from onetrip.lab.store.history import Trial
+from onetrip.lab.tune.promotion import CONFIRMATIONS, Standing, decide, tuned_entry
 from onetrip.lab.verdict import Comparison
 
 

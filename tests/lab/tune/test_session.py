@@ -9,14 +9,14 @@ from onetrip.core import tuning
 from onetrip.core.errors import ArgumentError, MissingDependencyError, UnsupportedError
 from onetrip.core.operators import operator_module
 from onetrip.core.selection import Problem
-from onetrip.lab import attempts as attempts_module
-from onetrip.lab.promotion import Standing
 from onetrip.lab.queue import order
 from onetrip.lab.queue.claims import invalidate
-from onetrip.lab.request import TuneRequest
-from onetrip.lab.session import tune
 from onetrip.lab.store.database import connect
-from onetrip.lab.watcher import Watcher
+from onetrip.lab.tune import attempts as attempts_module
+from onetrip.lab.tune.promotion import Standing
+from onetrip.lab.tune.request import TuneRequest
+from onetrip.lab.tune.session import tune
+from onetrip.lab.tune.watcher import Watcher
 
 PROBLEM = Problem({"N": 64, "D": 16}, "float32", device_name="laptop")
 BEST = {"size": 8, "unroll": 3, "defect": 0}

@@ -1,0 +1,1 @@
+"""A campaign as files that others read: CSV, JSON, Parquet."""
