@@ -19,7 +19,12 @@ _EXACT_IN_FLOAT32 = (torch.int16, torch.int8, torch.uint8)
 
 def block_dtype(x: torch.dtype, weight: torch.dtype | None = None) -> torch.dtype:
     """The dtype in which a block of rows is added."""
-    if weight != torch.float64 and x in (torch.float32, torch.float16, torch.bfloat16, *_EXACT_IN_FLOAT32):
+    if weight != torch.float64 and x in (
+        torch.float32,
+        torch.float16,
+        torch.bfloat16,
+        *_EXACT_IN_FLOAT32,
+    ):
         return torch.float32
     return torch.float64
 
