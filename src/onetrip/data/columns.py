@@ -81,12 +81,19 @@ def group_codes(columns: Sequence[pa.Array]) -> tuple[np.ndarray, int]:
     >>> codes.tolist(), count
     ([0, 1, 0], 2)
     """
-    codes, count = np.zeros(len(columns[0]), np.int64), 1
+    codes, count = np.zeros(len(columns[0]), np.int64), min(1, len(columns[0]))
     for column in columns:
         encoded = plain(column).dictionary_encode("encode")
-        more = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-        codes = codes * len(encoded.dictionary) + more
-        dense = pa.array(codes).dictionary_encode()
-        codes = dense.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-        count = len(dense.dictionary)
+        more, values = _indices(encoded), len(encoded.dictionary)
+        if values <= 1:
+            continue
+        if count <= 1:
+            codes, count = more, values
+            continue
+        dense = pa.array(codes * values + more).dictionary_encode()
+        codes, count = _indices(dense), len(dense.dictionary)
     return codes, count
+
+
+def _indices(encoded: pa.DictionaryArray) -> np.ndarray:
+    return encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
