@@ -3,12 +3,14 @@
 from collections.abc import Callable, Mapping
 
 from generators.cli import commands
+from generators.estimators import estimator_table
 from generators.operators import operator_page, operators_table
 from generators.results import results_table
 from generators.settings import settings_table
 
 GENERATORS: Mapping[str, Callable[..., str]] = {
     "cli": commands,
+    "estimator": estimator_table,
     "operator": operator_page,
     "operators": operators_table,
     "results": results_table,
