@@ -17,6 +17,7 @@ from onetrip.core.errors import (
 )
 from onetrip.core.selection import Config, Problem
 from onetrip.ops.hdbscan import select
+from onetrip.ops.hdbscan.edges import Spanning
 from onetrip.ops.hdbscan.reference import hdbscan_reference
 from onetrip.tile.problem import problem_on
 
@@ -97,19 +98,33 @@ def hdbscan(
     >>> weight, ends["source"], ends["target"]
     (tensor([1., 2., 7.]), tensor([0, 1, 2]), tensor([1, 2, 3]))
     """
-    return _checked(x, min_samples, alpha, metric, precision, impl)[:2]
+    tree = spanning(
+        x,
+        min_samples=min_samples,
+        alpha=alpha,
+        metric=metric,
+        precision=precision,
+        impl=impl,
+    )
+    if isinstance(tree, tuple):
+        return tree
+    dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
+    edges = tree.edges
+    core = tree.core.sqrt().to(dtype)
+    ends = {"source": edges.row, "target": edges.column, "core_distance": core}
+    return edges.weight.sqrt().to(dtype), ends
 
 
-def hdbscan_with_share(
-    x: Tensor, *, min_samples: int, alpha: float = 1.0, precision: str = "certified"
-) -> tuple[Tensor, dict[str, Tensor], float]:
-    """As `hdbscan`, with the share of points whose neighbours the certificate left open."""
-    return _checked(x, min_samples, alpha, "euclidean", precision, "auto")
-
-
-def _checked(
-    x: Tensor, min_samples: int, alpha: float, metric: str, precision: str, impl: str
-) -> tuple[Tensor, dict[str, Tensor], float]:
+def spanning(
+    x: Tensor,
+    *,
+    min_samples: int,
+    alpha: float = 1.0,
+    metric: str = "euclidean",
+    precision: str = "certified",
+    impl: str = "auto",
+) -> Spanning | tuple[Tensor, dict[str, Tensor]]:
+    """As `hdbscan`, with what an estimator needs besides; the reference has only its answer."""
     if x.dim() != 2:
         raise ShapeError(complaint("x", expected="a matrix [N, D]", got=list(x.shape)))
     if x.dtype not in _DTYPES:
@@ -137,18 +152,13 @@ def _checked(
     if x.shape[0] == 0:
         raise ShapeError(complaint("x", expected="at least one point", got=list(x.shape)))
     if chosen == "reference":
-        return *hdbscan_reference(x, min_samples=int(min_samples), alpha=float(alpha)), 0.0
-    certified = precision == "certified"
+        return hdbscan_reference(x, min_samples=int(min_samples), alpha=float(alpha))
     if chosen == "triton":
         from onetrip.ops.hdbscan.triton_impl import spanning_tree
     else:
         from onetrip.ops.hdbscan.torch_impl import spanning_tree
-    edges, core, share = spanning_tree(
-        x, int(min_samples), float(alpha), config, certified=certified
-    )
-    dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
-    ends = {"source": edges.row, "target": edges.column, "core_distance": core.sqrt().to(dtype)}
-    return edges.weight.sqrt().to(dtype), ends, share
+    certified = precision == "certified"
+    return spanning_tree(x, int(min_samples), float(alpha), config, certified=certified)
 
 
 def _resolve(impl: str, problem: Problem) -> tuple[str, Config]:

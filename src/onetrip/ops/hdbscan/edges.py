@@ -28,6 +28,31 @@ class Edges:
         return Edges(self.row[chosen], self.column[chosen], self.weight[chosen], self.key[chosen])
 
 
+@dataclass(frozen=True, slots=True)
+class Spanning:
+    """A minimum spanning tree of N points.
+
+    `edges` [N - 1] between points, smaller number first, in order; `core` [N], squared core
+    distances; `tied` [2, T], pairs of points whose weight is the core distance of the first, which
+    is where equal weights come from; `reevaluated`, the share of points that the certificate of
+    their neighbours left open.
+    """
+
+    edges: Edges
+    core: Tensor
+    tied: Tensor
+    reevaluated: float
+
+
+def in_order(edges: Edges, order: Tensor) -> Edges:
+    """Edges between places as edges between points: smaller number first, lightest first."""
+    first, second = order[edges.row], order[edges.column]
+    first, second = torch.minimum(first, second), torch.maximum(first, second)
+    edges = Edges(first, second, edges.weight, edges.key)
+    edges = edges[edges.key.argsort()]
+    return edges[edges.weight.argsort(stable=True)]
+
+
 def make_edges(row: Tensor, column: Tensor, weight: Tensor, order: Tensor) -> Edges:
     """Edges with their keys; `order` [N] is the point at each place."""
     first, second = order[row], order[column]

@@ -44,7 +44,7 @@ WORKLOADS = (
     ),
     Workload(
         "several-leaves",
-        {"N": 700, "D": 8},
+        {"N": 300, "D": 8},
         "float32",
         _CPU,
         why="more leaves than one: searches between groups, and components that are regrouped",
