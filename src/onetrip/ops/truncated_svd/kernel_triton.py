@@ -128,7 +128,8 @@ COMPILE_CASES = tuple(
         {"x_ptr": f"*{dtype}", "shift_ptr": "*fp64", "gram_ptr": "*fp64", "sums_ptr": "*fp64"}
         | {"L": "i32", "S": "i32", long: "i32", "lines_per_part": "i32"},
         {short: 1, "SHIFT_BY_LINE": side == "wide", "BLOCK_N": 16, "BLOCK_S": 64},
-        # Triton 3.6 stops with an error on float64 products for sm_100 and gfx942.
+        # Triton 3.6 stops with an error on float64 products for sm_100 and gfx942, and on those
+        # of operands widened from half precision.
         targets=("sm_80", "sm_90"),
         multiples_of_16=("S", long, "lines_per_part"),
     )
@@ -136,5 +137,5 @@ COMPILE_CASES = tuple(
         ("tall", "stride_xl", "stride_xs"),
         ("wide", "stride_xs", "stride_xl"),
     )
-    for dtype in ("fp32", "fp16", "bf16", "fp64")
+    for dtype in ("fp32", "fp64")
 )

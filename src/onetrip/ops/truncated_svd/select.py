@@ -26,7 +26,8 @@ _SPACE: Mapping[str, Mapping[str, tuple[int, ...]]] = {
     "triton": {"BLOCK_N": (16, 32), "BLOCK_S": (32, 64), "num_warps": (4, 8), "parts": (8, 32)},
 }
 # Architectures on which Triton 3.6 turns a float64 product into matrix instructions. For sm_100
-# and gfx942 its compiler stops with an error, so a BLAS does the products there.
+# and gfx942 its compiler stops with an error, and so it does for operands widened from half
+# precision: a BLAS does these products.
 _DOUBLE_PRODUCTS = (80, 90)
 # Eigenvectors on a GPU: operations per element cubed over its float64 rate, as seen in 4.0 ms
 # for 1,000,000 x 256 by Gram matrix and eigh on an H100.
@@ -41,6 +42,8 @@ def unsupported_reason(impl: str, problem: Problem, config: Config | None = None
         return None
     if problem.options.get("solver") == "randomized":
         return "its kernel makes Gram matrices, which the randomized solver does not form"
+    if problem.dtype not in ("float32", "float64"):
+        return "Triton compiles float64 products of float32 and float64 only"
     if problem.options.get("interpreter"):
         return None
     if problem.device_kind != "cuda":

@@ -1,0 +1,1 @@
+"""Exact t-distributed stochastic neighbour embedding in memory that grows with N."""
