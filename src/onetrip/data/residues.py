@@ -5,5 +5,6 @@ RESIDUES = "ACDEFGHIKLMNPQRSTVWY"
 # Any letter that is no residue: ambiguous (B, Z, J), rare (U, O), a stop.
 UNKNOWN_RESIDUE = "X"
 
-VOCABULARY: tuple[str, ...] = (*SPECIALS, *RESIDUES, UNKNOWN_RESIDUE)
+# By letter, as the trainer of a byte-pair vocabulary orders its alphabet.
+VOCABULARY: tuple[str, ...] = (*SPECIALS, *sorted(RESIDUES + UNKNOWN_RESIDUE))
 PAD, CLS, SEP, MASK, UNK = range(len(SPECIALS))
