@@ -8,7 +8,6 @@ all magnitudes: an error of 2^-52 of that bound a term, below that of float32 by
 
 import math
 
-import torch
 import torch.distributed as dist
 from torch import Tensor
 
@@ -35,6 +34,7 @@ def on_grid(values: Tensor, magic: float) -> Tensor:
 def exact_total(values: Tensor, group: dist.ProcessGroup | None = None) -> Tensor:
     """Sum of float64 values [N] >= 0 over all processes, the same bits in any order.
 
+    >>> import torch
     >>> exact_total(torch.tensor([0.1, 0.2, 0.3], dtype=torch.float64)).item()
     0.6
     """

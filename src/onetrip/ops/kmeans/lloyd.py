@@ -16,7 +16,7 @@ from onetrip.ops.kmeans.exact_sums import exact_total, reduced
 from onetrip.ops.kmeans.movement import Movement
 from onetrip.ops.kmeans.points import Points
 from onetrip.ops.kmeans.relocate import relocate_empty
-from onetrip.ops.kmeans.workers import Spread
+from onetrip.ops.kmeans.workers import Workers, slices
 
 # Rows of one pass over all samples, and of changes that are worth a thread of their own.
 _ROWS = 8192
@@ -31,7 +31,9 @@ class Assigner(Protocol):
     looks: int
     anew: int
 
-    def assign(self, centers: Tensor, movement: Movement, spread: Spread) -> tuple[Tensor, Tensor]:
+    def assign(
+        self, centers: Tensor, movement: Movement, workers: Workers, *, last: bool
+    ) -> tuple[Tensor, Tensor]:
         """Label all rows; the rows that changed and their labels until now."""
         ...
 
@@ -66,11 +68,11 @@ class ClusterSums:
         self._terms = torch.zeros(clusters, width, dtype=torch.float64, device=device)
         self._weight = torch.zeros(clusters, dtype=torch.float64, device=device)
 
-    def move(self, rows: Tensor, before: Tensor, after: Tensor, spread: Spread) -> None:
+    def move(self, rows: Tensor, before: Tensor, after: Tensor, workers: Workers) -> None:
         """Take rows [M] from the clusters `before` (-1 is none) and add them to those `after`."""
-        pieces = max(1, min(torch.get_num_threads(), rows.shape[0] // _ROWS))
+        pieces = max(1, min(workers.threads, rows.shape[0] // _ROWS))
         shares = [tensor.tensor_split(pieces) for tensor in (rows, before, after)]
-        for terms, weight in spread(self._change, list(zip(*shares, strict=True))):
+        for terms, weight in workers.map(self._change, list(zip(*shares, strict=True))):
             self._terms += terms
             self._weight += weight
 
@@ -98,7 +100,7 @@ def lloyd(
     points: Points,
     centers: Tensor,
     assigner: Assigner,
-    spread: Spread,
+    workers: Workers,
     *,
     max_iter: int,
     tol: float,
@@ -112,8 +114,8 @@ def lloyd(
     sums = ClusterSums(points, centers.shape[0])
     n_iter, settled = 0, False
     while n_iter < max_iter and not settled:
-        rows, before = assigner.assign(centers, movement, spread)
-        sums.move(rows, before, assigner.labels[rows], spread)
+        rows, before = assigner.assign(centers, movement, workers, last=False)
+        sums.move(rows, before, assigner.labels[rows], workers)
         moved = torch.tensor(rows.shape[0], device=centers.device)
         settled = reduced(moved, dist.ReduceOp.SUM, points.group).item() == 0
         n_iter += 1
@@ -125,23 +127,30 @@ def lloyd(
         if movement.shift_square <= tol * points.variance:
             break
     if not settled:
-        assigner.assign(centers, movement, spread)
+        assigner.assign(centers, movement, workers, last=True)
     looks = max(1, assigner.looks)
-    inertia = inertia_of(points, centers, assigner.labels, spherical)
-    return Solution(centers, assigner.labels, inertia, n_iter, assigner.anew / looks)
+    inertia = _inertia(points, centers, assigner.labels, workers)
+    return Solution(
+        centers,
+        assigner.labels,
+        inertia * 0.5 if spherical else inertia,
+        n_iter,
+        assigner.anew / looks,
+    )
 
 
-def inertia_of(points: Points, centers: Tensor, labels: Tensor, spherical: bool) -> Tensor:
-    """Weighted sum of squared distances to the own centre (of 1 - cosine), in float64."""
+def _inertia(points: Points, centers: Tensor, labels: Tensor, workers: Workers) -> Tensor:
+    """Weighted sum of squared distances to the own centre, in float64, exact for these terms."""
     per_row = torch.empty(labels.shape[0], dtype=torch.float64, device=centers.device)
-    for start in range(0, labels.shape[0], _ROWS):
-        rows = slice(start, start + _ROWS)
-        difference = points.x[rows] - centers.index_select(0, labels[rows])
-        per_row[rows] = difference.double().square_().sum(1)
+
+    def measure(rows: slice) -> None:
+        difference = centers.index_select(0, labels[rows]).sub_(points.x[rows])
+        per_row[rows] = difference.square_().sum(1)
+
+    workers.map(measure, slices(slice(0, labels.shape[0]), _ROWS))
     if points.weight is not None:
         per_row *= points.weight
-    total = exact_total(per_row, points.group)
-    return total * 0.5 if spherical else total
+    return exact_total(per_row, points.group)
 
 
 def _averages(

@@ -39,3 +39,43 @@ class Movement:
         step = square.sqrt_() * _SLACK
         self.path += step
         self.longest += float(step.max()) * _SLACK
+
+
+class Bounds:
+    """Bounds [N], float64, of each row's distances; `upper` and `lower` as told above."""
+
+    def __init__(self, N: int, device: torch.device) -> None:
+        self.upper = torch.empty(N, dtype=torch.float64, device=device)
+        self.lower = torch.empty(N, dtype=torch.float64, device=device)
+
+
+class Rest:
+    """When bounds are worth their price: at first and after each failure they rest.
+
+    Centres move most at the start. Where bounds spared too few rows they rest for an iteration,
+    then two, four, up to sixteen.
+
+    >>> rest = Rest()
+    >>> [rest.is_over(), rest.is_over(), rest.begins(looked_share=0.1), rest.begins(0.9)]
+    [False, True, False, True]
+    """
+
+    _MOST = 16
+    _FEW_SPARED = 0.7
+
+    def __init__(self) -> None:
+        self._iterations = 1
+        self._left = 1
+
+    def is_over(self) -> bool:
+        """Count one iteration without bounds; whether the next may use some."""
+        self._left -= 1
+        return self._left < 0
+
+    def begins(self, looked_share: float) -> bool:
+        """Whether bounds that left this share of the rows to be looked at shall rest."""
+        if looked_share <= self._FEW_SPARED:
+            return False
+        self._left = self._iterations
+        self._iterations = min(2 * self._iterations, self._MOST)
+        return True

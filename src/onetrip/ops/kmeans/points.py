@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from onetrip.ops.kmeans.exact_sums import exact_total, grid_magic, on_grid, reduced
+from onetrip.ops.kmeans.workers import rows_workers, slices
 
 # Rows that one pass converts to float64: a tile of 4 MiB at 64 features.
 _ROWS = 8192
@@ -93,41 +94,53 @@ def prepare(
         weight = sample_weight.double()
         total_weight = exact_total(weight, group).item()
         weight = on_grid(weight.clone(), grid_magic(total_weight))
-    largest_weight = torch.ones((), dtype=torch.float64, device=x.device)
-    if weight is not None:
-        largest_weight = weight.abs().max()
-    largest = torch.stack((torch.linalg.vector_norm(x, float("inf")).double(), largest_weight))
-    largest = reduced(largest, dist.ReduceOp.MAX, group)
-    count = reduced(torch.tensor(rows, device=x.device), dist.ReduceOp.SUM, group).item()
-    bound = float(largest[0] * largest[1].clamp(min=1.0)) * count
+    with rows_workers(x) as workers:
+        blocks = slices(slice(0, rows), _ROWS)
+        sums = torch.stack(workers.map(lambda block: _sum(x[block]), blocks))
+        count = torch.tensor([float(rows)], dtype=torch.float64, device=x.device)
+        totals = reduced(torch.cat((sums.sum(0), count)), dist.ReduceOp.SUM, group)
+        mean, samples = totals[:-1] / totals[-1], float(totals[-1])
+        offset, centred = mean.to(x.dtype), x
+        norm = torch.empty(rows, dtype=x.dtype, device=x.device)
+
+        def measure(block: slice) -> Tensor:
+            square = (x[block] - offset).square_()
+            torch.sqrt(square.sum(1), out=norm[block])
+            return _sum(square)
+
+        spread = torch.stack(workers.map(measure, blocks)).sum()
+        variance = reduced(spread, dist.ReduceOp.SUM, group).item() / samples
+        if mean.square().sum().item() <= variance:
+            # Rounding errors grow with norms, which such an offset hardly changes: spare the copy.
+            offset = torch.zeros_like(offset)
+            workers.map(measure, blocks)
+        else:
+            centred = x - offset
+    largest = torch.stack((norm.max() + offset.abs().max(), _largest(weight, x)))
+    largest = reduced(largest.double(), dist.ReduceOp.MAX, group)
+    bound = 1.01 * float(largest[0] * largest[1]) * samples
     magics = (grid_magic(bound),)
     if x.dtype == torch.float64:
-        # What is rounded off is at most half a step, 2^-51 of the bound.
-        magics += (grid_magic(bound * 2.0**-51 * count),)
-    total = torch.zeros(x.shape[1] * len(magics), dtype=torch.float64, device=x.device)
-    for part in x.split(_ROWS):
-        total += on_grids(part.double().clone(), magics).sum(0)
-    total = reduced(total, dist.ReduceOp.SUM, group)
-    mean = total.unflatten(-1, (len(magics), -1)).sum(-2) / count
-    spread = torch.zeros_like(mean)
-    for part in x.split(_ROWS):
-        spread += (part.double() - mean).square_().sum(0)
-    variance = reduced(spread, dist.ReduceOp.SUM, group).sum().item() / count
-    offset = mean.to(x.dtype)
-    if mean.square().sum().item() <= variance:
-        # Rounding errors grow with norms, which such an offset hardly changes: spare the copy.
-        offset = torch.zeros_like(offset)
-        centred = x
-    else:
-        centred = x - offset
+        # What is rounded off is at most half a step, 2^-52 of the bound.
+        magics += (grid_magic(bound * 2.0**-51 * samples),)
     return Points(
         x=x,
         centred=centred,
         offset=offset,
-        norm=torch.linalg.vector_norm(centred, dim=1),
+        norm=norm,
         weight=weight,
-        total_weight=count if total_weight is None else total_weight,
+        total_weight=samples if total_weight is None else total_weight,
         variance=variance / x.shape[1],
         magics=magics,
         group=group,
     )
+
+
+def _sum(block: Tensor) -> Tensor:
+    """Sum [D] of a block's rows, by a product: it takes vector instructions along short rows."""
+    return torch.mv(block.T, torch.ones_like(block[:, 0])).double()
+
+
+def _largest(weight: Tensor | None, x: Tensor) -> Tensor:
+    one = torch.ones((), dtype=x.dtype, device=x.device)
+    return one if weight is None else weight.max().clamp(min=1.0).to(x.dtype)

@@ -12,7 +12,7 @@ from onetrip.core.selection import Config, Problem
 from onetrip.ops.kmeans import select
 from onetrip.ops.kmeans.lloyd import Assigner, Solution, lloyd
 from onetrip.ops.kmeans.points import Points
-from onetrip.ops.kmeans.workers import block_threads
+from onetrip.ops.kmeans.workers import rows_workers
 from onetrip.tile.problem import problem_on
 
 # impl -> module, class of its assigner.
@@ -64,8 +64,8 @@ def solve(
     start = centers.to(points.x.dtype)
     if spherical:
         start = F.normalize(start, dim=1)
-    with torch.no_grad(), block_threads(points.x.device) as spread:
+    with torch.no_grad(), rows_workers(points.x) as workers:
         assigner = make(points, centers.shape[0], config, precision == "certified")
         return lloyd(
-            points, start, assigner, spread, max_iter=max_iter, tol=tol, spherical=spherical
+            points, start, assigner, workers, max_iter=max_iter, tol=tol, spherical=spherical
         )

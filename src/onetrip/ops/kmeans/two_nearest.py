@@ -11,9 +11,7 @@ FEW_COLUMNS = 32
 _BITS = {torch.float32: (torch.int32, 23), torch.float64: (torch.int64, 52)}
 
 
-def two_least(
-    x: Tensor, centers: Tensor, square: Tensor
-) -> tuple[Tensor, Tensor, Tensor, float]:
+def two_least(x: Tensor, centers: Tensor, square: Tensor) -> tuple[Tensor, Tensor, Tensor, float]:
     """Least of the scores ``square - 2 x·centers``, where it stands, and the second least.
 
     Parameters
@@ -25,7 +23,7 @@ def two_least(
     Returns
     -------
     best : Tensor [R]
-    label : Tensor [R], int64 | int32, a column that holds it
+    label : Tensor [R], int32, a column that holds it
     second : Tensor [R], infinite where K is 1
     blur : float
         The two scores are changed by at most this, relative to themselves.
@@ -45,7 +43,7 @@ def two_least(
     column = label[:, None]
     best = scores.gather(1, column).squeeze(1)
     second = scores.scatter_(1, column, math.inf).amin(1)
-    return best, label, second, 0.0
+    return best, label.int(), second, 0.0
 
 
 def _over_columns(
@@ -66,4 +64,4 @@ def _over_columns(
         torch.maximum(best, score, out=spare)
         torch.minimum(second, spare, out=second)
         torch.minimum(best, score, out=best)
-    return best, best.view(integer) & mask, second, 2.0 ** (number_bits - digits)
+    return best, (best.view(integer) & mask).int(), second, 2.0 ** (number_bits - digits)

@@ -1,45 +1,75 @@
 """Threads that each work through blocks of rows by themselves.
 
 Torch's own threads meet at a barrier after every operation: a dozen small operations a block are
-a dozen barriers, and on a busy machine each waits for the slowest core. Here a block's operations
-stay on one thread, in one cache, and the threads meet once.
+a dozen barriers, and on a busy machine each waits, spinning, for the slowest core. Here a block's
+operations stay on one thread, in one cache, and the threads meet once.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TypeVar
 
 import torch
+from torch import Tensor
+
+# Elements of the samples below which threads cost more than they save.
+_WORTH_THREADS = 1 << 19
 
 Block = TypeVar("Block")
 Result = TypeVar("Result")
-Spread = Callable[[Callable[[Block], Result], Sequence[Block]], list[Result]]
+
+
+class Workers:
+    """`threads` workers, or none of them: then the caller does the work itself."""
+
+    def __init__(self, threads: int, pool: ThreadPoolExecutor | None) -> None:
+        self.threads = threads
+        self._pool = pool
+
+    def map(self, work: Callable[[Block], Result], blocks: Sequence[Block]) -> list[Result]:
+        """Do the work for every block, and return the results in order."""
+        if self._pool is None or len(blocks) == 1:
+            return [work(block) for block in blocks]
+        return list(self._pool.map(work, blocks))
 
 
 @contextmanager
-def block_threads(device: torch.device) -> Iterator[Spread]:
-    """Yield a `map` of blocks over as many threads as torch may use, results in order.
+def block_workers(device: torch.device, *, worth: bool) -> Iterator[Workers]:
+    """As many workers as torch may use threads, each of which runs torch on one.
 
-    On a device, or where torch may use one thread, everything stays on the caller's.
+    On a device the caller does everything itself; where the work is not `worth` starting
+    threads too, on one thread of torch. Torch's number of threads is set back at the end.
 
-    >>> with block_threads(torch.device("cpu")) as spread:
-    ...     spread(lambda block: block + 1, [1, 2])
+    >>> with block_workers(torch.device("cpu"), worth=True) as workers:
+    ...     workers.map(lambda block: block + 1, [1, 2])
     [2, 3]
     """
-    threads = torch.get_num_threads()
-    if device.type != "cpu" or threads == 1:
-        yield lambda work, blocks: [work(block) for block in blocks]
+    if device.type != "cpu":
+        yield Workers(1, None)
         return
-    # The number is each thread's own, but a thread born later starts with the last one set:
-    # the caller's is set again once the workers have theirs.
-    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        if threads == 1 or not worth:
+            yield Workers(1, None)
+            return
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            yield Workers(threads, pool)
+    finally:
+        torch.set_num_threads(threads)
 
-        def spread(work: Callable[[Block], Result], blocks: Sequence[Block]) -> list[Result]:
-            if len(blocks) == 1:
-                return [work(blocks[0])]
-            results = list(pool.map(work, blocks))
-            torch.set_num_threads(threads)
-            return results
 
-        yield spread
+def rows_workers(x: Tensor) -> AbstractContextManager[Workers]:
+    """Workers for passes over samples [N, D], where they are many enough to be worth any."""
+    return block_workers(x.device, worth=x.numel() >= _WORTH_THREADS)
+
+
+def slices(whole: slice, step: int) -> list[slice]:
+    """Consecutive parts of `whole`, of `step` rows and a rest.
+
+    >>> slices(slice(2, 7), 3)
+    [slice(2, 5, None), slice(5, 7, None)]
+    """
+    starts = range(whole.start, whole.stop, step)
+    return [slice(start, min(start + step, whole.stop)) for start in starts]
