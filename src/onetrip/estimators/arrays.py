@@ -75,6 +75,7 @@ def take(
     dtypes: Sequence[torch.dtype] = FLOATS,
     accept_sparse: bool = False,
     min_samples: int = 1,
+    finite: bool = True,
 ) -> Given:
     """Check `X` and hand it out as a tensor.
 
@@ -87,6 +88,7 @@ def take(
     dtypes : what is kept as it is; other real dtypes become the first of these.
     accept_sparse : take SciPy sparse input, as CSR.
     min_samples : fewer are refused.
+    finite : refuse NaN and infinity.
 
     Raises
     ------
@@ -96,7 +98,7 @@ def take(
         Sparse input where it is not taken; a complex or non-numeric dtype.
     """
     if isinstance(X, Tensor):
-        return _take_tensor(estimator, X, reset, device, dtypes, min_samples)
+        return _take_tensor(estimator, X, reset, device, dtypes, min_samples, finite)
     wanted = [_NUMPY_DTYPES[dtype] for dtype in dtypes if dtype in _NUMPY_DTYPES]
     checked: Any = validate_data(
         estimator,
@@ -106,6 +108,7 @@ def take(
         dtype=wanted,
         order="C",
         ensure_min_samples=min_samples,
+        ensure_all_finite=finite,
     )
     where = torch.device("cpu") if device == "auto" else torch.device(device)
     if sparse.issparse(checked):
@@ -127,6 +130,7 @@ def _take_tensor(
     device: str | torch.device,
     dtypes: Sequence[torch.dtype],
     min_samples: int,
+    finite: bool,
 ) -> Given:
     name = type(estimator).__name__
     if X.dim() != 2:
@@ -147,7 +151,7 @@ def _take_tensor(
         expected = f"{estimator.n_features_in_} features, as {name} was fitted with"  # type: ignore[attr-defined]
         raise ShapeError(complaint("X", expected=expected, got=f"{columns} features"))
     kept = X.detach() if X.dtype in dtypes else X.detach().to(dtypes[0])
-    if kept.is_floating_point() and not bool(torch.isfinite(kept).all()):
+    if finite and kept.is_floating_point() and not bool(torch.isfinite(kept).all()):
         way_out = "Drop or impute those rows."
         raise ArgumentError(
             complaint("X", expected="finite", got="NaN or infinity", way_out=way_out)

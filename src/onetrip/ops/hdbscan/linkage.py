@@ -80,7 +80,7 @@ def cut(tree: Linkage, distance: float, min_cluster_size: int) -> np.ndarray:
     joined = np.concatenate([np.zeros(N, dtype=bool), tree.distance < distance])
     nodes = np.arange(2 * N - 1)
     component = climb(np.where(joined[top], top, nodes))[:N]
-    roots, inverse, counts = np.unique(component, return_inverse=True, return_counts=True)
+    _, inverse, counts = np.unique(component, return_inverse=True, return_counts=True)
     kept = counts >= min_cluster_size
     label = np.where(kept, np.cumsum(kept) - 1, -1)
     return label[inverse].astype(np.int64)

@@ -75,16 +75,14 @@ def _lists_of(
     bound = tree.nearest(tree.depth, every.new_tensor([leaf]), every)
     candidates = (bound <= within).nonzero().squeeze(1)
     columns = tree.leaves[candidates].reshape(-1)
-    best = place = None
+    best = torch.empty(near.shape[0], 0, dtype=near.dtype, device=near.device)
+    place = torch.empty_like(best, dtype=torch.int64)
     for begin in range(0, columns.numel(), _COLUMNS):
         part = columns[begin : begin + _COLUMNS]
         values, at = _smallest(products.squares(rows, part), K)
-        found = part[at]
-        if best is not None and place is not None:
-            values, found = torch.cat([best, values], 1), torch.cat([place, found], 1)
-            values, at = values.topk(min(K, values.shape[1]), dim=1, largest=False)
-            found = found.gather(1, at)
-        best, place = values, found
+        best, place = torch.cat([best, values], 1), torch.cat([place, part[at]], 1)
+        best, at = best.topk(min(K, best.shape[1]), dim=1, largest=False)
+        place = place.gather(1, at)
     unlisted = best[:, K - 1].double() - products.error(rows)
     return place, unlisted if K < N else torch.full_like(unlisted, torch.inf)
 

@@ -1,0 +1,5 @@
+"""Clustering under scikit-learn's names."""
+
+from onetrip.estimators.hdbscan import HDBSCAN
+
+__all__ = ["HDBSCAN"]
