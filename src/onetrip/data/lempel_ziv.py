@@ -9,6 +9,8 @@ by one bit and meets the places of the new letter: what is left are the places o
 phrase, and where nothing is left the phrase ends.
 """
 
+import math
+
 import numpy as np
 
 from onetrip.data.flat_text import FlatText
@@ -60,6 +62,15 @@ def count_phrases(text: bytes) -> int:
         phrases += 1
         start = end
     return phrases
+
+
+def compressed_bits(text: bytes) -> float:
+    """Bits that a text takes when each phrase is written as a pointer to an earlier place.
+
+    >>> compressed_bits(b"abababab"), compressed_bits(b"")
+    (9.0, 0.0)
+    """
+    return count_phrases(text) * math.log2(len(text)) if text else 0.0
 
 
 def _padded(texts: FlatText, rows: np.ndarray) -> np.ndarray:
