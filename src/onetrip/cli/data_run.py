@@ -29,7 +29,9 @@ def _run(
         int | None, typer.Option(help="Processes. Default: as many as cores and memory bear.")
     ] = None,
     memory: Annotated[str, typer.Option(help="Bound on all processes together.")] = "2GB",
-    executor: Annotated[str, typer.Option(help="local or ray.")] = "local",
+    executor: Annotated[
+        str, typer.Option(help="local, ray, or inline: no other process.")
+    ] = "local",
     rank: Annotated[int, typer.Option(help="Of an array of Slurm: which one this is, from 0.")] = 0,
     world: Annotated[int, typer.Option(help="Of an array of Slurm: how many there are.")] = 1,
     max_bad_rows: Annotated[

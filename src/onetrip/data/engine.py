@@ -84,7 +84,7 @@ def run(
     output : folder of the dataset; made where it is missing.
     workers : processes. Default: as many as there are cores and `memory` bears.
     memory : bound on all processes together, "2GB".
-    executor : "local" or "ray".
+    executor : "local", "ray", or "inline": in this process, where a debugger sees it.
     max_bad_rows, max_bad_units : a share, "1%", or a number.
     strict : the first bad row or unit ends the run.
     progress : told how far the run is. Default: silent.
@@ -112,7 +112,7 @@ def run(
     >>> _ = (folder / "a.csv").write_text("word,n\nyes,1\nno,2\n")
     >>> from onetrip.data.engine import run
     >>> result = run({"source": "csv", "steps": [{"filter": {"where": ["n == 1"]}}]},
-    ...              folder / "a.csv", folder / "out", workers=1)
+    ...              folder / "a.csv", folder / "out", executor="inline")
     >>> result.rows, result.exit_code, dict(result.accounts["filter"].dropped)
     (1, 0, {'n == 1': 1})
     """

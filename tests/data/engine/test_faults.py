@@ -62,7 +62,7 @@ def test_random_kills_lose_nothing(write_csv, tmp_path, recipe_of, rows_of):
     write_csv("huge.csv", padded("huge", 45_000))
     write_csv("broken.csv", [("a", "b,c"), ("fine", 3)])
     recipe = recipe_of({NUMBERS: {"pause_s": 0.02}}, "toy_steps:Distinct", "toy_steps:Ordered")
-    undisturbed = run(recipe, folder, tmp_path / "undisturbed", workers=2)
+    undisturbed = run(recipe, folder, tmp_path / "undisturbed", executor="inline")
     out, chance = tmp_path / "out", random.Random(3)
     for _ in range(4):
         process = start(recipe, folder, out, stderr=subprocess.DEVNULL)
@@ -71,7 +71,7 @@ def test_random_kills_lose_nothing(write_csv, tmp_path, recipe_of, rows_of):
     printed, _ = start(recipe, folder, out).communicate(timeout=60)
     assert printed.split()[0] == "3"
     assert rows_of(out) == rows_of(tmp_path / "undisturbed")
-    again = run(recipe, folder, out, workers=2, shard_rows=20_000, bundle_bytes=4_000)
+    again = run(recipe, folder, out, executor="inline", shard_rows=20_000, bundle_bytes=4_000)
     assert again.ran == ()
     assert again.accounts == undisturbed.accounts
     assert [path.name for path in out.rglob(".aside*")] == []
@@ -124,7 +124,9 @@ def test_unit_that_kills_every_worker_is_given_up_alone(folder, tmp_path, recipe
 
 def test_rows_that_break_a_step_are_rejected_and_all_others_stay(folder, tmp_path, recipe_of):
     explosive = {"toy_steps:Explosive": {"on": ["13", "77"]}}
-    result = run(recipe_of(explosive), folder, tmp_path / "out", workers=1, max_bad_rows="2%")
+    result = run(
+        recipe_of(explosive), folder, tmp_path / "out", executor="inline", max_bad_rows="2%"
+    )
     assert (result.exit_code, result.rows) == (3, 118)
     found = {(entry.unit_id, entry.line, entry.code) for entry in entries(tmp_path / "out")}
     assert found == {("unit0.csv", 14, "S03"), ("unit1.csv", 38, "S03")}
@@ -137,10 +139,10 @@ def test_step_that_always_raises_fails_its_units_not_the_run(
     recipe["source"]["cache"] = False
     for unit in range(3):
         write_csv(f"unit{unit}.csv", [("x", n % 120) for n in range(70)])
-    result = run(recipe, folder, tmp_path / "out", workers=1)
+    result = run(recipe, folder, tmp_path / "out", executor="inline")
     assert (result.exit_code, result.rows) == (4, 0)
     assert "units are bad" in result.message
-    bearing = run(recipe, folder, tmp_path / "out", workers=1, max_bad_units="3")
+    bearing = run(recipe, folder, tmp_path / "out", executor="inline", max_bad_units="3")
     assert (bearing.exit_code, bearing.rows, bearing.damage.bad_units) == (3, 0, 3)
 
 

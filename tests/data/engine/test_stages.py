@@ -26,7 +26,7 @@ def test_every_kind_of_step_gives_the_right_rows_and_a_closed_account(
         SCALED,
         ORDERED,
     )
-    result = run(recipe, folder, tmp_path / "out", workers=2)
+    result = run(recipe, folder, tmp_path / "out", executor="inline")
     assert result.exit_code == 0
     rows = rows_of(tmp_path / "out")
     # id0 to id9 are below 10 in the first unit, and come again in the third.
@@ -49,7 +49,7 @@ def test_fused_exchange_gives_the_same_rows_as_a_written_one(folder, tmp_path, r
     written = recipe_of(NUMBERS, DISTINCT, ORDERED)
     fused = recipe_of({NUMBERS: {}, "cache": False}, DISTINCT, ORDERED)
     for name, recipe in (("written", written), ("fused", fused)):
-        run(recipe, folder, tmp_path / name, workers=1)
+        run(recipe, folder, tmp_path / name, executor="inline")
     assert rows_of(tmp_path / "written") == rows_of(tmp_path / "fused")
     assert len(rows_of(tmp_path / "fused")) == 80
 
@@ -62,12 +62,12 @@ def test_second_run_runs_nothing_and_another_filter_only_what_follows(
 
     out = tmp_path / "out"
     everything = ("csv", "numbers", "filter", "distinct.scatter", "distinct", "ordered")
-    assert run(steps(60), folder, out, workers=1).ran == everything
-    assert run(steps(60), folder, out, workers=1).ran == ()
-    assert run(steps(50), folder, out, workers=1).ran == everything[2:]
+    assert run(steps(60), folder, out, executor="inline").ran == everything
+    assert run(steps(60), folder, out, executor="inline").ran == ()
+    assert run(steps(50), folder, out, executor="inline").ran == everything[2:]
     assert [row["n"] for row in rows_of(out)] == list(range(50))
     # The first filter's rows are still there.
-    assert run(steps(60), folder, out, workers=1).ran == ()
+    assert run(steps(60), folder, out, executor="inline").ran == ()
     assert [row["n"] for row in rows_of(out)] == list(range(60))
 
 
@@ -77,20 +77,20 @@ def test_another_unit_runs_alone_and_one_that_is_gone_leaves_no_row(
     large = [(f"row-with-a-name-of-its-own-{n:0200}", n) for n in range(20_000)]
     folder = write_csv("a.csv", large)
     write_csv("b.csv", large)
-    run(recipe_of(NUMBERS), folder, tmp_path / "out", workers=1)
+    run(recipe_of(NUMBERS), folder, tmp_path / "out", executor="inline")
     write_csv("c.csv", [("c", 1)])
-    result = run(recipe_of(NUMBERS), folder, tmp_path / "out", workers=1)
+    result = run(recipe_of(NUMBERS), folder, tmp_path / "out", executor="inline")
     assert result.rows == 40_001
     sidecars = sorted((tmp_path / "out" / "stages").glob("00-*/task-*.json"))
     assert len(sidecars) == 3
     (folder / "b.csv").unlink()
-    assert run(recipe_of(NUMBERS), folder, tmp_path / "out", workers=1).ran == ()
+    assert run(recipe_of(NUMBERS), folder, tmp_path / "out", executor="inline").ran == ()
     assert {row["unit_id"] for row in rows_of(tmp_path / "out")} == {"a.csv", "c.csv"}
     assert len(list((tmp_path / "out" / "stages").glob("00-*/part-*.parquet"))) == 2
 
 
 def test_step_that_loses_rows_silently_is_found(folder, tmp_path, recipe_of):
-    result = run(recipe_of("toy_steps:Liar"), folder, tmp_path / "out", workers=1)
+    result = run(recipe_of("toy_steps:Liar"), folder, tmp_path / "out", executor="inline")
     assert result.exit_code == 4
 
 
@@ -113,7 +113,7 @@ def test_step_that_loses_rows_silently_is_found(folder, tmp_path, recipe_of):
 )
 def test_what_cannot_run_is_refused_before_anything_runs(recipe, error, message, folder, tmp_path):
     with pytest.raises(error, match=message):
-        run(recipe, folder, tmp_path / "out", workers=1)
+        run(recipe, folder, tmp_path / "out", executor="inline")
     assert not (tmp_path / "out" / "stages").exists()
 
 
@@ -121,4 +121,4 @@ def test_step_that_reads_a_missing_column_names_it(write_csv, tmp_path):
     folder = write_csv("a.csv", [("x", 1)])
     recipe = {"source": {"csv": {"columns": ["id"]}}, "steps": [NUMBERS]}
     with pytest.raises(DataError, match=r"`numbers` reads the columns \['n'\]"):
-        run(recipe, folder, tmp_path / "out", workers=1)
+        run(recipe, folder, tmp_path / "out", executor="inline")

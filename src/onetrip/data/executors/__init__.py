@@ -3,7 +3,7 @@
 from onetrip.core.errors import ArgumentError, complaint
 from onetrip.data.executors.executor import Executor
 
-EXECUTORS = ("local", "ray")
+EXECUTORS = ("local", "ray", "inline")
 
 
 def executor_named(name: str, workers: int) -> Executor:
@@ -20,6 +20,10 @@ def executor_named(name: str, workers: int) -> Executor:
         from onetrip.data.executors.ray import RayExecutor
 
         return RayExecutor(workers)
+    if name == "inline":
+        from onetrip.data.executors.inline import InlineExecutor
+
+        return InlineExecutor()
     expected = f"one of {', '.join(EXECUTORS)}"
     way_out = "An array of Slurm is --rank and --world, with either."
     raise ArgumentError(complaint("executor", expected=expected, got=repr(name), way_out=way_out))
