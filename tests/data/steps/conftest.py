@@ -61,7 +61,7 @@ def run_step():
     return drive
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def stream_of():
     return Batches
 

@@ -29,9 +29,9 @@ _MOST_TOKENS = np.iinfo(np.uint16).max
 class Tokenise(BatchStep):
     """One id for each residue: ``<cls> E V Q … <sep>``, a pair ``<cls> heavy <sep> light <sep>``.
 
-    The vocabulary is `onetrip.data.residues.VOCABULARY`: five specials, the twenty residues by
-    letter, and X for every other letter. Small letters are read as large ones. A row without a
-    sequence becomes an empty list, and is counted.
+    The vocabulary is `onetrip.data.residues.VOCABULARY`: five specials, then twenty residues
+    and X by letter. X stands for every other letter; small letters are read as large ones. A row
+    without a sequence becomes an empty list, and is counted.
 
     Parameters
     ----------
