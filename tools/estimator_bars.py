@@ -6,7 +6,7 @@
 
 Each contender of a race (`tools/estimator_workloads/<estimator>.py`) is a process of its own. In
 every round all of them solve the problem once, one after the other, in a random order. Reported
-are the best wall time, the CPU time of that call, the peak of memory over the data, and the median
+are the best wall time, the CPU time of that call, the most memory that a call took, and the median
 of the paired ratio to the fastest peer. A contender whose library is missing is left out by name.
 """
 
@@ -75,6 +75,7 @@ class Runner:
             raise RuntimeError(value)
         self.timed.wall_s.append(value["wall_s"])
         self.timed.cpu_s.append(value["cpu_s"])
+        self.timed.peak_bytes = max(self.timed.peak_bytes, value["peak_bytes"])
 
     def stop(self) -> None:
         """End the process."""
@@ -108,7 +109,6 @@ def run_race(
             kind, value = runner.receive()
             if kind == "done":
                 runners[contender] = runner
-                runner.timed.peak_bytes = value["peak_bytes"]
                 answers[contender] = value["answer"]
             else:
                 absent[contender] = value

@@ -13,7 +13,7 @@ from typing import Any
 def serve(
     pipe: Connection, estimator: str, race_name: str, contender: str, threads: int, peers: list[str]
 ) -> None:
-    """Solve once, report the answer and the peak of memory, then solve on every word received."""
+    """Solve once and report the answer; then solve on every word, and report time and memory."""
     # Behind everything else, so that the environment's own packages win.
     sys.path.extend(peers)
     try:
@@ -37,18 +37,18 @@ def _serve(pipe: Connection, estimator: str, race_name: str, contender: str, thr
     race = find_race(module, race_name)
     solve = race.contenders[contender]
     data = race.make()
-    reset_peak()
-    before_bytes = peak_bytes()
-    answer = solve(data)
-    pipe.send(("done", {"answer": answer, "peak_bytes": max(peak_bytes() - before_bytes, 0)}))
-    del answer
+    pipe.send(("done", {"answer": solve(data)}))
     while True:
         pipe.recv()
+        # After the first call, whose memory is mostly that of imports.
+        reset_peak()
+        before_bytes = peak_bytes()
         wall_s, cpu_s = time.perf_counter(), cpu_seconds()
         answer = solve(data)
         wall_s, cpu_s = time.perf_counter() - wall_s, cpu_seconds() - cpu_s
+        grown_bytes = max(peak_bytes() - before_bytes, 0)
         del answer
-        pipe.send(("done", {"wall_s": wall_s, "cpu_s": cpu_s}))
+        pipe.send(("done", {"wall_s": wall_s, "cpu_s": cpu_s, "peak_bytes": grown_bytes}))
 
 
 def find_race(module: Any, name: str) -> Any:

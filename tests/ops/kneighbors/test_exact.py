@@ -1,5 +1,9 @@
 """Neighbours are those of float64, on data that lose them in float32."""
 
+import os
+import signal
+import time
+
 import pytest
 import torch
 from neighbor_data import KINDS, draw, truth
@@ -119,3 +123,19 @@ def test_threads_find_what_one_finds():
     assert torch.equal(alone.values, together.values)
     assert torch.equal(alone.indices, together.indices)
     assert torch.equal(alone.indices[:20], few.indices)
+
+
+# Python 3.12 warns of what is tested here.
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_forked_process_has_threads_of_its_own():
+    x, y = draw("normal", 700, seed=8), draw("normal", 900, seed=9)
+    expected = find(x, y, 4).indices
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if torch.equal(find(x, y, 4).indices, expected) else 1)
+    deadline = time.monotonic() + 9
+    while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0):
+        if time.monotonic() > deadline:
+            os.kill(child, signal.SIGKILL)
+        time.sleep(0.01)
+    assert os.waitstatus_to_exitcode(ended[1]) == 0

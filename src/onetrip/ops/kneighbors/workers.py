@@ -4,6 +4,8 @@ A tile takes a millisecond, and a tile takes a dozen calls. Threads that meet af
 for the slowest at each of them; on a machine with other work that wait is many times the call.
 """
 
+import functools
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -28,15 +30,24 @@ def run_side_by_side(tasks: Sequence[Callable[[], T]]) -> list[T]:
     >>> run_side_by_side([lambda: 1, lambda: 2])
     [1, 2]
     """
-    if len(tasks) == 1:
-        return [tasks[0]()]
     threads = worker_count()
-    if threads == 1:
+    if len(tasks) == 1 or threads == 1:
         return [task() for task in tasks]
     try:
-        # Torch keeps the number of its threads for each thread that calls it.
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            return list(pool.map(lambda task: task(), tasks))
+        return list(_pool(threads).map(lambda task: task(), tasks))
     finally:
         # The last number that anybody set is what threads of the future begin with.
         torch.set_num_threads(threads)
+
+
+@functools.cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Threads that stay: new ones, with their memory, cost a small search half of its time.
+
+    Torch keeps the number of its threads for each thread that calls it, so one is set in each.
+    """
+    return ThreadPoolExecutor(threads, "kneighbors", torch.set_num_threads, (1,))
+
+
+# A forked process has the pool, and none of its threads.
+os.register_at_fork(after_in_child=_pool.cache_clear)
