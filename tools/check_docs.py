@@ -17,6 +17,8 @@ from pathlib import Path
 
 from generators import GENERATORS
 from onetrip.core.errors import OnetripError
+from onetrip.data.registry import known
+from onetrip.data.step import Step
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -45,6 +47,16 @@ def operator_pages(root: Path) -> dict[Path, str]:
     }
 
 
+def step_pages(root: Path) -> dict[Path, str]:
+    """The page that every step of a recipe has, as it begins."""
+    return {
+        root / "docs" / "data" / "steps" / f"{name}.md": (
+            f"# {name}\n\n<!-- generated:step {name} -->\n<!-- /generated -->\n"
+        )
+        for name in known(Step)
+    }
+
+
 def regenerated(text: str, page: str) -> str:
     """`text` with every generated part written again.
 
@@ -68,11 +80,12 @@ def regenerated(text: str, page: str) -> str:
 
 def stale(root: Path) -> dict[Path, tuple[str, str]]:
     """Pages whose generated parts are not current: what stands there, what should."""
-    texts = {page: "" for page in operator_pages(root)}
+    own = {**operator_pages(root), **step_pages(root)}
+    texts = {page: "" for page in own}
     texts |= {page: page.read_text(encoding="utf-8") for page in pages(root)}
     found = {}
     for page, text in texts.items():
-        wanted = regenerated(text or operator_pages(root)[page], page.relative_to(root).as_posix())
+        wanted = regenerated(text or own[page], page.relative_to(root).as_posix())
         if wanted != text:
             found[page] = (text, wanted)
     return found

@@ -7,12 +7,16 @@ from generators.estimators import estimator_table
 from generators.operators import operator_page, operators_table
 from generators.results import results_table
 from generators.settings import settings_table
+from generators.steps import presets_table, step_page, steps_table
 
 GENERATORS: Mapping[str, Callable[..., str]] = {
     "cli": commands,
     "estimator": estimator_table,
     "operator": operator_page,
     "operators": operators_table,
+    "presets": presets_table,
     "results": results_table,
     "settings": settings_table,
+    "step": step_page,
+    "steps": steps_table,
 }
