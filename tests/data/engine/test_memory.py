@@ -43,8 +43,8 @@ def test_sizes_are_read_as_people_write_them():
 
 @pytest.mark.slow
 def test_bound_holds_over_a_unit_of_four_gigabytes(tmp_path):
-    columns = ["id", "n", *(f"c{n}" for n in range(40))]
-    line = ",".join(["id", "7", *("ACDEFGHIKLMNPQRSTVWY" * 6 for _ in range(40))]) + "\n"
+    columns = ["id", "n", *(f"c{n}" for n in range(8))]
+    line = ",".join(["id", "7", *("ACDEFGHIKLMNPQRSTVWY" * 30 for _ in range(8))]) + "\n"
     lines = (8 << 20) // len(line)
     member = gzip.compress(line.encode() * lines, 1)
     members = -(-(4 << 30) // (lines * len(line)))
@@ -70,6 +70,7 @@ def test_bound_holds_over_a_unit_of_four_gigabytes(tmp_path):
         except psutil.NoSuchProcess:
             continue
         time.sleep(0.02)
-    assert process.stdout.read().split() == ["0", str(members * lines)]
+    printed, _ = process.communicate()
+    assert printed.split() == ["0", str(members * lines)]
     assert members * lines * len(line) >= 4 << 30
     assert 100 << 20 < peak_bytes <= 600 << 20

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Self
@@ -71,39 +71,46 @@ class Delimited(Source):
         self, unit: Unit, header: Sequence[str], block: Block, lines_before: int, rows_before: int
     ) -> tuple[pa.RecordBatch, list[Reject]]:
         """Rows of a block, and rejects of the others; both keep their numbers in the file."""
-        screened = screen(block.text)
+        screened = screen(block.text, block.lines)
+        table, malformed = self._read_csv(screened.text, header)
+        if table.num_rows + len(malformed) != len(screened.lines):
+            # Empty lines, which are no rows; seldom enough to be looked for only now.
+            screened = screen(block.text, block.lines, thorough=True)
+            table, malformed = self._read_csv(screened.text, header)
         rejects = [
             Reject(unit.unit_id, lines_before + line + 1, code, "", message, _shown(text))
             for line, code, message, text in screened.bad
         ]
-        malformed: list[int] = []
-
-        def set_aside(row: pyarrow.csv.InvalidRow) -> str:
+        bad = [line for line, *_ in screened.bad]
+        for row in malformed:
             line = int(screened.lines[(row.number or 1) - 1])
-            malformed.append(line)
             message = f"{row.expected_columns} fields expected, {row.actual_columns} found."
-            place = lines_before + line + 1
-            rejects.append(Reject(unit.unit_id, place, "R01", "", message, row.text))
-            return "skip"
-
-        table = self._read_csv(screened.text, header, set_aside)
-        bad = sorted([line for line, *_ in screened.bad] + malformed)
-        good = np.setdiff1d(screened.lines, malformed, assume_unique=True)
+            rejects.append(
+                Reject(unit.unit_id, lines_before + line + 1, "R01", "", message, row.text)
+            )
+            bad.append(line)
+        good = np.setdiff1d(screened.lines, bad, assume_unique=True) if bad else screened.lines
         # A row's number counts the rejected rows before it, too.
-        ordinals = np.arange(len(good)) + np.searchsorted(bad, good)
+        ordinals = np.arange(len(good)) + np.searchsorted(sorted(bad), good)
         columns = [
-            pa.array([unit.unit_id], pa.string()).take(pa.array(np.zeros(len(good), np.int64))),
+            pa.repeat(pa.scalar(unit.unit_id, pa.string()), len(good)),
             pa.array(rows_before + 1 + ordinals, pa.int64()),
             *(table.column(name).combine_chunks() for name in self.columns),
         ]
         return pa.RecordBatch.from_arrays(columns, schema=self.schema()), rejects
 
     def _read_csv(
-        self, text: bytes, header: Sequence[str], set_aside: Callable[..., str]
-    ) -> pa.Table:
-        if not text:
-            return self.schema().empty_table()
-        return pyarrow.csv.read_csv(
+        self, text: bytes, header: Sequence[str]
+    ) -> tuple[pa.Table, list[pyarrow.csv.InvalidRow]]:
+        malformed: list[pyarrow.csv.InvalidRow] = []
+        if not text.strip(b"\r\n"):
+            return self.schema().empty_table(), malformed
+
+        def set_aside(row: pyarrow.csv.InvalidRow) -> str:
+            malformed.append(row)
+            return "skip"
+
+        table = pyarrow.csv.read_csv(
             io.BytesIO(text),
             read_options=pyarrow.csv.ReadOptions(
                 use_threads=False, column_names=list(header), block_size=len(text) + 1
@@ -119,6 +126,7 @@ class Delimited(Source):
                 null_values=[""],
             ),
         )
+        return table, malformed
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,23 +142,17 @@ class Screened:
     bad: tuple[tuple[int, str, str, bytes], ...]
 
 
-def screen(text: bytes) -> Screened:
+def screen(text: bytes, count: int, *, thorough: bool = False) -> Screened:
     r"""Set aside lines with a quote too many, a NUL byte or bytes that are no UTF-8.
 
-    >>> screened = screen(b'a,b\n\n"c,d\ne,f\n')
+    `count` is how many lines there are. Empty ones are left out where there is something else to
+    set aside, or when `thorough`.
+
+    >>> screened = screen(b'a,b\n\n"c,d\ne,f\n', 4)
     >>> screened.text, screened.lines.tolist(), screened.bad[0][:2]
     (b'a,b\ne,f\n', [0, 3], (2, 'R02'))
     """
-    count = text.count(b"\n")
-    suspicious = (
-        b'"' in text
-        or b"\0" in text
-        or b"\n\n" in text
-        or b"\n\r\n" in text
-        or text[:1] in b"\r\n"
-        or not _is_utf8(text)
-    )
-    if not suspicious:
+    if not (thorough or b'"' in text or b"\0" in text or not _is_utf8(text)):
         return Screened(text, np.arange(count), ())
     data = np.frombuffer(text, np.uint8)
     ends = np.flatnonzero(data == ord("\n"))
