@@ -146,12 +146,12 @@ def _check(node: ast.expr, text: str, names: dict[str, None]) -> None:
             pass
         case ast.Compare(left=left, ops=ops, comparators=comparators):
             for comparison, right in zip(ops, comparators, strict=True):
-                if isinstance(comparison, ast.In | ast.NotIn):
+                if isinstance(comparison, ast.In):
                     _constants(right, text)
                 elif type(comparison) in _COMPARISONS:
                     _check(right, text, names)
                 else:
-                    raise _refused(text, "a comparison with ==, !=, <, <=, >, >=, in or not in")
+                    raise _refused(text, "a comparison with ==, !=, <, <=, >, >= or in")
             _check(left, text, names)
         case ast.Call(func=ast.Name(id=name), args=[ast.Name(id=column), *rest], keywords=[]):
             if name not in FUNCTIONS or not all(isinstance(one, ast.Constant) for one in rest):
@@ -204,10 +204,9 @@ def _comparison(
 ) -> pa.Array:
     parts, before = [], _value(left, columns)
     for comparison, right in zip(ops, comparators, strict=True):
-        if isinstance(comparison, ast.In | ast.NotIn):
+        if isinstance(comparison, ast.In):
             found = pc.is_in(before, value_set=pa.array(_constants(right, ast.unparse(right))))
-            found = pc.if_else(pc.is_null(before), None, found)
-            parts.append(pc.invert(found) if isinstance(comparison, ast.NotIn) else found)
+            parts.append(pc.if_else(pc.is_null(before), None, found))
             continue
         after = _value(right, columns)
         parts.append(_COMPARISONS[type(comparison)](before, after))

@@ -98,7 +98,7 @@ PUBLISHED: Mapping[str, Published] = {
     ),
     "antiberta": Published(
         {"fwr1_short": _LONG_FWR1, "fwr4_short": _LONG_FWR4},
-        "AntiBERTa, Leem et al. 2022, doi:10.1016/j.patter.2022.100513",
+        "AntiBERTa, Leem et al. 2022, Patterns 3(7)",
         "At least 20 residues in front of CDR1 and 10 behind CDR3.",
     ),
     "oas-explore": Published(
