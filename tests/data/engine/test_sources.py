@@ -1,0 +1,158 @@
+"""Plain files: rows and rejects with their place in the file, plain and compressed, from any line."""
+
+import gzip
+import json
+import random
+import zlib
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from onetrip.core.errors import DataError
+from onetrip.data.engine import run
+from onetrip.data.sources import files
+from onetrip.data.sources.airr import Airr
+from onetrip.data.sources.csv import Csv
+from onetrip.data.sources.jsonl import Jsonl
+from onetrip.data.sources.parquet import Parquet
+from onetrip.data.sources.source import UnitError
+
+
+def read(source, path, **skip):
+    """Rows, and place and code of rejects."""
+    units = source.find(path)
+    source = source.resolve(units)
+    rows, rejects, lines = [], [], 0
+    for part in source.read(units[0], **skip):
+        assert part.batch.schema.equals(source.schema())
+        rows += part.batch.to_pylist()
+        rejects += [(reject.line, reject.code) for reject in part.rejects]
+        lines = part.lines
+    return rows, rejects, lines
+
+
+LINES = [
+    b"id,n",
+    b"a,1",
+    b"",
+    b"b,2,3",
+    b'c,"4"',
+    b'"d,5',
+    b"e\xff,6",
+    b"f\x00,7",
+    b'"g ""x""",',
+    b"h",
+    b"i,9",
+]
+KEPT = [(1, "a", "1"), (3, "c", "4"), (7, 'g "x"', None), (9, "i", "9")]
+REFUSED = [(4, "R01"), (6, "R02"), (7, "R03"), (8, "R04"), (10, "R01")]
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+@pytest.mark.parametrize("compress", [bytes, gzip.compress])
+def test_rows_and_rejects_keep_their_places(tmp_path, end, compress):
+    path = tmp_path / "a.csv"
+    path.write_bytes(compress(end.join(LINES)))
+    rows, rejects, lines = read(Csv(), path)
+    assert [(row["row_in_unit"], row["id"], row["n"]) for row in rows] == KEPT
+    assert sorted(rejects) == REFUSED
+    assert lines == len(LINES)
+
+
+@pytest.mark.parametrize("block", [7, 20, 1 << 20])
+@pytest.mark.parametrize("skip", range(1, 11))
+def test_reading_goes_on_behind_any_line(tmp_path, monkeypatch, block, skip):
+    monkeypatch.setattr(files, "BLOCK_BYTES", block)
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"\n".join(LINES) + b"\n")
+    behind = sum(bool(line) for line in LINES[1:skip])
+    rows, rejects, _ = read(Csv(columns=("n", "id")), path, skip_lines=skip, skip_rows=behind)
+    found = [(row["row_in_unit"], row["id"], row["n"]) for row in rows]
+    assert found == [row for row in KEPT if row[0] > behind]
+    assert sorted(rejects) == [reject for reject in REFUSED if reject[0] > skip]
+
+
+def test_gzip_that_breaks_off_or_is_corrupt_is_told_apart(tmp_path):
+    rng = random.Random(1)
+    text = b"id,n\n" + b"".join(b"%d,%d\n" % (rng.getrandbits(60), n) for n in range(3000))
+    whole = gzip.compress(text)
+    spoilt = bytearray(whole)
+    spoilt[len(whole) // 2] ^= 0xFF
+    for name, data, code in (("cut", whole[:-30], "U04"), ("corrupt", bytes(spoilt), "U05")):
+        path = tmp_path / f"{name}.csv.gz"
+        path.write_bytes(data)
+        with pytest.raises(UnitError) as caught:
+            read(Csv(columns=("id", "n")), path)
+        assert caught.value.code == code
+    members = tmp_path / "members.csv.gz"
+    members.write_bytes(whole + gzip.compress(b"last,1\n"))
+    assert len(read(Csv(), members)[0]) == 3001
+    assert zlib.crc32(text)
+
+
+def test_unit_with_other_columns_is_set_aside(tmp_path):
+    (tmp_path / "a.csv").write_text("n,id\n1,a\n")
+    assert read(Csv(columns=("id",)), tmp_path / "a.csv")[0][0]["id"] == "a"
+    with pytest.raises(UnitError, match=r"lacks the columns \['x'\]") as caught:
+        read(Csv(columns=("x",)), tmp_path / "a.csv")
+    assert caught.value.code == "U10"
+
+
+def test_airr_tables_are_read_by_tabs(tmp_path):
+    (tmp_path / "a.tsv").write_text("sequence_id\tv_call\ns1\tIGHV1-2*01,IGHV1-3*01\n")
+    [row], rejects, _ = read(Airr(), tmp_path / "a.tsv")
+    assert (row["v_call"], rejects) == ("IGHV1-2*01,IGHV1-3*01", [])
+
+
+def test_json_lines_keep_values_as_text(tmp_path):
+    lines = [{"id": "a", "n": 1}, {"id": None, "n": [1.5, "x"], "more": 3}, {"n": True}]
+    text = "\n".join([*map(json.dumps, lines), "", "{", "[1]", '{"id": "z"}'])
+    (tmp_path / "a.jsonl").write_text(text)
+    rows, rejects, lines = read(Jsonl(), tmp_path / "a.jsonl")
+    assert [(row["row_in_unit"], row["id"], row["n"]) for row in rows] == [
+        (1, "a", "1"),
+        (2, None, '[1.5, "x"]'),
+        (3, None, "true"),
+        (6, "z", None),
+    ]
+    assert rejects == [(5, "R01"), (6, "R01")]
+    again = read(Jsonl(columns=("id", "n")), tmp_path / "a.jsonl", skip_lines=5, skip_rows=4)
+    assert again == (rows[3:], rejects[1:], lines)
+
+
+def test_parquet_keeps_types_and_goes_on_behind_any_row(tmp_path):
+    table = pa.table({"n": pa.array([3, 4, 5], pa.uint16()), "word": ["a", None, "c"]})
+    pq.write_table(table, tmp_path / "a.parquet")
+    rows, _, lines = read(Parquet(), tmp_path / "a.parquet")
+    assert lines == 3
+    assert [(row["row_in_unit"], row["n"], row["word"]) for row in rows] == [
+        (1, 3, "a"),
+        (2, 4, None),
+        (3, 5, "c"),
+    ]
+    assert read(Parquet(), tmp_path / "a.parquet", skip_lines=2)[0] == rows[2:]
+    with pytest.raises(DataError, match="parquet: columns"):
+        read(Parquet(columns=("x",)), tmp_path / "a.parquet")
+
+
+def test_one_dataset_is_the_input_of_another(folder, tmp_path, recipe_of, rows_of):
+    first = run(recipe_of("toy_steps:Numbers"), folder, tmp_path / "one", executor="inline")
+    stage = next((tmp_path / "one" / "stages").glob("01-*"))
+    recipe = {"source": "parquet", "steps": [{"filter": {"where": ["n >= 100"]}}]}
+    second = run(recipe, stage, tmp_path / "two", executor="inline")
+    assert (first.rows, second.rows) == (120, 20)
+    assert {row["unit_id"] for row in rows_of(tmp_path / "two")} == {"unit2.csv"}
+
+
+def test_unreadable_parquet_is_set_aside_alone(tmp_path):
+    for name, kind in (("a", pa.int64()), ("b", pa.string())):
+        table = pa.table({"n": pa.array([1], pa.int64()).cast(kind)})
+        (tmp_path / "in").mkdir(exist_ok=True)
+        pq.write_table(table, tmp_path / "in" / f"{name}.parquet")
+    (tmp_path / "in" / "c.parquet").write_bytes(b"PAR1 and no more")
+    result = run(
+        {"source": "parquet"}, tmp_path / "in", tmp_path / "out", executor="inline",
+        max_bad_units="2",
+    )  # fmt: skip
+    assert (result.exit_code, result.rows, result.damage.bad_units) == (3, 1, 2)
