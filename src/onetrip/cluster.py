@@ -1,5 +1,7 @@
-"""Clustering under scikit-learn's names."""
+"""Clustering under scikit-learn's names: ``from onetrip.cluster import KMeans``."""
 
 from onetrip.estimators.hdbscan import HDBSCAN
+from onetrip.estimators.kmeans import KMeans
+from onetrip.estimators.mini_batch_kmeans import MiniBatchKMeans
 
-__all__ = ["HDBSCAN"]
+__all__ = ["HDBSCAN", "KMeans", "MiniBatchKMeans"]

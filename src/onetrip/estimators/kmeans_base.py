@@ -1,0 +1,173 @@
+"""What KMeans and MiniBatchKMeans share: checked input, labels, distances and score."""
+
+import warnings
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from scipy import sparse
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    ClusterMixin,
+    TransformerMixin,
+)
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+from torch import Tensor
+
+from onetrip.core.errors import ArgumentError, ShapeError, complaint
+from onetrip.estimators.arrays import Given, as_tensor, take
+from onetrip.estimators.kmeans_start import is_array
+from onetrip.ops.kmeans.distances import distances_to
+from onetrip.ops.kmeans.lloyd import Solution
+from onetrip.ops.kmeans.points import Points, prepare
+from onetrip.ops.kmeans.solve import solve
+
+
+class BaseKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):
+    """Checks and predictions; the subclasses hold the parameters and `fit`."""
+
+    _parameter_constraints: ClassVar[dict] = {
+        "n_clusters": [Interval(Integral, 1, None, closed="left")],
+        "init": [StrOptions({"k-means++", "random"}), callable, "array-like", Tensor],
+        "n_init": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "verbose": ["verbose"],
+        "random_state": ["random_state"],
+        "precision": [StrOptions({"certified", "fast"})],
+        "device": [str, torch.device],
+    }
+    _random_starts: ClassVar[int]
+
+    n_clusters: int
+    init: Any
+    n_init: Any
+    max_iter: int
+    tol: float
+    precision: str
+    device: Any
+    cluster_centers_: Any
+    labels_: Any
+
+    def fit_predict(self, X, y=None, sample_weight=None):
+        """Fit, and return `labels_`."""
+        return self.fit(X, sample_weight=sample_weight).labels_  # type: ignore[attr-defined]
+
+    def fit_transform(self, X, y=None, sample_weight=None):
+        """Fit, and return the distances of the samples to the centres."""
+        return self.fit(X, sample_weight=sample_weight).transform(X)  # type: ignore[attr-defined]
+
+    def predict(self, X):
+        """Index of the nearest centre of each sample, int32 of shape (n_samples,)."""
+        given, points = self._fitted_input(X, None)
+        return given.answer(self._solve(points, self._centers(points), max_iter=0).labels)
+
+    def transform(self, X):
+        """Distances to the centres, of shape (n_samples, n_clusters).
+
+        That matrix is the result, so it is stored; nothing else of its size is.
+        """
+        given, points = self._fitted_input(X, None)
+        spherical = self._metric == "cosine"
+        return given.answer(distances_to(points, self._centers(points), spherical=spherical))
+
+    def score(self, X, y=None, sample_weight=None):
+        """Weighted sum of squared distances to the nearest centres, negated."""
+        _, points = self._fitted_input(X, sample_weight)
+        solution = self._solve(points, self._centers(points), max_iter=0)
+        return -float(solution.inertia)
+
+    @property
+    def _metric(self) -> str:
+        return getattr(self, "metric", "euclidean")
+
+    def _take(self, X: Any, *, reset: bool, device: Any = None) -> Given:
+        device = self.device if device is None else device
+        if isinstance(X, Tensor):
+            return take(self, X, reset=reset, device=device)
+        given = take(self, X, reset=reset, device=device, accept_sparse=True)
+        if given.csr is None:
+            return given
+        dense = given.csr.toarray()
+        return Given(as_tensor(dense).to(given.device), None, False, torch.device("cpu"))
+
+    def _fitted_input(self, X: Any, sample_weight: Any) -> tuple[Given, Points]:
+        check_is_fitted(self)
+        given = self._take(X, reset=False)
+        return given, self._points(given, sample_weight)
+
+    def _points(
+        self, given: Given, sample_weight: Any, group: dist.ProcessGroup | None = None
+    ) -> Points:
+        return prepare(given.samples, weights_of(given, sample_weight), self._metric, group)
+
+    def _centers(self, points: Points) -> Tensor:
+        centers = self.cluster_centers_
+        tensor = centers if isinstance(centers, Tensor) else as_tensor(np.asarray(centers))
+        return tensor.to(points.x)
+
+    def _solve(
+        self, points: Points, centers: Tensor, *, max_iter: int, tol: float = 0.0
+    ) -> Solution:
+        return solve(
+            points,
+            centers,
+            max_iter=max_iter,
+            tol=tol,
+            metric=self._metric,
+            precision=self.precision,
+        )
+
+    def _starts(self) -> int:
+        """How many starts `n_init` asks for."""
+        drawn = isinstance(self.init, str) and self.init == "k-means++"
+        if self.n_init == "auto":
+            return 1 if drawn or is_array(self.init) else self._random_starts
+        if is_array(self.init) and self.n_init != 1:
+            warnings.warn(
+                "Explicit initial center position passed: performing only one init in "
+                f"{type(self).__name__} instead of n_init={self.n_init}.",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+            return 1
+        return self.n_init
+
+    def _check_enough_samples(self, samples: int) -> None:
+        if samples < self.n_clusters:
+            raise ArgumentError(f"n_samples={samples} should be >= n_clusters={self.n_clusters}.")
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.cluster_centers_.shape[0]
+
+    def __sklearn_tags__(self):
+        """Sparse input is taken; it is made dense."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def weights_of(given: Given, sample_weight: Any) -> Tensor | None:
+    """Checked weights of the samples, float64 where they are, or None."""
+    if sample_weight is None:
+        return None
+    rows = given.shape[0]
+    if isinstance(sample_weight, Tensor):
+        weight = sample_weight.detach().double()
+        if weight.shape != (rows,):
+            expected = f"of shape ({rows},)"
+            got = tuple(weight.shape)
+            raise ShapeError(complaint("sample_weight", expected=expected, got=got))
+    else:
+        like = sparse.csr_matrix((rows, 1))
+        weight = as_tensor(_check_sample_weight(sample_weight, like, dtype=np.float64))
+    if not bool((weight >= 0).all()):
+        expected = "non-negative"
+        raise ArgumentError(complaint("sample_weight", expected=expected, got="negative or NaN"))
+    return weight.to(given.samples.device)

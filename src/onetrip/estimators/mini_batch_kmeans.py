@@ -1,0 +1,316 @@
+"""MiniBatchKMeans with scikit-learn's interface, over samples that need not fit on the device."""
+
+import math
+import warnings
+from collections.abc import Iterator
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from sklearn.base import _fit_context
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval
+from torch import Tensor
+
+from onetrip.estimators.arrays import Given, take
+from onetrip.estimators.kmeans_base import BaseKMeans, weights_of
+from onetrip.estimators.kmeans_start import start_centers
+from onetrip.estimators.mini_batch_progress import Progress
+from onetrip.estimators.staging import staged
+from onetrip.ops.kmeans.mini_batch import mini_batch_step
+from onetrip.ops.kmeans.points import Points, prepare
+
+# Rows of one batch when all samples are labelled.
+_LABEL_ROWS = 1 << 18
+
+
+class MiniBatchKMeans(BaseKMeans):
+    """K-means by small random batches, or batch by batch with `partial_fit`.
+
+    The interface is that of ``sklearn.cluster.MiniBatchKMeans``. Samples stay where they are, a
+    memory map included; with `device` a GPU each batch is copied while the one before computes.
+
+    Parameters
+    ----------
+    n_clusters : int, default 8
+    init : {"k-means++", "random"}, callable or array-like of shape (n_clusters, n_features)
+        Drawn from `init_size` samples.
+    max_iter : int, default 100
+        Passes over the samples.
+    batch_size : int, default 1024
+    verbose : int, default 0
+        Print a line for each batch.
+    compute_labels : bool, default True
+        Label all samples after the fit.
+    random_state : int, RandomState or None, default None
+    tol : float, default 0.0
+        Relative to the mean variance of the features.
+    max_no_improvement : int or None, default 10
+        Stop after so many batches without a smaller smoothed inertia.
+    init_size : int or None, default None
+        Three batches, or three times the clusters where those are more.
+    n_init : "auto" or int, default "auto"
+        "auto" is 1 for "k-means++" and an array, 3 for "random" and a callable.
+    reassignment_ratio : float, default 0.01
+        Centres with less than this share of the largest weight are moved to random samples.
+    precision, device : as in `KMeans`
+
+    Attributes
+    ----------
+    cluster_centers_ : of shape (n_clusters, n_features), float32 or float64
+    labels_ : int32 of shape (n_samples,), where `compute_labels`
+    inertia_ : float
+    n_iter_ : int, passes over the samples
+    n_steps_ : int, batches
+    n_features_in_ : int
+    feature_names_in_ : of shape (n_features_in_,), where X has names
+
+    References
+    ----------
+    scikit-learn, ``sklearn.cluster.MiniBatchKMeans``. Sculley, Web-scale k-means clustering, WWW
+    2010.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from onetrip.cluster import MiniBatchKMeans
+    >>> X = np.array([[1, 2], [1, 4], [1, 0], [10, 2], [10, 4], [10, 0]])
+    >>> kmeans = MiniBatchKMeans(n_clusters=2, random_state=0, batch_size=6).fit(X)
+    >>> bool(kmeans.labels_[0] != kmeans.labels_[3])
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        **BaseKMeans._parameter_constraints,
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "compute_labels": ["boolean"],
+        "max_no_improvement": [Interval(Integral, 0, None, closed="left"), None],
+        "init_size": [Interval(Integral, 1, None, closed="left"), None],
+        "reassignment_ratio": [Interval(Real, 0, None, closed="left")],
+    }
+    _random_starts = 3
+
+    def __init__(
+        self,
+        n_clusters: int = 8,
+        *,
+        init: Any = "k-means++",
+        max_iter: int = 100,
+        batch_size: int = 1024,
+        verbose: int = 0,
+        compute_labels: bool = True,
+        random_state: Any = None,
+        tol: float = 0.0,
+        max_no_improvement: int | None = 10,
+        init_size: int | None = None,
+        n_init: Any = "auto",
+        reassignment_ratio: float = 0.01,
+        precision: str = "certified",
+        device: Any = "auto",
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.init = init
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.verbose = verbose
+        self.compute_labels = compute_labels
+        self.random_state = random_state
+        self.tol = tol
+        self.max_no_improvement = max_no_improvement
+        self.init_size = init_size
+        self.n_init = n_init
+        self.reassignment_ratio = reassignment_ratio
+        self.precision = precision
+        self.device = device
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None, sample_weight=None) -> Self:
+        """Cluster samples by random batches.
+
+        Parameters
+        ----------
+        X : array-like, Tensor or SciPy sparse matrix of shape (n_samples, n_features)
+            A sparse matrix is made dense.
+        y : ignored
+        sample_weight : array-like of shape (n_samples,), optional
+            Non-negative. Batches are drawn by it.
+
+        Returns
+        -------
+        self
+        """
+        given, weight = self._host(X, sample_weight, reset=True)
+        samples, target = given.samples, self._target(given)
+        rows = samples.shape[0]
+        random = check_random_state(self.random_state)
+        batch_rows = min(self.batch_size, rows)
+        centers = self._best_start(given, weight, random, target)
+        counts = torch.zeros(self.n_clusters, dtype=torch.float64, device=target)
+        progress = Progress(batch_rows, rows, self.max_no_improvement, bool(self.verbose))
+        tolerance = self.tol * _variance(samples) if self.tol > 0 else 0.0
+        chances = None if weight is None else (weight / weight.sum()).cpu().numpy()
+        self._since_reassignment = 0
+        n_steps = (self.max_iter * rows) // batch_rows
+
+        def batches() -> Iterator[Tensor]:
+            for _ in range(n_steps):
+                yield torch.from_numpy(random.choice(rows, batch_rows, p=chances))
+
+        step = 0
+        for step, batch in enumerate(staged(samples, target, batches()), start=1):
+            before = centers
+            points = prepare(batch, None, "euclidean")
+            centers, counts, inertia = mini_batch_step(points, centers, counts, self.precision)
+            centers, counts = self._reassigned(points, centers, counts, random)
+            moved = float((centers - before).double().square().sum()) if tolerance else math.inf
+            if progress.is_over(step, n_steps, inertia, moved <= tolerance):
+                break
+        self._counts, self.n_steps_ = counts, step
+        self.n_iter_ = math.ceil(step * batch_rows / rows)
+        self.cluster_centers_ = given.answer(centers)
+        if self.compute_labels:
+            self._label(given, weight, centers)
+        else:
+            total = rows if weight is None else float(weight.sum())
+            self.inertia_ = (progress.smoothed or 0.0) * total
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y=None, sample_weight=None) -> Self:
+        """Move the centres by one batch; the first call draws them from it."""
+        first = not hasattr(self, "cluster_centers_")
+        given, weight = self._host(X, sample_weight, reset=first)
+        target = self._target(given)
+        points = prepare(
+            given.samples.to(target), None if weight is None else weight.to(target), "euclidean"
+        )
+        if first:
+            self._random = check_random_state(self.random_state)
+            centers = self._one_start(
+                given, weight, self._random, self._starting_rows(given), target
+            )
+            self._counts = torch.zeros(self.n_clusters, dtype=torch.float64, device=target)
+            self._since_reassignment, self.n_steps_ = 0, 0
+        else:
+            centers = self._centers(points)
+        centers, counts, _ = mini_batch_step(
+            points, centers, self._counts.to(target), self.precision
+        )
+        random = getattr(self, "_random", None) or check_random_state(self.random_state)
+        centers, self._counts = self._reassigned(points, centers, counts, random)
+        self._random = random
+        self.n_steps_ += 1
+        self.cluster_centers_ = given.answer(centers)
+        if self.compute_labels:
+            self._label(given, weight, centers)
+        return self
+
+    def _host(self, X: Any, sample_weight: Any, *, reset: bool) -> tuple[Given, Tensor | None]:
+        """Samples where they are, and their weights; batches of them go to the device."""
+        if isinstance(X, Tensor):
+            given = take(self, X, reset=reset)
+        else:
+            given = self._take(X, reset=reset, device="cpu")
+        if reset:
+            self._check_enough_samples(given.shape[0])
+        return given, weights_of(given, sample_weight)
+
+    def _target(self, given: Given) -> torch.device:
+        return given.samples.device if self.device == "auto" else torch.device(self.device)
+
+    def _starting_rows(self, given: Given) -> int:
+        """How many samples a start is drawn from."""
+        wanted = self.init_size
+        if wanted is None:
+            wanted = 3 * min(self.batch_size, given.shape[0])
+            wanted = wanted if wanted >= self.n_clusters else 3 * self.n_clusters
+        elif wanted < self.n_clusters:
+            warnings.warn(
+                f"init_size={wanted} should be larger than n_clusters={self.n_clusters}. "
+                "Setting it to min(3*n_clusters, n_samples)",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+            wanted = 3 * self.n_clusters
+        return min(wanted, given.shape[0])
+
+    def _best_start(
+        self,
+        given: Given,
+        weight: Tensor | None,
+        random: np.random.RandomState,
+        target: torch.device,
+    ) -> Tensor:
+        size, starts = self._starting_rows(given), self._starts()
+        chosen = torch.from_numpy(random.randint(0, given.shape[0], size))
+        valid = _part(given, weight, chosen, target)
+        best, least = None, math.inf
+        for _ in range(starts):
+            centers = self._one_start(given, weight, random, size, target)
+            if starts == 1:
+                return centers
+            inertia = float(self._solve(valid, centers, max_iter=0).inertia)
+            if best is None or inertia < least:
+                best, least = centers, inertia
+        if best is None:
+            raise AssertionError("n_init is at least 1")
+        return best
+
+    def _one_start(
+        self,
+        given: Given,
+        weight: Tensor | None,
+        random: np.random.RandomState,
+        size: int,
+        target: torch.device,
+    ) -> Tensor:
+        rows = given.shape[0]
+        chosen = torch.arange(rows)
+        if size < rows:
+            chosen = torch.from_numpy(random.randint(0, rows, size))
+        points = _part(given, weight, chosen, target)
+        return start_centers(self.init, self.n_clusters, points, given, random)
+
+    def _reassigned(
+        self, points: Points, centers: Tensor, counts: Tensor, random: np.random.RandomState
+    ) -> tuple[Tensor, Tensor]:
+        """Centres of little weight move to random samples, every ten samples a cluster."""
+        rows = points.x.shape[0]
+        self._since_reassignment += rows
+        due = self._since_reassignment >= 10 * self.n_clusters or bool((counts == 0).any())
+        if not due:
+            return centers, counts
+        self._since_reassignment = 0
+        if not self.reassignment_ratio:
+            return centers, counts
+        light = counts < self.reassignment_ratio * counts.max()
+        if int(light.sum()) > 0.5 * rows:
+            light[counts.argsort(stable=True)[rows // 2 :]] = False
+        if not bool(light.any()):
+            return centers, counts
+        chosen = random.choice(rows, replace=False, size=int(light.sum()))
+        centers, counts = centers.clone(), counts.clone()
+        centers[light] = points.x[torch.from_numpy(chosen).to(points.x.device)].to(centers.dtype)
+        counts[light] = counts[~light].min()
+        return centers, counts
+
+    def _label(self, given: Given, weight: Tensor | None, centers: Tensor) -> None:
+        rows = torch.arange(given.shape[0]).split(_LABEL_ROWS)
+        labels, inertia = [], 0.0
+        for part, batch in zip(rows, staged(given.samples, centers.device, rows), strict=True):
+            mine = None if weight is None else weight[part.to(weight.device)].to(centers.device)
+            found = self._solve(prepare(batch, mine, "euclidean"), centers, max_iter=0)
+            labels.append(found.labels)
+            inertia += float(found.inertia)
+        self.labels_, self.inertia_ = given.answer(torch.cat(labels)), inertia
+
+
+def _part(given: Given, weight: Tensor | None, rows: Tensor, target: torch.device) -> Points:
+    rows = rows.to(given.samples.device)
+    mine = None if weight is None else weight[rows].to(target)
+    return prepare(given.samples[rows].to(target), mine, "euclidean")
+
+
+def _variance(samples: Tensor) -> float:
+    return prepare(samples, None, "euclidean").variance
