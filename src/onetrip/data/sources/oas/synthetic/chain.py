@@ -199,7 +199,7 @@ def _places(residues: int, v_length: int, leader: int) -> dict[str, str]:
     }
 
 
-def _cdr3_positions(length: int) -> list[str]:
+def cdr3_positions(length: int) -> list[str]:
     """IMGT names of a CDR3: gaps in the middle, insertions behind 111 and before 112."""
     if length <= 13:
         left = (length + 1) // 2
@@ -225,7 +225,7 @@ def _numbering(locus: str, missing: int, aa: str, starts: dict[str, int], cdr3_l
         "fwr2": fwr2,
         "cdr2": cdr2,
         "fwr3": fwr3,
-        "cdr3": _cdr3_positions(cdr3_length),
+        "cdr3": cdr3_positions(cdr3_length),
         "fwr4": fwr4,
     }
     text, offsets = "{", []

@@ -1,0 +1,71 @@
+"""Real chains laid out as units. Not shipped: without a package, rows of its shape stand in.
+
+With the packages: `pip download --no-deps pyalakazam`, then
+`onetrip data oas make-fixture DIR --real pyalakazam-0.1.1-py3-none-any.whl`.
+"""
+
+import ast
+import zipfile
+
+from onetrip.data.sources.oas.real_units import make_real_fixture
+from onetrip.data.sources.oas.source import Oas
+from onetrip.data.sources.oas.synthetic.genes import POSITIONS, genes, to_residues
+
+
+def chain_of(locus):
+    gene = genes()[locus][0]
+    regions = [to_residues(codons) for codons in gene.v_codons]
+    return [*regions, "ARDYYGSSYFDY" if locus == "H" else "QQSYSTPLT", to_residues(gene.j_codons)]
+
+
+def read(folder):
+    for unit in Oas(columns="all").find(folder):
+        for got in Oas(columns="all").read(unit):
+            assert not got.rejects
+            yield from got.batch.to_pylist()
+
+
+def test_rows_of_airr_become_units(tmp_path):
+    regions = genes()["H"][0].v_codons
+    gapped = ["".join(r).ljust(n, ".") for r, n in zip(regions, (78, 36, 51, 30, 117), strict=True)]
+    j = "".join(genes()["H"][0].j_codons)
+    row = {
+        "sequence_alignment": "".join(gapped) + "GCGAGAGATTAC" + j,
+        "junction": "TGT" + "GCGAGAGATTAC" + "TGG",
+        "v_call": "IGHV1",
+        "locus": "IGH",
+        "c_call": "IGHM",
+    }
+    path = tmp_path / "rows.tsv"
+    path.write_text("\t".join(row) + "\n" + ("\t".join(row.values()) + "\n") * 3)
+    made = make_real_fixture(tmp_path / "units", path, rows=10, units=1)
+    assert [(one.path.split("/")[-1], one.rows) for one in made] == [
+        ("PKG00000_Heavy_IGHM.csv.gz", 3)
+    ]
+    first, *_ = read(tmp_path / "units")
+    assert (first["cdr3_aa"], first["locus"], first["meta_isotype"]) == ("ARDY", "H", "IGHM")
+    assert first["fwr1_aa"] == to_residues(regions[0])
+
+
+def test_aligned_chains_of_a_wheel_are_numbered(tmp_path):
+    wheel = tmp_path / "abnativ.whl"
+    widths = (26, 14, 17, 11, 38, 32, 11)
+    with zipfile.ZipFile(wheel, "w") as file:
+        for locus, name in (("H", "vh"), ("K", "vl")):
+            aligned = "".join(r.ljust(w, "-") for r, w in zip(chain_of(locus), widths, strict=True))
+            text = f"seq_id,input_seq,aligned_seq\n1,x,{aligned}\n"
+            file.writestr(f"abnativ/test_{name}_v2_abnativ_seq_scores.csv", text)
+    made = make_real_fixture(tmp_path / "units", wheel, rows=10, units=2)
+    assert sum(one.rows for one in made) == 2
+    for row in read(tmp_path / "units"):
+        locus = row["locus"]
+        numbering = ast.literal_eval(row["ANARCI_numbering"])
+        assert list(numbering) == [
+            key.format(locus.lower())
+            for key in ("fw{}1", "cdr{}1", "fw{}2", "cdr{}2", "fw{}3", "cdr{}3", "fw{}4")
+        ]
+        residues = "".join("".join(region.values()) for region in numbering.values())
+        assert residues == row["sequence_alignment_aa"] == "".join(chain_of(locus))
+        without_cdr3 = [region for key, region in numbering.items() if not key.startswith("cdr")]
+        frameworks = [POSITIONS[locus][i] for i in (0, 2, 4, 5)]
+        assert [tuple(int(p) for p in region) for region in without_cdr3] == frameworks
