@@ -24,8 +24,8 @@ def settle(
 ) -> None:
     """Run the followers of an experiment whose answer was committed or taken back.
 
-    Each works in a transaction of its own. A process that is killed between two of them leaves
-    the queue in an order that the next result corrects.
+    Each works in a transaction of its own, and may run twice: for a process that is killed
+    between two of them, the reaper runs all of them again.
     """
     for name in followers:
         follower(name)(connection, experiment_id)

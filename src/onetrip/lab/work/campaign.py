@@ -20,13 +20,11 @@ from onetrip.lab.store.database import connect
 from onetrip.lab.views.problems import brief
 from onetrip.lab.work.loop import Condition, never, work
 from onetrip.lab.work.past import history_of
-from onetrip.lab.work.tasks import SETTLED
+from onetrip.lab.work.tasks import SETTLED, SETTLES_WITHIN_S
 from onetrip.lab.work.trial import Judge
 
 _POLL_S = 0.1
 _OPEN = ("queued", "running")
-# A worker that was killed between an answer and its followers is not waited for.
-_SETTLES_WITHIN_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +209,7 @@ def _unanswered(connection: sqlite3.Connection, campaign_id: int) -> int:
         "SELECT count(*) FROM experiment WHERE campaign_id = ? AND (state IN (?, ?) OR EXISTS ("
         " SELECT 1 FROM attempt WHERE experiment_id = experiment.id AND outcome IS NOT NULL"
         " AND outcome <> 'infra_lost' AND stage <> ? AND ended_at > ?))",
-        (campaign_id, *_OPEN, SETTLED, time.time() - _SETTLES_WITHIN_S),
+        (campaign_id, *_OPEN, SETTLED, time.time() - SETTLES_WITHIN_S),
     ).fetchone()[0]
 
 

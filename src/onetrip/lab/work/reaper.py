@@ -1,4 +1,4 @@
-"""Take back what dead workers held, also while no other worker is there to notice."""
+"""Take back what dead workers held and finish what they began, while nobody else would notice."""
 
 import threading
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from onetrip.lab.queue.claims import reap
 from onetrip.lab.store.database import connect
+from onetrip.lab.work.tasks import settle_left_over
 
 EVERY_S = 5.0
 
@@ -20,6 +21,7 @@ def reaping(database: Path, *, every_s: float = EVERY_S) -> Iterator[None]:
         with closing(connect(database)) as connection:
             while not ended.wait(every_s):
                 reap(connection)
+                settle_left_over(connection)
 
     thread = threading.Thread(target=run, name="onetrip-reaper", daemon=True)
     thread.start()

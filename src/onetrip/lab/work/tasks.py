@@ -2,6 +2,7 @@
 
 import secrets
 import sqlite3
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
@@ -18,6 +19,8 @@ from onetrip.lab.work.trial import trial_job
 
 # Stage of an attempt that is answered, and whose followers have run.
 SETTLED = "settled"
+# Nobody takes longer over that: who did was killed, is not waited for, and is made up for.
+SETTLES_WITHIN_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +84,34 @@ def answer(connection: sqlite3.Connection, attempt_id: int, n: int, verdict: Ver
         return False
     if not claims.finish(connection, attempt_id, n, verdict, study_id=row["study_id"]):
         return False
-    settle(connection, row["experiment_id"])
+    _see_to(connection, attempt_id, row["experiment_id"])
+    return True
+
+
+def settle_left_over(connection: sqlite3.Connection) -> list[int]:
+    """Run the followers of answers whose process was killed before it came to them.
+
+    Returns
+    -------
+    list[int]
+        The experiments of those answers.
+    """
+    rows = connection.execute(
+        "SELECT attempt.id, experiment_id FROM attempt"
+        " JOIN experiment ON experiment.id = experiment_id"
+        # A tune's own session sees to what follows in it.
+        " WHERE outcome IS NOT NULL AND stage <> ? AND experiment.study_id IS NULL"
+        " AND ended_at < ? AND invalid = '' AND outcome <> 'infra_lost' ORDER BY attempt.id",
+        (SETTLED, time.time() - SETTLES_WITHIN_S),
+    ).fetchall()
+    for row in rows:
+        _see_to(connection, row["id"], row["experiment_id"])
+    return [row["experiment_id"] for row in rows]
+
+
+def _see_to(connection: sqlite3.Connection, attempt_id: int, experiment_id: int) -> None:
+    settle(connection, experiment_id)
     # What follows from it stands in the queue by now: whoever waits for the end of a campaign
     # must not take the moment in between for it.
     with transaction(connection):
         connection.execute("UPDATE attempt SET stage = ? WHERE id = ?", (SETTLED, attempt_id))
-    return True
