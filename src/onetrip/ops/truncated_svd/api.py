@@ -26,6 +26,8 @@ Solver = Literal["auto", "full", "covariance_eigh", "randomized"]
 Precision = Literal["certified", "fast"]
 
 _DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
+# A difference of sums in float64 below this share of them is rounding.
+_NOTHING = 2.0**-46
 _SOLVERS = ("auto", "full", "covariance_eigh", "randomized")
 
 
@@ -84,7 +86,8 @@ def truncated_svd(
     values : dict of str to Tensor
         "components" [K, D], orthonormal rows, the entry of largest modulus of each positive;
         "mean" [D]; "total_variance" [], the sum over columns of the mean squared deviation from
-        the mean. Dtype as `singular_values`.
+        the mean; "residual" [], the mean squared distance of the rows, centred or not, from the
+        span of the components. Dtype as `singular_values`.
 
     Raises
     ------
@@ -144,11 +147,16 @@ def truncated_svd(
             correct = "float64" if exact else "float32"
         singular_values, components = decompose(x, moments, kept, center, correct, config)
         mean, total = moments.mean, moments.total
+    square = total if center else total + N * mean.square().sum()
+    residual = square - singular_values.square().sum()
+    if kept == min(N, D) or bool(residual < _NOTHING * square):
+        residual = torch.zeros_like(residual)
     dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
     return singular_values.to(dtype), {
         "components": with_fixed_signs(components).to(dtype).contiguous(),
         "mean": mean.to(dtype),
         "total_variance": (total / N).to(dtype),
+        "residual": (residual / N).to(dtype),
     }
 
 

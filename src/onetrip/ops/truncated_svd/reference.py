@@ -28,6 +28,7 @@ def truncated_svd_reference(
         "components": components * torch.where(largest < 0, -1.0, 1.0).to(components.dtype),
         "mean": mean,
         "total_variance": deviation.square().sum() / x.shape[0],
+        "residual": singular_values[kept:].square().sum() / x.shape[0],
     }
 
 

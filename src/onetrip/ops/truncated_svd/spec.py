@@ -19,6 +19,7 @@ SPEC = OperatorSpec(
         TensorSpec("components", ("K", "D"), _RESULTS),
         TensorSpec("mean", ("D",), _RESULTS),
         TensorSpec("total_variance", (), _RESULTS),
+        TensorSpec("residual", (), _RESULTS),
     ),
     implementations=("reference", "torch", "triton"),
     budget=ErrorBudget(

@@ -1,9 +1,9 @@
 """The forces of t-SNE by kernels: widths once, affinities kept or not, then one pass a step."""
 
 import math
+from typing import Any
 
 import torch
-import triton
 from torch import Tensor
 
 from onetrip.core.selection import Config
@@ -35,8 +35,8 @@ class _Forces:
         self._M = n_components
         self._N, self._D = x.shape
         self._freedom = max(n_components - 1, 1)
-        self._tile = {"BLOCK": config["BLOCK"], "num_warps": config["num_warps"]}
-        self._grid = (triton.cdiv(self._N, config["BLOCK"]),)
+        self._tile: dict[str, Any] = {"BLOCK": config["BLOCK"], "num_warps": config["num_warps"]}
+        self._grid = (-(-self._N // config["BLOCK"]),)
         # No distance changes by a common offset, and their rounding errors shrink.
         mean = x.mean(0, dtype=torch.float64)
         self._x = (x - mean).T.float().contiguous()  # [D, N]
@@ -63,10 +63,7 @@ class _Forces:
                 sums,
                 self._N,
                 self._D,
-                M=self._M,
-                KEPT=self._is_kept,
-                WANTED=wanted,
-                **self._tile,
+                **self._tile | {"M": self._M, "KEPT": self._is_kept, "WANTED": wanted},
             )
         normaliser, p_log_t, p_log_p, mass = sums.sum(1, dtype=torch.float64)
         factor = 2.0 * (self._freedom + 1) / self._freedom

@@ -31,8 +31,8 @@ WORKLOADS = (
         why="two tiles, no memory for affinities: they are recomputed from x in every iteration",
         options={
             "perplexity": 6.0,
-            "max_iter": 3,
-            "exploration_iter": 2,
+            "max_iter": 2,
+            "exploration_iter": 1,
             "memory_budget": 1,
         },
         data="offset",

@@ -1,0 +1,6 @@
+"""Matrix decompositions under scikit-learn's names: ``from onetrip.decomposition import PCA``."""
+
+from onetrip.estimators.pca import PCA
+from onetrip.estimators.truncated_svd import TruncatedSVD
+
+__all__ = ["PCA", "TruncatedSVD"]

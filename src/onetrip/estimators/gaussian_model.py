@@ -1,0 +1,86 @@
+"""Principal components as a Gaussian model of the samples: covariance, precision, likelihood."""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from onetrip.estimators.arrays import take
+from onetrip.estimators.linear_projection import LinearProjection
+from onetrip.ops.truncated_svd.project import project
+
+
+class GaussianModel(LinearProjection):
+    """Components with their variances, and noise of one variance in all other directions.
+
+    Its covariance is ``componentsᵀ diag(variance - noise) components + noise · 1`` (Tipping and
+    Bishop, 1999).
+    """
+
+    mean_: Any
+    explained_variance_: Any
+    noise_variance_: float
+
+    def get_covariance(self) -> Any:
+        """Covariance of the model, of shape (n_features, n_features)."""
+        check_is_fitted(self)
+        components, excess = self._excess()
+        covariance = (components.T * excess) @ components
+        covariance.diagonal().add_(self.noise_variance_)
+        return self._like_components(covariance)
+
+    def get_precision(self) -> Any:
+        """Inverse of the covariance, of shape (n_features, n_features)."""
+        check_is_fitted(self)
+        return self._like_components(self._precision())
+
+    def score_samples(self, X: Any) -> Any:
+        """Log-likelihood of each sample under the model, of shape (n_samples,).
+
+        Parameters
+        ----------
+        X : array-like or Tensor of shape (n_samples, n_features)
+        """
+        check_is_fitted(self)
+        given = take(self, X, reset=False, device=self.device)
+        precision = self._precision().to(given.samples.device)
+        mean = torch.as_tensor(self.mean_, device=given.samples.device)
+        # Rows of the precision's root: |(x - m) root|² is the squared length in its metric.
+        values, vectors = torch.linalg.eigh(precision)
+        root = (vectors * values.clamp_min(0.0).sqrt()).T
+        length = project(given.samples, mean, root).square().sum(1)
+        features = given.shape[1]
+        log_volume = float(torch.linalg.slogdet(precision).logabsdet)
+        score = -0.5 * length - 0.5 * (features * math.log(2.0 * math.pi) - log_volume)
+        return given.answer(score)
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Mean log-likelihood of the samples under the model; `y` is ignored."""
+        return float(self.score_samples(X).mean())
+
+    def _precision(self) -> Tensor:
+        components, excess = self._excess()
+        noise = self.noise_variance_
+        features = components.shape[1]
+        identity = torch.eye(features, dtype=torch.float64, device=components.device)
+        if components.shape[0] == 0:
+            return identity / noise
+        if noise == 0.0:
+            return torch.linalg.inv((components.T * excess) @ components)
+        # Along a component the variance is noise + excess, elsewhere noise.
+        share = excess / (excess + noise)
+        return (identity - (components.T * share) @ components) / noise
+
+    def _excess(self) -> tuple[Tensor, Tensor]:
+        """Components in float64, and their variances beyond the noise."""
+        components = torch.as_tensor(self.components_).double()
+        variance = torch.as_tensor(self.explained_variance_).double()
+        return components, (variance - self.noise_variance_).clamp_min(0.0)
+
+    def _like_components(self, tensor: Tensor) -> Any:
+        if isinstance(self.components_, Tensor):
+            return tensor.to(self.components_)
+        return tensor.cpu().numpy().astype(np.asarray(self.components_).dtype)

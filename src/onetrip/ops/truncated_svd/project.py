@@ -1,0 +1,34 @@
+"""Coordinates of samples along components, without a centred copy of them."""
+
+import torch
+from torch import Tensor
+
+from onetrip.ops.truncated_svd.plan import tile_rows
+
+_TILE_ELEMENTS = 1 << 19
+
+
+def project(x: Tensor, mean: Tensor | None, components: Tensor) -> Tensor:
+    """``(x - mean) @ componentsᵀ`` [N, K], a tile of rows at a time.
+
+    Parameters
+    ----------
+    x : Tensor [N, D], any float dtype
+    mean : Tensor [D], or None for zero
+        Subtracted before the product, so that a mean far from zero costs no digits.
+    components : Tensor [K, D], float32 | float64
+
+    Returns
+    -------
+    Tensor [N, K], the wider of the dtypes of `x` and `components`
+    """
+    dtype = torch.promote_types(x.dtype, components.dtype)
+    basis = components.to(dtype).T
+    if mean is None:
+        return x.to(dtype) @ basis
+    found = torch.empty(x.shape[0], basis.shape[1], dtype=dtype, device=x.device)
+    rows = tile_rows(_TILE_ELEMENTS, x.shape[1])
+    for begin in range(0, x.shape[0], rows):
+        part = slice(begin, begin + rows)
+        torch.mm(x[part].to(dtype) - mean.to(dtype), basis, out=found[part])
+    return found
