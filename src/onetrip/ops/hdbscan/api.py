@@ -98,16 +98,10 @@ def hdbscan(
     >>> weight, ends["source"], ends["target"]
     (tensor([1., 2., 7.]), tensor([0, 1, 2]), tensor([1, 2, 3]))
     """
-    tree = spanning(
-        x,
-        min_samples=min_samples,
-        alpha=alpha,
-        metric=metric,
-        precision=precision,
-        impl=impl,
-    )
-    if isinstance(tree, tuple):
-        return tree
+    chosen, config = _checked(x, min_samples, alpha, metric, precision, impl)
+    if chosen == "reference":
+        return hdbscan_reference(x.detach(), min_samples=int(min_samples), alpha=float(alpha))
+    tree = _run(chosen, config, x, min_samples, alpha, precision)
     dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
     edges = tree.edges
     core = tree.core.sqrt().to(dtype)
@@ -115,16 +109,16 @@ def hdbscan(
     return edges.weight.sqrt().to(dtype), ends
 
 
-def spanning(
-    x: Tensor,
-    *,
-    min_samples: int,
-    alpha: float = 1.0,
-    metric: str = "euclidean",
-    precision: str = "certified",
-    impl: str = "auto",
-) -> Spanning | tuple[Tensor, dict[str, Tensor]]:
-    """As `hdbscan`, with what an estimator needs besides; the reference has only its answer."""
+def spanning(x: Tensor, *, min_samples: int, alpha: float, precision: str) -> Spanning:
+    """As `hdbscan`, in the precision of its decisions and with what else an estimator needs."""
+    chosen, config = _checked(x, min_samples, alpha, "euclidean", precision, "auto")
+    return _run(chosen, config, x, min_samples, alpha, precision)
+
+
+def _checked(
+    x: Tensor, min_samples: int, alpha: float, metric: str, precision: str, impl: str
+) -> tuple[str, Config]:
+    """What runs, and its configuration, or an error that says which argument does not fit."""
     if x.dim() != 2:
         raise ShapeError(complaint("x", expected="a matrix [N, D]", got=list(x.shape)))
     if x.dtype not in _DTYPES:
@@ -146,19 +140,21 @@ def spanning(
     options = {"min_samples": int(min_samples), "alpha": float(alpha), "precision": precision}
     if recording.active():
         recording.note("hdbscan", {"x": x}, options)
-    x = x.detach()
-    problem = problem_on(x.device, {"N": x.shape[0], "D": x.shape[1]}, x.dtype, options)
-    chosen, config = _resolve(impl, problem)
     if x.shape[0] == 0:
         raise ShapeError(complaint("x", expected="at least one point", got=list(x.shape)))
-    if chosen == "reference":
-        return hdbscan_reference(x, min_samples=int(min_samples), alpha=float(alpha))
+    problem = problem_on(x.device, {"N": x.shape[0], "D": x.shape[1]}, x.dtype, options)
+    return _resolve(impl, problem)
+
+
+def _run(
+    chosen: str, config: Config, x: Tensor, min_samples: int, alpha: float, precision: str
+) -> Spanning:
     if chosen == "triton":
         from onetrip.ops.hdbscan.triton_impl import spanning_tree
     else:
         from onetrip.ops.hdbscan.torch_impl import spanning_tree
     certified = precision == "certified"
-    return spanning_tree(x, int(min_samples), float(alpha), config, certified=certified)
+    return spanning_tree(x.detach(), int(min_samples), float(alpha), config, certified=certified)
 
 
 def _resolve(impl: str, problem: Problem) -> tuple[str, Config]:

@@ -16,15 +16,13 @@ _FEW_FEATURES = 6
 
 _TORCH_FEW: Config = {"leaf": 32, "tile": 1 << 18, "extra": 10}
 _TORCH_MANY: Config = {"leaf": 128, "tile": 1 << 18, "extra": 8}
-_DEFAULTS: Mapping[str, Config] = {
-    "reference": {},
-    # Not measured on a device yet; a warp for 16 rows keeps a tile of float32 in registers.
-    "triton": {"BLOCK_N": 64, "BLOCK_M": 64, "num_warps": 4},
-}
+# Not measured on a device yet: a tile takes 32 registers a thread, in float64 half as many rows.
+_TRITON: Config = {"BLOCK": 64, "num_warps": 4}
+_TRITON_DOUBLE: Config = {"BLOCK": 32, "num_warps": 4}
 _SPACE: Mapping[str, Mapping[str, tuple[int, ...]]] = {
     "reference": {},
     "torch": {"leaf": (16, 32, 64, 128), "tile": (1 << 16, 1 << 18), "extra": (2, 6, 10)},
-    "triton": {"BLOCK_N": (32, 64, 128), "BLOCK_M": (32, 64), "num_warps": (4, 8)},
+    "triton": {"BLOCK": (32, 64), "num_warps": (4, 8)},
 }
 # Passes over all pairs that data without structure need: core distances, then rounds that shrink.
 _PASSES = 4
@@ -53,7 +51,9 @@ def default_config(impl: str, problem: Problem) -> Config:
         return tuned.config
     if impl == "torch":
         return _TORCH_FEW if problem.axes["D"] <= _FEW_FEATURES else _TORCH_MANY
-    return _DEFAULTS[impl]
+    if impl == "triton":
+        return _TRITON_DOUBLE if problem.dtype == "float64" else _TRITON
+    return {}
 
 
 def search_space(impl: str, problem: Problem) -> Mapping[str, tuple[int, ...]]:
@@ -83,7 +83,7 @@ def workspace_bytes(impl: str, problem: Problem, config: Config) -> int:
         return N * N * (8 * D + 64)  # differences, distances, reachability, sorted pairs
     if impl == "triton":
         # Places, components, bests and bounds of rows; the points in the tree's order.
-        return N * (160 + 12 * max(D, 1) + ITEMSIZE[problem.dtype] * D)
+        return N * (200 + 6 * max(8, ITEMSIZE[problem.dtype]) * max(D, 1)) + (1 << 16)
     K = min(_samples(problem) + config["extra"], N)
     leaf = min(config["leaf"], N)
     lists = N * K * 72  # places, squares, weights, and a permutation of each

@@ -9,7 +9,7 @@ _BENCH = frozenset({"bench"})
 WORKLOADS = (
     Workload(
         "plane",
-        {"N": 61, "D": 2},
+        {"N": 40, "D": 2},
         "float32",
         _SMOKE,
         why="few features: differences, and boxes that prune",
@@ -17,7 +17,7 @@ WORKLOADS = (
     ),
     Workload(
         "space",
-        {"N": 57, "D": 9},
+        {"N": 40, "D": 7},
         "float32",
         _SMOKE,
         why="many features: products with a bound of their error",
@@ -26,7 +26,7 @@ WORKLOADS = (
     ),
     Workload(
         "half",
-        {"N": 70, "D": 5},
+        {"N": 45, "D": 3},
         "float16",
         _CPU,
         why="half precision in, float32 weights out",
@@ -35,21 +35,12 @@ WORKLOADS = (
     ),
     Workload(
         "offset",
-        {"N": 90, "D": 8},
+        {"N": 40, "D": 7},
         "float64",
         _CPU,
         why="far from the origin, where products without a bound lose every digit",
         options={"min_samples": 2},
         data="offset",
-    ),
-    Workload(
-        "several-leaves",
-        {"N": 300, "D": 8},
-        "float32",
-        _CPU,
-        why="more leaves than one: searches between groups, and components that are regrouped",
-        options={"min_samples": 5},
-        data="blobs",
     ),
     Workload(
         "50k-32",
