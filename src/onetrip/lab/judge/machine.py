@@ -21,6 +21,15 @@ class Machine:
     device: Device
     environment: Mapping[str, object]
 
+    def as_dict(self) -> dict[str, object]:
+        """Plain values, for JSON."""
+        return {"device": self.device.as_dict(), "environment": dict(self.environment)}
+
+
+def machine_from(document: Mapping) -> Machine:
+    """The machine that `Machine.as_dict` wrote."""
+    return Machine(Device(**document["device"]), document["environment"])
+
 
 def machine(device: str, *, command: tuple[str, ...] = WORKER) -> Machine:
     """The machine as a worker sees it, measured at the first question of this process.
@@ -43,12 +52,8 @@ def machine(device: str, *, command: tuple[str, ...] = WORKER) -> Machine:
             raise OnetripError(
                 f"The device {device} cannot be used: {reason}. `onetrip doctor` says what it sees."
             )
-        _known[device] = _machine(answer)
+        _known[device] = machine_from(answer)
     return _known[device]
-
-
-def _machine(answer: Mapping) -> Machine:
-    return Machine(Device(**answer["device"]), answer["environment"])
 
 
 def run(document: Mapping, stage: Stage) -> dict[str, object]:
@@ -61,4 +66,4 @@ def run(document: Mapping, stage: Stage) -> dict[str, object]:
     # Half precision on a CPU takes seconds to learn that it is slow.
     dtypes = ("float32", "float64") if device == "cpu" else _DTYPES
     ceilings = measure_ceilings(device, dtypes=dtypes, seconds_each=_CEILING_SECONDS)
-    return {"device": ceilings.as_dict(), "environment": environment(device)}
+    return Machine(ceilings, environment(device)).as_dict()

@@ -14,9 +14,8 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from onetrip.core.device import Device
 from onetrip.core.errors import DataError, OnetripError
-from onetrip.lab.judge.machine import Machine
+from onetrip.lab.judge.machine import Machine, machine_from
 from onetrip.lab.queue import claims
 from onetrip.lab.store.database import connect, transaction
 from onetrip.lab.store.events import append_event
@@ -132,7 +131,7 @@ def _machine(store: sqlite3.Connection, worker_id: int, device: str) -> Machine:
     machines = json.loads(row["capabilities"]).get("machines", {})
     if device not in machines:
         raise DataError(f"This worker joined without a device {device!r}, only {list(machines)}.")
-    return Machine(Device(**machines[device]["device"]), machines[device]["environment"])
+    return machine_from(machines[device])
 
 
 def _own(store: sqlite3.Connection, request: Request, attempt_id: int) -> None:

@@ -11,9 +11,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from onetrip.core.device import Device
 from onetrip.core.errors import require
-from onetrip.lab.judge.machine import Machine, machine
+from onetrip.lab.judge.machine import machine, machine_from
 from onetrip.lab.queue import claims
 from onetrip.lab.queue.device_lock import devices_held
 from onetrip.lab.store.database import connect
@@ -74,8 +73,7 @@ def attempt(task: Mapping, files: Mapping[str, str]) -> dict[str, object]:
 
 def look(device: str) -> dict[str, object]:
     """The machine as a node of the cluster sees it."""
-    found = machine(device)
-    return {"device": found.device.as_dict(), "environment": dict(found.environment)}
+    return machine(device).as_dict()
 
 
 class _Fleet:
@@ -90,7 +88,7 @@ class _Fleet:
         options = {"num_gpus": gpus, "num_cpus": 1, "max_retries": 0}
         self._attempt = self._ray.remote(**options)(attempt)
         found = self._ray.get(self._ray.remote(**options)(look).remote(device))
-        self._machine = Machine(Device(**found["device"]), found["environment"])
+        self._machine = machine_from(found)
         self._flying: dict[Any, tasks.Task] = {}
         self._beaten_at = time.monotonic()
         self.answered = 0

@@ -96,7 +96,7 @@ def work_remotely(
     answered = 0
     kept = KeptJudge()
     try:
-        lab.post("join", {"machines": {name: _plain(found) for name, found in machines.items()}})
+        lab.post("join", {"machines": {name: found.as_dict() for name, found in machines.items()}})
         while not until():
             # A list: every device is asked, even where the first had a task.
             taken = [_step_alone(lab, device, folder, until, judge or kept) for device in devices]
@@ -137,10 +137,6 @@ def _step(lab: Lab, device: str, folder: Path, until: Condition, judge: Judge) -
     verdict = given_back(verdict) if until() else verdict
     lab.post("finish", numbers | {"verdict": verdict.as_dict()})
     return True
-
-
-def _plain(found: Machine) -> dict[str, object]:
-    return {"device": found.device.as_dict(), "environment": dict(found.environment)}
 
 
 def _reason(response: httpx.Response) -> str:
