@@ -16,12 +16,13 @@ from onetrip.ops.kmeans.exact_sums import exact_total, reduced
 from onetrip.ops.kmeans.movement import Movement
 from onetrip.ops.kmeans.points import Points
 from onetrip.ops.kmeans.relocate import relocate_empty
-from onetrip.ops.kmeans.workers import Workers, slices
+from onetrip.ops.kmeans.workers import Workers, pass_rows, slices
 
-# Rows of one pass over all samples, and of changes that are worth a thread of their own.
+# Changed rows that are worth a thread of their own.
 _ROWS = 8192
-# Terms that one pass over changed rows holds in float64: 1 MiB stays in a core's cache.
-_TERMS = 1 << 17
+# Terms that one pass over changed rows holds in float64: 1 MiB stays in a core's cache, 128 MiB
+# fill a device.
+_TERMS = {"cpu": 1 << 17, "cuda": 1 << 24}
 
 
 class Assigner(Protocol):
@@ -84,7 +85,7 @@ class ClusterSums:
 
     def _change(self, share: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         terms, weight = torch.zeros_like(self._terms), torch.zeros_like(self._weight)
-        step = max(256, _TERMS // terms.shape[1])
+        step = max(256, _TERMS[terms.device.type] // terms.shape[1])
         for rows, old, new in zip(*(tensor.split(step) for tensor in share), strict=True):
             row_terms, row_weight = self.points.terms(rows), self.points.weights(rows)
             terms.index_add_(0, new, row_terms)
@@ -147,7 +148,7 @@ def _inertia(points: Points, centers: Tensor, labels: Tensor, workers: Workers) 
         difference = centers.index_select(0, labels[rows]).sub_(points.x[rows])
         per_row[rows] = difference.square_().sum(1)
 
-    workers.map(measure, slices(slice(0, labels.shape[0]), _ROWS))
+    workers.map(measure, slices(slice(0, labels.shape[0]), pass_rows(points.x)))
     if points.weight is not None:
         per_row *= points.weight
     return exact_total(per_row, points.group)

@@ -8,10 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from onetrip.ops.kmeans.exact_sums import exact_total, grid_magic, on_grid, reduced
-from onetrip.ops.kmeans.workers import rows_workers, slices
-
-# Rows that one pass converts to float64: a tile of 4 MiB at 64 features.
-_ROWS = 8192
+from onetrip.ops.kmeans.workers import pass_rows, rows_workers, slices
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +92,7 @@ def prepare(
         total_weight = exact_total(weight, group).item()
         weight = on_grid(weight.clone(), grid_magic(total_weight))
     with rows_workers(x) as workers:
-        blocks = slices(slice(0, rows), _ROWS)
+        blocks = slices(slice(0, rows), pass_rows(x))
         sums = torch.stack(workers.map(lambda block: _sum(x[block]), blocks))
         count = torch.tensor([float(rows)], dtype=torch.float64, device=x.device)
         totals = reduced(torch.cat((sums.sum(0), count)), dist.ReduceOp.SUM, group)

@@ -5,8 +5,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from onetrip.ops.kmeans.points import Points
-
-_ROWS = 8192
+from onetrip.ops.kmeans.workers import pass_rows
 
 
 def relocate_empty(
@@ -39,10 +38,11 @@ def relocate_empty(
 
 
 def _farthest(points: Points, centers: Tensor, labels: Tensor, count: int) -> tuple[Tensor, ...]:
+    step = pass_rows(points.x)
     distance = torch.cat(
         [
             (x - centers.index_select(0, label)).double().square_().sum(1)
-            for x, label in zip(points.x.split(_ROWS), labels.split(_ROWS), strict=True)
+            for x, label in zip(points.x.split(step), labels.split(step), strict=True)
         ]
     )
     rows = distance.argsort(descending=True, stable=True)[:count]

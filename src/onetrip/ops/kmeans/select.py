@@ -10,13 +10,12 @@ from onetrip.ops.kmeans.cost import DEFAULT_MAX_ITER, estimate_cost
 
 OPERATOR = "kmeans"
 
-# scores: of one block, 4 MiB of float32 in a core's cache and its neighbour's; least_rows: fewer
-# would be a block of calls and no work. On a device the block is what fills it.
+# scores: of one block, 1 MiB of float32 in a core's cache; least_rows: fewer would be calls and no
+# work. On a device the block is what fills it.
 _CPU_TORCH: Config = {"scores": 1 << 18, "least_rows": 512}
 _DEVICE_TORCH: Config = {"scores": 1 << 26, "least_rows": 512}
 # Not measured yet: tiles of Triton's own matrix product on the same sizes.
-_TRITON: Config = {"BLOCK_N": 128, "BLOCK_K": 64, "BLOCK_D": 32, "num_warps": 8, "num_stages": 3}
-_INTERPRETED: Config = {**_TRITON, "BLOCK_N": 64, "BLOCK_K": 32, "num_warps": 4}
+_TRITON: Config = {"BLOCK_N": 128, "BLOCK_K": 64, "BLOCK_D": 32, "num_warps": 8, "num_stages": 2}
 _SPACE: Mapping[str, Mapping[str, tuple[int, ...]]] = {
     "reference": {},
     "torch": {"scores": (1 << 16, 1 << 18, 1 << 20), "least_rows": (256, 512, 2048)},
@@ -55,9 +54,7 @@ def default_config(impl: str, problem: Problem) -> Config:
         return tuned.config
     if impl == "torch":
         return _CPU_TORCH if problem.device_kind == "cpu" else _DEVICE_TORCH
-    if impl == "triton":
-        return _INTERPRETED if problem.options.get("interpreter") else _TRITON
-    return {}
+    return _TRITON if impl == "triton" else {}
 
 
 def search_space(impl: str, problem: Problem) -> Mapping[str, tuple[int, ...]]:

@@ -28,7 +28,7 @@ _TASKS = 8
 _MANY = 0.5
 
 
-class _Target(NamedTuple):
+class Target(NamedTuple):
     """The centres of one iteration: as they are, centred, with norms."""
 
     centers: Tensor
@@ -84,7 +84,7 @@ class TorchAssigner:
         """
         centred = centers - self.points.offset
         square = centred.square().sum(1)
-        target = _Target(centers, centred, square, square.max().sqrt())
+        target = Target(centers, centred, square, square.max().sqrt())
         N = self.labels.shape[0]
         used = self._bounds
         if used is None and not last and self._rest.is_over():
@@ -98,7 +98,7 @@ class TorchAssigner:
         self.anew += sum(part.anew for part in done)
         return torch.cat([part.rows for part in done]), torch.cat([part.before for part in done])
 
-    def _task(self, task: slice, target: _Target, movement: Movement, used: Bounds | None) -> _Done:
+    def _task(self, task: slice, target: Target, movement: Movement, used: Bounds | None) -> _Done:
         rows = task if used is None else self._doubtful(task, target, movement, used)
         before = self.labels[rows].clone()
         anew = self._look(rows, target, movement) if before.numel() else 0
@@ -107,7 +107,7 @@ class TorchAssigner:
         return _Done(absolute, before[changed], before.shape[0], anew)
 
     def _doubtful(
-        self, task: slice, target: _Target, movement: Movement, bounds: Bounds
+        self, task: slice, target: Target, movement: Movement, bounds: Bounds
     ) -> slice | Tensor:
         """Rows of a task whose nearest centre may have changed."""
         label = self.labels[task]
@@ -122,7 +122,7 @@ class TorchAssigner:
         bounds.upper[doubtful + task.start] = distance - path[doubtful]
         return doubtful[distance >= lower[doubtful]].add_(task.start)
 
-    def _own_distance(self, rows: Tensor, label: Tensor, target: _Target) -> Tensor:
+    def _own_distance(self, rows: Tensor, label: Tensor, target: Target) -> Tensor:
         """Distances of rows to their own centres, from above, in float64."""
         difference = target.centred.index_select(0, label)
         difference -= self.points.centred.index_select(0, rows)
@@ -132,7 +132,7 @@ class TorchAssigner:
         square = difference.square_().sum(1).double()
         return square.sqrt_().mul_(1.0 + (D + 4) * unit).add_(lengths, alpha=2.0 * unit)
 
-    def _look(self, rows: slice | Tensor, target: _Target, movement: Movement) -> int:
+    def _look(self, rows: slice | Tensor, target: Target, movement: Movement) -> int:
         """Label rows and store their bounds; how many of them were evaluated anew."""
         best, label, second, blur = self._two_least(rows, target)
         norm, largest = self.points.norm[rows], target.largest
@@ -150,7 +150,7 @@ class TorchAssigner:
             label[doubtful] = found.label.to(label.dtype)
         self.labels[rows] = label
         if self._bounds is not None:
-            length = norm.double().square_()
+            length = norm.double().square()
             reach = (distance_bound(norm, largest, *self._rounding) + blurred).double()
             upper = (length + best).add_(reach).clamp_(min=0.0).sqrt_()
             lower = (length + second).sub_(reach).clamp_(min=0.0).sqrt_()
@@ -161,7 +161,7 @@ class TorchAssigner:
         return anew
 
     def _two_least(
-        self, rows: slice | Tensor, target: _Target
+        self, rows: slice | Tensor, target: Target
     ) -> tuple[Tensor, Tensor, Tensor, float]:
         """Block by block, the two least scores of each row and the label of the least."""
         x, parts, blur = self.points.centred, [], 0.0

@@ -65,6 +65,11 @@ def rows_workers(x: Tensor) -> AbstractContextManager[Workers]:
     return block_workers(x.device, worth=x.numel() >= _WORTH_THREADS)
 
 
+def pass_rows(x: Tensor) -> int:
+    """Rows of one step of a pass over samples [N, D]: what a cache holds, or fills a device."""
+    return 8192 if x.device.type == "cpu" else max(8192, (1 << 24) // x.shape[1])
+
+
 def slices(whole: slice, step: int) -> list[slice]:
     """Consecutive parts of `whole`, of `step` rows and a rest.
 
