@@ -215,19 +215,19 @@ class _Run:
         upstream = Upstream(units=self._units)
         self._artifacts: dict[str, tuple[Path, str]] = {}
         for position, stage in enumerate(self._stages):
-            stage_run = self._stage_run(stage, upstream, sizes)
-            outcomes = self._gathered(position, stage_run, sizes)
+            stage_run = self._stage_run(position, upstream, sizes)
+            outcomes = stage_run.gathered(stage_run)
             if outcomes is None:
                 before = len(self._fresh)
                 outcomes = stage_run.run(position + 1, len(self._stages))
                 if len(self._fresh) > before:
                     self._ran.append(stage.name)
-                self._outcomes[stage.folder_name] = outcomes
+                self._outcomes[stage.folder_name] = list(outcomes)
                 self._check_limits(rows_are_all=True)
                 if self._share.leads:
                     remove_superseded(self._dataset.stage_folder(stage), outcomes)
             else:
-                self._outcomes[stage.folder_name] = outcomes
+                self._outcomes[stage.folder_name] = list(outcomes)
             if isinstance(stage.head, LearnStep):
                 folder = self._dataset.places(stage).artifacts
                 for name, digest in outcomes[0].artifacts.items():
@@ -242,7 +242,8 @@ class _Run:
             )
         return upstream.folder, upstream.outcomes
 
-    def _stage_run(self, stage: Stage, upstream: Upstream, sizes: Sizes) -> StageRun:
+    def _stage_run(self, position: int, upstream: Upstream, sizes: Sizes) -> StageRun:
+        stage = self._stages[position]
         return StageRun(
             stage,
             tasks_of(stage, upstream, sizes),
@@ -252,6 +253,7 @@ class _Run:
             self._progress,
             self._share,
             self._after_each,
+            lambda scatter: self._gathered(position, scatter, sizes),
         )
 
     def _gathered(self, position: int, scatter: StageRun, sizes: Sizes) -> list[Outcome] | None:
@@ -264,7 +266,7 @@ class _Run:
         outcomes = [known[task.key] for task in scatter.tasks]
         folder = self._dataset.stage_folder(scatter.stage)
         upstream = Upstream((), folder, outcomes, dict(self._artifacts))
-        gather = self._stage_run(self._stages[position + 1], upstream, sizes)
+        gather = self._stage_run(position + 1, upstream, sizes)
         if len(gather.known()) < len({task.key for task in gather.tasks}):
             return None
         if self._manifest:

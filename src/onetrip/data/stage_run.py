@@ -50,7 +50,8 @@ def known_outcomes(
 class StageRun:
     """One stage of one run.
 
-    `after_each` is told every outcome that is new; it may raise to end the run.
+    `after_each` is told every outcome that is new; it may raise to end the run. `gathered` answers
+    with the outcomes of a scatter whose buckets are gone because all of them are gathered.
     """
 
     stage: Stage
@@ -61,6 +62,7 @@ class StageRun:
     progress: Progress
     share: Share
     after_each: Callable[[Outcome], None]
+    gathered: Callable[["StageRun"], Sequence[Outcome] | None]
     _lost: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def known(self, *, files: bool = True) -> dict[str, Outcome]:
@@ -86,12 +88,17 @@ class StageRun:
         largest_first = sorted(unique.values(), key=lambda task: -task.bytes)
         mine = self.share.of(largest_first)
         self._run_missing([task for task in mine if task.key not in done], done)
-        self.share.wait(self.known, len(unique), done, self.progress)
+        self.share.wait(self._known_or_gathered, len(unique), done, self.progress)
         if self.manifest:
             self.manifest.finish_tasks(self.stage.folder_name, done.values())
             self.manifest.end_stage(self.stage.folder_name)
         self.progress.end_stage()
         return [done[task.key] for task in self.tasks]
+
+    def _known_or_gathered(self) -> dict[str, Outcome]:
+        """What is done; a rank that comes late may find buckets gathered and gone."""
+        gathered = self.gathered(self)
+        return self.known() if gathered is None else {one.key: one for one in gathered}
 
     def _run_missing(self, tasks: Sequence[Task], done: dict[str, Outcome]) -> None:
         if not tasks:

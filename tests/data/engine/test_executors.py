@@ -62,6 +62,17 @@ def test_two_ranks_share_the_work_and_agree(units, expected, tmp_path, recipe_of
     assert len(list(out.glob("stages/00-*/task-*.json"))) == 8
 
 
+def test_rank_that_comes_when_buckets_are_gathered_and_gone_waits_for_nothing(
+    units, tmp_path, recipe_of
+):
+    recipe = recipe_of(*STEPS)
+    one = run(recipe, units, tmp_path / "out", executor="inline", bundle_bytes=1000)
+    late = run(
+        recipe, units, tmp_path / "out", executor="inline", bundle_bytes=1000, rank=1, world=2
+    )
+    assert (late.ran, late.rows) == ((), one.rows)
+
+
 def test_rank_that_waits_in_vain_says_so():
     share = Share(1, 2, patience_s=0.05, poll_s=0.01)
     with pytest.raises(DataError, match="waited 0 s for 1 tasks of other ranks"):

@@ -64,7 +64,7 @@ def test_random_kills_lose_nothing(write_csv, tmp_path, recipe_of, rows_of):
     recipe = recipe_of({NUMBERS: {"pause_s": 0.02}}, "toy_steps:Distinct", "toy_steps:Ordered")
     undisturbed = run(recipe, folder, tmp_path / "undisturbed", executor="inline")
     out, chance = tmp_path / "out", random.Random(3)
-    for _ in range(4):
+    for _ in range(3):
         process = start(recipe, folder, out, stderr=subprocess.DEVNULL)
         kill_after_some_files(process, out, chance)
         process.communicate()

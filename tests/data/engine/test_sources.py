@@ -1,4 +1,4 @@
-"""Plain files: rows and rejects with their place in the file, plain and compressed, from any line."""
+"""Plain files: rows and rejects with their place in the file, from any line on."""
 
 import gzip
 import json
