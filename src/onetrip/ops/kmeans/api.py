@@ -82,7 +82,8 @@ def kmeans(
     ShapeError, DtypeError, ArgumentError
         An argument that does not fit: which, what was expected, what came.
     UnsupportedError
-        `impl` cannot run this problem here; the message says why.
+        `impl` cannot run this problem here, or there are more clusters than samples and
+        `max_iter` is not 0; the message says why.
 
     Notes
     -----
@@ -122,7 +123,8 @@ def kmeans(
         names = ("labels", "inertia", "n_iter")
         values = {name: torch.stack([each[1][name] for each in solved]) for name in names}
         return torch.stack([each[0] for each in solved]), values
-    chosen, config = resolve(impl, problem_of(x, centers.shape[0], {"max_iter": max_iter}))
+    whole = max_iter if group is None else 0  # of several processes, one may hold few samples
+    chosen, config = resolve(impl, problem_of(x, centers.shape[0], {"max_iter": whole}))
     if chosen == "reference":
         if group is not None:
             expected = "None for the reference, which knows one process"

@@ -26,7 +26,7 @@ def kmeans_reference(
     spherical = metric == "cosine"
     if spherical:
         x, centers = F.normalize(x, dim=1), F.normalize(centers, dim=1)
-    tolerance = tol * x.var(0, correction=0).mean()
+    tolerance = tol * (x - x.mean(0)).square().mean()
     labels = torch.full_like(x[:, 0], -1, dtype=torch.int64)
     n_iter = 0
     while n_iter < max_iter:

@@ -35,6 +35,8 @@ def unsupported_reason(impl: str, problem: Problem, config: Config | None = None
     """Say why `impl` cannot run `problem` with `config`, or None when it can."""
     if impl not in _SPACE:
         return f"there is no implementation {impl!r}"
+    if problem.axes["K"] > problem.axes["N"] and _max_iter(problem):
+        return "there are more clusters than samples, so some stay empty"
     if impl != "triton":
         return None
     if problem.dtype == "float64":
@@ -102,8 +104,8 @@ def predict_ms(
 
     The Triton kernel multiplies in TF32, at half the rate of bfloat16, for float32 input.
     """
-    iterations = problem.options.get("max_iter", DEFAULT_MAX_ITER)
-    cost = estimate_cost(**problem.axes, dtype=problem.dtype, max_iter=int(str(iterations)))
+    iterations = _max_iter(problem)
+    cost = estimate_cost(**problem.axes, dtype=problem.dtype, max_iter=iterations)
     rate = device.tflops_for(problem.dtype)
     if impl == "triton" and problem.dtype == "float32":
         rate = device.tflops_for("bfloat16") / 2.0
@@ -112,5 +114,9 @@ def predict_ms(
     if impl == "reference":
         # Distances are written, read for the least, and written again next time.
         scores = problem.axes["N"] * problem.axes["K"] * max(4, ITEMSIZE[problem.dtype])
-        memory_ms += 2 * int(str(iterations)) * scores / device.bandwidth_gbps * 1e-6
+        memory_ms += 2 * iterations * scores / device.bandwidth_gbps * 1e-6
     return max(compute_ms, memory_ms)
+
+
+def _max_iter(problem: Problem) -> int:
+    return int(str(problem.options.get("max_iter", DEFAULT_MAX_ITER)))

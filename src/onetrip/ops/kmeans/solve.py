@@ -30,16 +30,18 @@ def problem_of(x: Tensor, clusters: int, options: Mapping[str, object]) -> Probl
 
 def resolve(impl: str, problem: Problem) -> tuple[str, Config]:
     """The implementation that runs, and its configuration; a named one runs or raises."""
+    config: Config = {}
+    chosen = impl
     if impl == "auto":
         choice = select.choose(problem)
-        return choice.impl, choice.config
-    reason = select.unsupported_reason(impl, problem)
+        chosen, config = choice.impl, choice.config
+    reason = select.unsupported_reason(chosen, problem)
     if reason is not None:
         raise UnsupportedError(
             f'`impl="{impl}"` cannot run kmeans here: {reason}. '
-            'Use impl="auto" to run the fastest implementation that can.'
+            "Ask for fewer clusters, or for what `onetrip.estimate` says can run."
         )
-    return impl, select.default_config(impl, problem)
+    return chosen, config or select.default_config(chosen, problem)
 
 
 def solve(
@@ -55,13 +57,14 @@ def solve(
 ) -> Solution:
     """Run Lloyd's iterations from `centers` [K, D]; ``max_iter=0`` labels the rows and no more."""
     if config is None:
-        impl, config = resolve(impl, problem_of(points.x, centers.shape[0], {}))
+        # No iteration: one process of several may hold fewer samples than there are clusters.
+        impl, config = resolve(impl, problem_of(points.x, centers.shape[0], {"max_iter": 0}))
     file, name = _ASSIGNERS[impl]
     make: Callable[..., Assigner] = getattr(
         importlib.import_module(f"onetrip.ops.kmeans.{file}"), name
     )
     spherical = metric == "cosine"
-    start = centers.to(points.x.dtype)
+    start = centers.to(points.x.dtype).contiguous()
     if spherical:
         start = F.normalize(start, dim=1)
     with torch.no_grad(), rows_workers(points.x) as workers:
