@@ -213,7 +213,7 @@ class HDBSCAN(ClusterMixin, BaseEstimator):
         if isinstance(self.labels_, Tensor):
             found = torch.from_numpy(labels).to(self.labels_.device)
             return torch.where(self.labels_ < -1, self.labels_, found)
-        return np.where(self.labels_ < -1, self.labels_, labels)
+        return np.where(np.asarray(self.labels_) < -1, self.labels_, labels)
 
     def _refuse_what_is_not_euclidean(self) -> None:
         if self.metric != "euclidean":
@@ -241,14 +241,13 @@ class HDBSCAN(ClusterMixin, BaseEstimator):
             samples, min_samples=counted, alpha=float(self.alpha), precision=self.precision
         )
         self.reevaluated_share_ = tree.reevaluated
-        core = tree.core.sqrt().cpu().numpy()
-        first, second = tree.tied.cpu().numpy()
+        tied = tree.tied.cpu().numpy(), tree.tied_weight.double().sqrt().cpu().numpy()
         linkage = single_linkage(
             *in_prim_order(
                 tree.edges.row.cpu().numpy(),
                 tree.edges.column.cpu().numpy(),
                 tree.edges.weight.double().sqrt().cpu().numpy(),
-                np.stack([first, second, core[first]]),
+                *tied,
             )
         )
         how = Selection(

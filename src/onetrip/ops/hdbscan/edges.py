@@ -33,14 +33,15 @@ class Spanning:
     """A minimum spanning tree of N points.
 
     `edges` [N - 1] between points, smaller number first, in order; `core` [N], squared core
-    distances; `tied` [2, T], pairs of points whose weight is the core distance of the first, which
-    is where equal weights come from; `reevaluated`, the share of points that the certificate of
-    their neighbours left open.
+    distances; `tied` [2, T], pairs of points that may take the place of an edge, being as heavy as
+    two or more of them, `tied_weight` [T]; `reevaluated`, the share of points that the certificate
+    of their neighbours left open.
     """
 
     edges: Edges
     core: Tensor
     tied: Tensor
+    tied_weight: Tensor
     reevaluated: float
 
 

@@ -12,15 +12,20 @@ import numpy as np
 
 
 def in_prim_order(
-    source: np.ndarray, target: np.ndarray, weight: np.ndarray, tied: np.ndarray
+    source: np.ndarray,
+    target: np.ndarray,
+    weight: np.ndarray,
+    tied: np.ndarray,
+    tied_weight: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Edges [N - 1] by weight, equal ones as Prim's algorithm and NumPy's default sort leave them.
 
     Parameters
     ----------
     source, target : the points of every edge of a minimum spanning tree.
-    weight : of every edge, float64, ascending.
-    tied : [3, T], further edges that may take the place of one as heavy: points, and weight.
+    weight : of every edge, float64.
+    tied : [2, T], points of further edges, each of which may take the place of one as heavy.
+    tied_weight : [T], of these.
 
     Returns
     -------
@@ -29,18 +34,15 @@ def in_prim_order(
 
     Examples
     --------
-    >>> source, target, _ = in_prim_order(
-    ...     np.array([1, 0]), np.array([2, 2]), np.array([1.0, 3.0]), np.empty((3, 0)))
+    >>> edges = np.array([1, 0]), np.array([2, 2]), np.array([1.0, 3.0])
+    >>> source, target, _ = in_prim_order(*edges, np.empty((2, 0), int), np.empty(0))
     >>> source.tolist(), target.tolist()
     ([2, 0], [1, 2])
     """
     edges = source.shape[0]
-    times = np.searchsorted(weight, tied[2], "right") - np.searchsorted(weight, tied[2], "left")
-    # Where a weight stands once, nothing can take its place.
-    tied = tied[:, times > 1]
-    first = np.concatenate([source, tied[0].astype(np.int64)])
-    second = np.concatenate([target, tied[1].astype(np.int64)])
-    every = np.concatenate([weight, tied[2]])
+    first = np.concatenate([source, tied[0]])
+    second = np.concatenate([target, tied[1]])
+    every = np.concatenate([weight, tied_weight])
     ends = np.concatenate([first, second])
     by_point = ends.argsort(kind="stable")
     starts = np.searchsorted(ends[by_point], np.arange(edges + 2)).tolist()

@@ -29,17 +29,19 @@ def spanning_tree(
     edges = spanning_edges(near, core, scale, tree.order, search)
     of_points = torch.empty_like(core)
     of_points[tree.order] = core
-    return Spanning(
-        in_order(edges, tree.order),
-        of_points,
-        tree.order[_tied(near, core, scale)],
-        near.reevaluated / N,
-    )
+    edges = in_order(edges, tree.order)
+    tied, weight = _tied(near, core, scale, edges.weight)
+    return Spanning(edges, of_points, tree.order[tied], weight, near.reevaluated / N)
 
 
-def _tied(near: Neighbours, core: Tensor, scale: float) -> Tensor:
-    """Places [2, T] whose mutual reachability is the core distance of the first."""
-    within = (near.square / scale <= core[:, None]) & (core[near.place] <= core[:, None])
-    within &= near.place != torch.arange(core.shape[0], device=core.device)[:, None]
-    place, at = within.nonzero(as_tuple=True)
-    return torch.stack([place, near.place[place, at]])
+def _tied(near: Neighbours, core: Tensor, scale: float, chosen: Tensor) -> tuple[Tensor, Tensor]:
+    """Listed pairs of places [2, T] as heavy as two or more of the tree's edges; the weights."""
+    several = chosen[1:][chosen[1:] == chosen[:-1]].unique()
+    if several.numel() == 0:
+        return near.place.new_empty(2, 0), core[:0]
+    weight = torch.maximum(near.square / scale, core[near.place])
+    weight = torch.maximum(weight, core[:, None])
+    at = torch.searchsorted(several, weight).clamp_max_(several.numel() - 1)
+    itself = torch.arange(core.shape[0], device=core.device)[:, None]
+    place, column = ((several[at] == weight) & (near.place != itself)).nonzero(as_tuple=True)
+    return torch.stack([place, near.place[place, column]]), weight[place, column]

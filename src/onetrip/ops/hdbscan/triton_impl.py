@@ -45,7 +45,7 @@ def spanning_tree(
     no_pairs = order.new_empty(2, 0)
     edges = in_order(edges, order)
     edges = replace(edges, weight=edges.weight / scale)
-    return Spanning(edges, of_points, no_pairs, 0.0)
+    return Spanning(edges, of_points, no_pairs, core[:0], 0.0)
 
 
 def _rounds(
