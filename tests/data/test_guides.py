@@ -1,0 +1,54 @@
+"""The guides on splits and streaming, as they are written: every command and every line of code."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from onetrip.cli.main import main
+
+GUIDE = Path(__file__).parents[2] / "docs" / "guide"
+
+
+def blocks(page, language):
+    return re.findall(rf"```{language}\n(.*?)```", (GUIDE / page).read_text("utf-8"), re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def here(oas_folder, tmp_path_factory):
+    """Where the commands of the page on splits were run."""
+    folder = tmp_path_factory.mktemp("guides")
+    (folder / "units").symlink_to(oas_folder)
+    (folder / "splits.yaml").write_text(blocks("splits.md", "yaml")[0])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for command in blocks("splits.md", "sh")[0].splitlines():
+            words = command.removeprefix("onetrip ").split()
+            if words[1] == "run":
+                words += ["--executor", "inline"]
+            with pytest.raises(SystemExit) as ended:
+                main(words)
+            assert ended.value.code == 0, command
+    return folder
+
+
+def test_splits_leave_what_the_page_says(here):
+    stats = json.loads((here / "ready" / "stats.json").read_text())
+    assert sum(stats["rows"].values()) == stats["steps"]["dedup"]["rows_out"] > 200
+    assert stats["artifacts"] == ["leakage.json", "tokenizer.json"]
+    report = json.loads((here / "ready" / "leakage.json").read_text())
+    assert report["splits"] == stats["rows"]
+    assert report["chains"]["sequence_aa"]["sampled"] > 0
+    assert "cc-by-4.0" in (here / "ready" / "README.md").read_text()
+
+
+def test_code_of_both_pages_runs(here, monkeypatch):
+    monkeypatch.chdir(here)
+    pytest.importorskip("transformers")
+    for page in ("splits.md", "streaming.md"):
+        names: dict[str, Any] = {}
+        for code in blocks(page, "python"):
+            exec(code, names)
+    assert names["state"]["batch"] == len(names["batches"])
