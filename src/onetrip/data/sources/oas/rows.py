@@ -3,7 +3,7 @@
 pyarrow loses rows without a word where a quote is missing: what stands up to the next quote becomes
 one value, and if the number of fields happens to fit, it is a row. So a chunk takes the fast way
 only if it proves to be plain: quotes stand in pairs at both ends of values, there is no NUL byte,
-and there are as many rows, kept and set aside, as lines. All else is read row by row.
+all rows have their fields, and there are as many rows as lines. All else is read row by row.
 """
 
 from collections.abc import Sequence
@@ -62,13 +62,9 @@ class RowParser:
     def _fast(self, chunk: Chunk, line: int) -> Parsed | None:
         if not _looks_plain(chunk):
             return None
-        broken: list[tuple[int, int]] = []
-
-        def set_aside(row: pyarrow.csv.InvalidRow) -> str:
-            broken.append(((row.number or 1) - 1, row.actual_columns))
-            return "skip"
-
         try:
+            # No handler of invalid rows: pyarrow decodes their text, which may be no UTF-8. A row
+            # with a field too many, a value that is no UTF-8: the careful way says which.
             table = pyarrow.csv.read_csv(
                 pa.BufferReader(memoryview(chunk.data)[chunk.start : chunk.stop]),
                 read_options=pyarrow.csv.ReadOptions(
@@ -76,25 +72,15 @@ class RowParser:
                     use_threads=False,
                     block_size=chunk.stop - chunk.start + 1,
                 ),
-                # Blank lines, which it leaves out, fail the count below.
-                parse_options=pyarrow.csv.ParseOptions(invalid_row_handler=set_aside),
                 convert_options=self._convert,
             )
         except pa.ArrowInvalid:
             return None
-        if table.num_rows + len(broken) != chunk.lines:
+        # Not so with blank lines, and with line breaks inside a value.
+        if table.num_rows != chunk.lines:
             return None
-        places = np.arange(chunk.lines)
-        rejects = []
-        if broken:
-            places = np.delete(places, [place for place, _ in broken])
-            texts = chunk.text().split(b"\n")
-            for place, fields in broken:
-                text = texts[place].removesuffix(b"\r")
-                message = f"{len(self._names)} fields expected, {fields} found."
-                rejects.append(self._reject(line + place, "R01", "", message, text))
         columns = [table.column(name).combine_chunks() for name in self._wanted]
-        return Parsed(columns, line + places, rejects)
+        return Parsed(columns, line + np.arange(chunk.lines), [])
 
     def _careful(self, chunk: Chunk, line: int, *, last: bool) -> Parsed:
         text = chunk.text()
