@@ -1,0 +1,62 @@
+"""k-means on a device: certified labels, equal bits, memory; sizes that only a device holds."""
+
+import pytest
+import torch
+
+import onetrip
+from onetrip.ops.kmeans.reference import make_inputs
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no device"),
+]
+
+
+def drawn(data, dtype=torch.float32, **sizes):
+    return make_inputs(sizes, dtype=dtype, device="cuda", data=data)
+
+
+def wrong(x, centers, labels):
+    distances = torch.cdist(x.double(), centers.double())
+    chosen = distances.gather(1, labels.long()[:, None]).squeeze(1)
+    return int((chosen > distances.amin(1) * (1 + 1e-12)).sum())
+
+
+@pytest.mark.parametrize("data", ["noise", "offset", "poor-start"])
+@pytest.mark.parametrize("D", [8, 100, 128, 300])
+def test_every_label_is_exact(data, D):
+    inputs = drawn(data, N=20_000, D=D, K=333)
+    centers, values = onetrip.kmeans(**inputs, max_iter=5, impl="triton")
+    assert wrong(inputs["x"], centers, values["labels"]) == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_the_device_gives_the_bits_of_the_cpu(dtype):
+    inputs = drawn("noise", dtype, N=5000, D=24, K=50)
+    on_cpu = {name: tensor.cpu() for name, tensor in inputs.items()}
+    centers, values = onetrip.kmeans(**inputs, max_iter=10, impl="triton")
+    expected, expected_values = onetrip.kmeans(**on_cpu, max_iter=10, impl="torch")
+    assert torch.equal(centers.cpu(), expected)
+    assert torch.equal(values["labels"].cpu(), expected_values["labels"])
+
+
+def test_two_runs_are_equal_to_the_bit():
+    inputs = drawn("noise", N=300_000, D=32, K=100)
+    first, again = (onetrip.kmeans(**inputs, max_iter=8, impl="triton") for _ in range(2))
+    assert torch.equal(first[0], again[0])
+    assert torch.equal(first[1]["inertia"], again[1]["inertia"])
+
+
+def test_float64_stays_float64():
+    inputs = drawn("noise", torch.float64, N=3000, D=12, K=20)
+    centers, values = onetrip.kmeans(**inputs, max_iter=5)
+    assert centers.dtype == torch.float64
+    assert wrong(inputs["x"], centers, values["labels"]) == 0
+
+
+def test_more_rows_than_int32_has_elements():
+    x = torch.randint(-8, 8, (70_000_000, 32), device="cuda", dtype=torch.int8).half()
+    start = x[-64:].clone()
+    _, values = onetrip.kmeans(x, start, max_iter=0, impl="triton")
+    tail = onetrip.kmeans(x[-1000:], start, max_iter=0, impl="triton")[1]["labels"]
+    assert torch.equal(values["labels"][-1000:], tail)
