@@ -7,7 +7,7 @@ from generators.estimators import estimator_table
 from generators.operators import operator_page, operators_table
 from generators.results import results_table
 from generators.settings import settings_table
-from generators.steps import presets_table, step_page, steps_table
+from generators.steps import presets_table, step_page, step_rates_table, steps_table
 
 GENERATORS: Mapping[str, Callable[..., str]] = {
     "cli": commands,
@@ -18,5 +18,6 @@ GENERATORS: Mapping[str, Callable[..., str]] = {
     "results": results_table,
     "settings": settings_table,
     "step": step_page,
+    "step-rates": step_rates_table,
     "steps": steps_table,
 }

@@ -1,6 +1,7 @@
 """A step's page, from the step's own declaration; the published filters, from their tables."""
 
 import inspect
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, fields
@@ -8,7 +9,10 @@ from dataclasses import asdict, fields
 import pyarrow as pa
 import yaml
 
+from generators import results
 from generators.markdown import table
+from onetrip.bench.results import results_path
+from onetrip.core.errors import DataError
 from onetrip.data.recipe import load_recipe
 from onetrip.data.registry import known
 from onetrip.data.step import BatchStep, DatasetStep, ExchangeStep, LearnStep, Step
@@ -75,6 +79,24 @@ def presets_table() -> str:
         parts += [f"### `{name}`", f"After {published.source}. {published.note}".strip()]
         parts.append(table(["rule", "keeps", "because"], rows))
     return "\n\n".join(parts)
+
+
+def step_rates_table(device: str = "cpu-2-cores") -> str:
+    """What each step does in a second of one core, and where that was measured."""
+    path = results_path("data", device, results.FOLDER)
+    lines = (json.loads(line) for line in path.read_text("utf-8").splitlines())
+    newest = {line["contender"]: line for line in lines if line.get("bar") == "steps"}
+    if not newest:
+        way_out = "Measure with: python tools/data_step_bars.py --save"
+        raise DataError(f"No line of {path.name} is about steps. {way_out}")
+    rows = ((name, f"{line['rows_per_cpu_s']:,}") for name, line in newest.items())
+    last = list(newest.values())[-1]
+    place = last["environment"]
+    return (
+        f"{table(['step', 'rows a second of one core'], rows)}\n\n"
+        f"Measured with `{last['command']}` on {place['processor']}, {place['threads']} cores, "
+        f"{place['time'][:10]}, in CPU seconds while other work ran beside it."
+    )
 
 
 def _kind(step: type[Step]) -> type[Step]:

@@ -113,5 +113,5 @@ def _count(letters: np.ndarray, sizes: np.ndarray) -> np.ndarray:
                 places[part][letter] = before
         ended = left == 0
         phrases[:rows] += ended
-        phrase[: word + 2, :rows] |= np.negative(ended.astype(np.int64)).view(np.uint64)
+        phrase[: word + 1, :rows] |= np.negative(ended.astype(np.int64)).view(np.uint64)
     return phrases + (phrase[0] & _ONE == 0)
