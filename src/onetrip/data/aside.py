@@ -1,11 +1,14 @@
 """Files that are there whole or not at all: written aside, synced, then renamed."""
 
+import errno
 import hashlib
 import itertools
 import json
 import os
 import re
+import shutil
 import socket
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +20,7 @@ from onetrip.core.units import bytes_text
 
 _HOST = re.sub(r"\W", "", socket.gethostname())
 _ASIDE = re.compile(r"^\.aside-(?P<host>\w*)-(?P<process>\d+)-")
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _numbers = itertools.count()
 
 
@@ -113,23 +117,21 @@ def full_disk_explained(folder: Path) -> Iterator[None]:
     """Turn the errors of a full disk into a DataError that says what is kept and what to do."""
     try:
         yield
-    except OSError as error:
+    except (OSError, sqlite3.OperationalError) as error:
         if not is_full_disk(error):
             raise
         raise full_disk(folder) from error
 
 
-def is_full_disk(error: OSError) -> bool:
+def is_full_disk(error: BaseException) -> bool:
     """Whether an error says that no more can be written: disk, quota or limit of a file's size."""
-    import errno
-
-    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    if isinstance(error, sqlite3.OperationalError):
+        return error.sqlite_errorcode in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE)
+    return isinstance(error, OSError) and error.errno in _NO_ROOM
 
 
 def full_disk(folder: Path) -> DataError:
     """The error of a full disk (S01)."""
-    import shutil
-
     free = bytes_text(shutil.disk_usage(folder).free)
     return DataError(
         f"S01: the disk of {folder} takes no more ({free} free). Finished tasks are kept: make "

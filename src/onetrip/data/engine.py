@@ -24,6 +24,7 @@ from onetrip.data.memory import admit
 from onetrip.data.outcome import Outcome
 from onetrip.data.plan import Stage, plan
 from onetrip.data.progress import Progress, Silent
+from onetrip.data.quarantine import write_bad_units
 from onetrip.data.recipe import Recipe, load_recipe
 from onetrip.data.sources.source import Unit
 from onetrip.data.stage_cleaning import remove_spent, remove_superseded
@@ -322,6 +323,9 @@ class _Run:
             before = step, account
 
     def _result(self, exit_code: int, message: str, rows: int) -> Result:
+        if self._share.leads:
+            every = [unit for of in self._outcomes.values() for one in of for unit in one.units]
+            write_bad_units(self._dataset.quarantine, every)
         if self._manifest:
             self._manifest.end("failed" if message else "done", exit_code, message)
         return Result(

@@ -2,14 +2,15 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
 from onetrip.core.errors import DataError, complaint
+from onetrip.data.aside import write_json
 from onetrip.data.dataset import Dataset
-from onetrip.data.outcome import Outcome, load_outcome
+from onetrip.data.outcome import Outcome, UnitOutcome, load_outcome
 from onetrip.data.reject import Reject
 from onetrip.data.status import last_run
 
@@ -60,6 +61,13 @@ def groups(dataset: str | Path) -> list[Group]:
     return [
         Group(*key, count, len(units[key]), examples[key]) for key, count in counts.most_common()
     ]
+
+
+def write_bad_units(quarantine: Path, units: Sequence[UnitOutcome]) -> None:
+    """Write `bad_units.json`: every unit that was set aside or read in part, and why."""
+    bad = [asdict(unit) for unit in units if unit.state != "ok"]
+    quarantine.mkdir(parents=True, exist_ok=True)
+    write_json(quarantine / "bad_units.json", bad)
 
 
 def retry(dataset: str | Path) -> int:

@@ -1,5 +1,7 @@
 """Limits, exit codes, quarantine: what is set aside is told, and too much of it ends the run."""
 
+import json
+
 import pytest
 
 from onetrip.core.errors import ArgumentError, DataError
@@ -43,6 +45,8 @@ def test_what_is_set_aside_is_told_row_by_row(spoilt, tmp_path, recipe_of):
     assert entries(tmp_path / "out", code="R05") == [found[3]]
     assert entries(tmp_path / "out", unit="cut.csv.gz") == [found[2]]
     assert entries(tmp_path / "out", limit=1) == found[:1]
+    [bad] = json.loads((tmp_path / "out" / "quarantine" / "bad_units.json").read_text())
+    assert (bad["unit_id"], bad["state"], bad["code"]) == ("cut.csv.gz", "bad", "U04")
     told = {(group.step, group.code): group.entries for group in groups(tmp_path / "out")}
     assert told == {("csv", "R01"): 2, ("csv", "U04"): 1, ("numbers", "R05"): 1}
 
@@ -82,6 +86,22 @@ def test_limits_decide_the_exit_code(limits, code, why, spoilt, tmp_path, recipe
     status = last_run(tmp_path / "out")
     assert status.exit_code == code
     assert status.state == ("failed" if code == 4 else "done")
+
+
+def test_what_a_source_salvages_stays_and_counts_as_partial(tmp_path, write_csv, rows_of):
+    folder = write_csv("a.csv", [(f"a{n}", n) for n in range(10)])
+    write_csv("b.csv", [(f"b{n}", n) for n in range(10)])
+    recipe = {"source": {"toy_steps:Breaking": {"columns": ["id", "n"]}}}
+    result = run(recipe, folder, tmp_path / "out", executor="inline")
+    assert (result.exit_code, result.rows) == (3, 20)
+    assert (result.damage.partial_units, result.damage.bad_units) == (2, 0)
+    assert {(e.unit_id, e.line, e.code) for e in entries(tmp_path / "out")} == {
+        ("a.csv", 0, "U05"),
+        ("b.csv", 0, "U05"),
+    }
+    lost = {"source": {"toy_steps:Breaking": {"columns": ["id", "n"], "salvage": False}}}
+    result = run(lost, folder, tmp_path / "out", executor="inline", max_bad_units="100%")
+    assert (result.exit_code, result.rows, result.damage.bad_units) == (3, 0, 2)
 
 
 def test_limits_are_exact_at_their_edge():

@@ -15,6 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from onetrip.data.reject import Reject
+from onetrip.data.sources.csv import Csv
+from onetrip.data.sources.source import Read, Unit, UnitError
 from onetrip.data.step import (
     Applied,
     BatchStep,
@@ -184,6 +186,19 @@ class Deadly(BatchStep):
                 Path(self.lives).write_text(left[1:])
                 os.kill(os.getpid(), signal.SIGKILL)
         return Applied(batch)
+
+
+@dataclass(frozen=True)
+class Breaking(Csv):
+    """Gives all rows, and breaks then."""
+
+    name: ClassVar[str] = "breaking"
+
+    salvage: bool = True
+
+    def read(self, unit: Unit, *, skip_lines: int = 0, skip_rows: int = 0) -> Iterator[Read]:
+        yield from super().read(unit, skip_lines=skip_lines, skip_rows=skip_rows)
+        raise UnitError("U05", "broken behind its rows", salvaged=self.salvage)
 
 
 @dataclass(frozen=True)

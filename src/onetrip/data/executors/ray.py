@@ -69,7 +69,7 @@ class RayExecutor(Executor):
             return Finished(task, self._ray.get(reference))
         except errors.RayTaskError as error:
             cause = error.cause if isinstance(error.cause, BaseException) else error
-            if isinstance(cause, OSError) and is_full_disk(cause):
+            if is_full_disk(cause):
                 return Lost(task, "S01", str(cause))
             code = "S02" if isinstance(cause, MemoryError) else "S03"
             return Lost(task, code, f"{type(cause).__name__}: {cause}")

@@ -42,7 +42,7 @@ def _run(connection: Connection, stage: Stage, places: Places, task: Task) -> No
     except MemoryError as error:
         connection.send(("S02", f"{type(error).__name__}: {error}"))
     except Exception as error:
-        if isinstance(error, OSError) and is_full_disk(error):
+        if is_full_disk(error):
             connection.send(("S01", str(error)))
             return
         connection.send(("S03", f"{type(error).__name__}: {error}"))
