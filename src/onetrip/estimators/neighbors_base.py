@@ -26,7 +26,7 @@ _METRICS = {
 }
 _KNOWN = {"inner_product", *(name for names in VALID_METRICS.values() for name in names)}
 # Where a k-d tree of SciPy's beat the operator on two cores: docs/estimators/nearest_neighbors.md.
-_TREE_FEATURES = 8
+_TREE_FEATURES = 6
 _TREE_SAMPLES = 2000
 
 

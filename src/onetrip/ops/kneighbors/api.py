@@ -1,5 +1,6 @@
 """`onetrip.kneighbors`: contract, checks, dispatch."""
 
+import importlib
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
@@ -15,10 +16,10 @@ from onetrip.ops.kneighbors.arguments import check_matrix, check_options
 from onetrip.ops.kneighbors.metric import make_metric
 from onetrip.ops.kneighbors.reference import kneighbors_reference
 from onetrip.ops.kneighbors.stream import chunks_of
-from onetrip.ops.kneighbors.torch_impl import Found, merge, search
+from onetrip.ops.kneighbors.torch_impl import Found, merge
 from onetrip.tile.problem import problem_on
 
-Impl = Literal["auto", "reference", "torch"]
+Impl = Literal["auto", "reference", "torch", "triton"]
 MetricName = Literal["euclidean", "sqeuclidean", "cosine", "inner_product"]
 Precision = Literal["certified", "fast"]
 
@@ -54,7 +55,7 @@ def kneighbors(
     precision : {"certified", "fast"}, default "certified"
         "certified" finds what float64 finds. "fast" trusts scores whose products were rounded:
         near ties may come out wrong, and there is no list to check them against.
-    impl : {"auto", "reference", "torch"}, default "auto"
+    impl : {"auto", "reference", "torch", "triton"}, default "auto"
         "auto" follows `select.py`. A named implementation never falls back.
 
     Returns
@@ -178,7 +179,7 @@ def _find_in(
     if queries.shape[0] == 0:
         empty = queries.new_empty(0, k, dtype=torch.float64)
         return Found(empty, empty.long(), 0)
-    return search(
+    return _implementation(chosen).search(
         queries.detach(),
         corpus.detach(),
         k,
@@ -197,6 +198,11 @@ def _from_reference(queries: Tensor, corpus: Tensor, options: dict) -> Found:
     elif options["metric"] == "inner_product":
         exact = -exact
     return Found(exact, values["indices"], 0)
+
+
+def _implementation(impl: str):
+    """The module that searches; Triton is imported when it is wanted."""
+    return importlib.import_module(f"onetrip.ops.kneighbors.{impl}_impl")
 
 
 def _resolve(impl: str, problem: Problem) -> tuple[str, Config]:

@@ -13,24 +13,27 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from onetrip.ops.kneighbors.plan import FEW_QUERIES
 from onetrip.tile.certified import UNIT_ROUNDOFF, exact_distances, score_bound
 
 METRICS = ("euclidean", "sqeuclidean", "cosine", "inner_product")
 # Any offset is right; one close to the mean makes the bounds small.
 _OFFSET_ROWS = 4096
-# Measured at 1 x 1M x 128: 120 ms a query without a product, 500 ms for any number with one.
-_FEW_QUERIES = 4
 # Elements of float64 differences that stay in a core's cache.
 _EXACT_ELEMENTS = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric, the dtype that its scores are computed in, and the common offset of the data."""
+    """A metric, the dtype that its scores are computed in, and the common offset of the data.
+
+    `product` is the format that operands of a product are rounded to, where it is not `work`.
+    """
 
     name: str
     work: torch.dtype
     offset: Tensor | None
+    product: str = ""
 
     @property
     def is_euclidean(self) -> bool:
@@ -82,7 +85,7 @@ class Metric:
     def bound(self, score: Tensor, x_norm: Tensor, y_norm_max: Tensor, D: int) -> Tensor:
         """How far a score may be from its true value, [R], for all scores up to `score` [R]."""
         accumulator = str(self.work).removeprefix("torch.")
-        unit = UNIT_ROUNDOFF[accumulator]
+        unit = UNIT_ROUNDOFF[self.product or accumulator]
         # One product more for the squared norm, and what scaling to length 1 rounds.
         bound = score_bound(x_norm, y_norm_max, unit, D + 8, accumulator)
         # Below the least normal number errors are absolute.
@@ -150,7 +153,7 @@ class Differences(Metric):
 
 def make_metric(name: str, x: Tensor, y: Tensor) -> Metric:
     """The metric with the form of scores that suits these queries and this corpus."""
-    if name in ("euclidean", "sqeuclidean") and x.shape[0] <= _FEW_QUERIES:
+    if name in ("euclidean", "sqeuclidean") and x.shape[0] <= FEW_QUERIES:
         return Differences(name, _work(x), None)
     return make_products(name, x, y)
 

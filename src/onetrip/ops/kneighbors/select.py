@@ -7,7 +7,15 @@ from onetrip.core.cost import ITEMSIZE
 from onetrip.core.device import Device
 from onetrip.core.selection import Choice, Config, Problem
 from onetrip.ops.kneighbors.cost import estimate_cost
-from onetrip.ops.kneighbors.plan import list_width, make_tiling, rows_of_a_worker
+from onetrip.ops.kneighbors.plan import (
+    FEW_QUERIES,
+    LONGEST_LIST,
+    corpus_parts,
+    list_width,
+    make_tiling,
+    rows_of_a_worker,
+    triton_width,
+)
 
 OPERATOR = "kneighbors"
 
@@ -16,13 +24,29 @@ OPERATOR = "kneighbors"
 DEFAULTS: Mapping[str, Config] = {
     "reference": {},
     "torch": {"rows": 512, "columns": 2048, "group": 16},
+    # From first principles: a warp group of eight holds the scores in 32 registers a thread.
+    "triton": {"BLOCK_Q": 64, "BLOCK_N": 128, "BLOCK_D": 32, "num_warps": 8, "num_stages": 2},
+}
+# Longer lists leave fewer registers to the tile; AMD's product is float32's own.
+_LONG_LIST: Mapping[bool, Config] = {
+    False: {"BLOCK_Q": 64, "BLOCK_N": 64, "BLOCK_D": 32, "num_warps": 8, "num_stages": 2},
+    True: {"BLOCK_Q": 32, "BLOCK_N": 64, "BLOCK_D": 32, "num_warps": 8, "num_stages": 2},
 }
 _SPACE: Mapping[str, Mapping[str, tuple[int, ...]]] = {
     "reference": {},
     "torch": {"rows": (256, 512, 1024), "columns": (2048, 4096), "group": (16, 32)},
+    "triton": {
+        "BLOCK_Q": (32, 64, 128),
+        "BLOCK_N": (64, 128),
+        "BLOCK_D": (32, 64),
+        "num_warps": (4, 8),
+        "num_stages": (2, 3),
+    },
 }
 # Share of the device's float32 products: a guess until `results/` has lines.
 _EFFICIENCY = 0.3
+# The same of its half precision products, of which TF32's are half: a guess too.
+_TRITON_SHARE = 0.2
 # The most threads that a workspace is counted for: each holds a tile and a share of the queries.
 _WORKERS = 8
 
@@ -45,6 +69,20 @@ def unsupported_reason(impl: str, problem: Problem, config: Config | None = None
             return f"nobody is their own neighbour, so {N} rows have no {k} neighbours each"
     elif k > N:
         return f"a corpus of {N} rows has no {k} neighbours"
+    return _triton_reason(problem, k) if impl == "triton" else None
+
+
+def _triton_reason(problem: Problem, k: int) -> str | None:
+    if problem.device_kind != "cuda" and not problem.options.get("interpreter"):
+        return "Triton kernels need a GPU (or TRITON_INTERPRET=1, which only tests want)"
+    if problem.dtype == "float64":
+        return "its products are TF32, and float64 means float64"
+    if problem.device_kind != "cuda" and problem.dtype == "bfloat16":
+        return "Triton's interpreter computes wrong bfloat16 products"
+    if not problem.hip and problem.arch >= 100 and problem.axes["Q"] > FEW_QUERIES:
+        return "Triton 3.6 does not compile its product for sm_100"
+    if list_width(k, k + LONGEST_LIST, True) > LONGEST_LIST:
+        return f"a list of {k} neighbours does not fit into registers"
     return None
 
 
@@ -54,7 +92,10 @@ def default_config(impl: str, problem: Problem) -> Config:
     if overridden is not None:
         return overridden
     tuned = tuning.nearest(OPERATOR, problem, impl)
-    return DEFAULTS[impl] if tuned is None else tuned.config
+    if tuned is not None:
+        return tuned.config
+    long_list = triton_width(list_width(neighbors_of(problem), problem.axes["N"], True)) > 16
+    return _LONG_LIST[problem.hip] if impl == "triton" and long_list else DEFAULTS[impl]
 
 
 def search_space(impl: str, problem: Problem) -> Mapping[str, tuple[int, ...]]:
@@ -84,6 +125,8 @@ def workspace_bytes(impl: str, problem: Problem, config: Config) -> int:
         # Distances, sorted ones and their int64 order; a wide copy of halves, or a scaled one.
         return Q * N * (3 * itemsize + 16) + 2 * (Q + N) * D * itemsize
     width = list_width(k, N, True)
+    if impl == "triton":
+        return _triton_bytes(Q, N, D, k, width, config)
     tiling = make_tiling(Q, N, width, config)
     rows = rows_of_a_worker(Q, 1 if Q <= tiling.rows else _WORKERS, tiling)
     # Scores, what passes of them, and the indices of what passes.
@@ -96,6 +139,16 @@ def workspace_bytes(impl: str, problem: Problem, config: Config) -> int:
     return min(_WORKERS, -(-max(Q, 1) // rows)) * (tile + corpus + queries + exact) + results
 
 
+def _triton_bytes(Q: int, N: int, D: int, k: int, width: int, config: Config) -> int:
+    width = triton_width(width)
+    lists = Q * width * corpus_parts(Q, N, width, config)
+    # Scores and indices of the lists; what settles them: float64 values, orders, masks.
+    settled = Q * width * 64
+    # Prepared queries; squared norms, factors; centred rows while norms are taken.
+    terms = Q * (D + 1) * 8 + 16 * N + 3 * min(N, 1 << 16) * D * 4
+    return 16 * lists + settled + terms + 3 * Q * k * 16 + (8 << 20)
+
+
 def predict_ms(
     impl: str, problem: Problem, device: Device, config: Config, backward: bool = True
 ) -> float:
@@ -104,6 +157,9 @@ def predict_ms(
     Q, N = problem.axes["Q"], problem.axes["N"]
     itemsize = max(4, ITEMSIZE[problem.dtype])
     # All distances written and read by the sort, or a tile's read once from a cache.
-    passes = 8 if impl == "reference" else 1
+    passes = {"reference": 8, "torch": 1, "triton": 0}[impl]
     moved = cost.bytes + passes * Q * N * itemsize
+    if impl == "triton" and not problem.hip:
+        products_ms = cost.compute_ms(device, "bfloat16") / _TRITON_SHARE
+        return products_ms + moved / device.bandwidth_gbps * 1e-6
     return cost.compute_ms(device, "float32") / _EFFICIENCY + moved / device.bandwidth_gbps * 1e-6

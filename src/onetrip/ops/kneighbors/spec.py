@@ -21,7 +21,7 @@ SPEC = OperatorSpec(
         TensorSpec("distances", ("Q", "K"), ("float32", "float64")),
         TensorSpec("indices", ("Q", "K"), ("int64",)),
     ),
-    implementations=("reference", "torch"),
+    implementations=("reference", "torch", "triton"),
     budget=ErrorBudget(
         factor=1.0,
         reason="Distances are formed exactly, in float64 and from differences, and rounded once; "

@@ -131,8 +131,7 @@ def merge(parts: Sequence[Found], firsts: Sequence[int], k: int) -> Found:
 
 @torch.no_grad()
 def _search_rows(call: Search, begin: int, end: int) -> Found:
-    x, k = call.x[begin:end], call.k
-    N, D = call.y.shape
+    x = call.x[begin:end]
     prepared, x_norms = call.metric.prepare_queries(x)
     running = Running.empty(x.shape[0], call.width, prepared.dtype, x.device)
     group = call.tiling.group
@@ -141,13 +140,32 @@ def _search_rows(call: Search, begin: int, end: int) -> Found:
         running.part(rows).take_tile(tile, start, group)
 
     norm_max = call.tiles(prepared, begin, call.tiling.rows, take)
+    kth = running.scores[:, call.k - 1]
+    bound = call.metric.bound(kth, x_norms, norm_max, call.y.shape[1])
+    return settle(call, begin, prepared, running, bound)
+
+
+def settle(
+    call: Search,
+    begin: int,
+    prepared: Tensor,
+    running: Running,
+    bound: Tensor,
+    evaluate: Callable[[Tensor], Tensor] | None = None,
+) -> Found:
+    """The answer for queries from `begin` on, from their lists by score, ascending, and its bound.
+
+    `evaluate` gives exact values for indices [R, K]; without it only those are evaluated that the
+    bound lets through.
+    """
+    x, k = call.x[begin : begin + prepared.shape[0]], call.k
     scores, indices = running.scores, running.indices
     if call.certified:
-        limit = scores[:, k - 1] + 2.0 * call.metric.bound(scores[:, k - 1], x_norms, norm_max, D)
+        limit = scores[:, k - 1] + 2.0 * bound
         # Neither an infinity nor a NaN is certain; a list that holds everybody is.
         certain = scores[:, -1] > limit
-        if call.width == N - call.exclude_self:
-            certain |= torch.isfinite(scores[:, -1])
+        if call.width == call.y.shape[0] - call.exclude_self:
+            certain |= torch.isfinite(scores[:, call.width - 1])
         certain &= torch.isfinite(limit)
         within = (scores <= limit[:, None]) & certain[:, None]
         reevaluated = int(((within.sum(1) > k) | ~certain).sum())
@@ -156,10 +174,12 @@ def _search_rows(call: Search, begin: int, end: int) -> Found:
         certain = torch.ones_like(limit, dtype=torch.bool)
         within = scores < torch.inf
         reevaluated = 0
-    rows, places = within.nonzero(as_tuple=True)
-    columns = indices[rows, places]
-    values = torch.full(scores.shape, torch.inf, dtype=torch.float64, device=x.device)
-    values[rows, places] = call.metric.exact(x, call.y, rows, columns)
+    if evaluate is None:
+        rows, places = within.nonzero(as_tuple=True)
+        values = torch.full(scores.shape, torch.inf, dtype=torch.float64, device=x.device)
+        values[rows, places] = call.metric.exact(x, call.y, rows, indices[rows, places])
+    else:
+        values = torch.where(within, evaluate(indices), torch.inf)
     values, indices = sort_exactly(values, indices, k)
     again = (~certain).nonzero().flatten()
     for part in again.split(CAREFUL_ROWS):

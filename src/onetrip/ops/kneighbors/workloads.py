@@ -9,7 +9,7 @@ _BENCH = frozenset({"bench"})
 WORKLOADS = (
     Workload(
         "ragged",
-        {"Q": 19, "N": 83, "D": 21, "K": 5},
+        {"Q": 13, "N": 67, "D": 21, "K": 5},
         "float32",
         _SMOKE,
         why="full and ragged tiles on every axis of the smallest tiles",
@@ -17,7 +17,7 @@ WORKLOADS = (
     ),
     Workload(
         "offset",
-        {"Q": 24, "N": 150, "D": 8, "K": 3},
+        {"Q": 9, "N": 60, "D": 8, "K": 3},
         "float32",
         _CPU,
         why="norms are 280 and distances 1: scores that are not centred lose every digit",
@@ -26,7 +26,7 @@ WORKLOADS = (
     ),
     Workload(
         "duplicated",
-        {"Q": 17, "N": 90, "D": 12, "K": 7},
+        {"Q": 9, "N": 60, "D": 12, "K": 7},
         "float32",
         _CPU,
         why="every distance is there three times: ties go to the smallest index",
@@ -35,7 +35,7 @@ WORKLOADS = (
     ),
     Workload(
         "self",
-        {"Q": 70, "N": 70, "D": 10, "K": 4},
+        {"Q": 36, "N": 36, "D": 10, "K": 4},
         "float32",
         _CPU,
         why="the corpus asks, and nobody is their own neighbour",
@@ -44,7 +44,7 @@ WORKLOADS = (
     ),
     Workload(
         "cosine",
-        {"Q": 20, "N": 64, "D": 24, "K": 4},
+        {"Q": 9, "N": 40, "D": 24, "K": 4},
         "float32",
         _CPU,
         why="rows are scaled to length 1 on the way",
@@ -52,7 +52,7 @@ WORKLOADS = (
     ),
     Workload(
         "inner-product",
-        {"Q": 20, "N": 64, "D": 24, "K": 4},
+        {"Q": 9, "N": 40, "D": 24, "K": 4},
         "float32",
         _CPU,
         why="the largest come first",
@@ -60,7 +60,7 @@ WORKLOADS = (
     ),
     Workload(
         "half",
-        {"Q": 20, "N": 64, "D": 40, "K": 4},
+        {"Q": 9, "N": 40, "D": 40, "K": 4},
         "float16",
         _CPU,
         why="half precision is data, not the arithmetic",
