@@ -3,8 +3,9 @@
 import inspect
 import json
 import re
+import sys
 from collections.abc import Iterable
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 
 import pyarrow as pa
 import yaml
@@ -128,6 +129,9 @@ def _docstring(step: type[Step]) -> tuple[str, list[tuple[str, str]]]:
 def _columns(step: Step) -> str:
     """What comes out where the step stands in the default recipe, or behind it."""
     upstream = _upstream(step)
+    if hasattr(step, "program"):
+        # A page must not depend on what is installed beside Python.
+        step = replace(step, program=sys.executable)  # pyright: ignore[reportCallIssue]
     made = step.schema(upstream)
     before = {field.name: field.type for field in upstream}
     after = {field.name: field.type for field in made}
