@@ -10,9 +10,10 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from onetrip.core.errors import UnsupportedError
 from onetrip.manifold import TSNE
+from onetrip.ops.tsne.api import tsne
 
 DATA = {
-    "digits": load_digits().data[:150],
+    "digits": load_digits(n_class=3).data[:150],
     "iris": np.unique(load_iris().data, axis=0),
     "wine": (load_wine().data - load_wine().data.mean(0)) / load_wine().data.std(0),
 }
@@ -25,23 +26,25 @@ def test_scikit_learn_checks(estimator, check):
 
 @pytest.mark.parametrize("name", DATA)
 def test_divergence_is_that_of_scikit_learn(name):
-    """At equal iterations from one start; the paths part by rounding, the divergence does not."""
+    """At equal iterations from one start, but for what one rounding changes in scikit-learn."""
     X = DATA[name]
-    start = 1e-4 * np.random.default_rng(0).standard_normal((len(X), 2)).astype(np.float32)
-    options = {"init": start, "perplexity": 20.0, "max_iter": 400, "method": "exact"}
-    theirs = sklearn.manifold.TSNE(**options).fit(X)
+    start = 1e-4 * np.random.default_rng(0).standard_normal((len(X), 2))
+    options = {"perplexity": 20.0, "max_iter": 350, "method": "exact"}
+    theirs = [
+        sklearn.manifold.TSNE(init=begin, **options).fit(X)
+        for begin in (start.astype(np.float32), start * (1 + 1e-9))
+    ]
+    bound = 1.01 * max(model.kl_divergence_ for model in theirs)
     for dtype in (np.float64, np.float32):
-        ours = TSNE(**options).fit(X.astype(dtype))
-        assert ours.kl_divergence_ <= 1.01 * theirs.kl_divergence_
-        assert ours.n_iter_ == theirs.n_iter_
-        assert ours.learning_rate_ == theirs.learning_rate_
+        ours = TSNE(init=start, **options).fit(X.astype(dtype))
+        assert ours.kl_divergence_ <= bound
+        assert ours.n_iter_ == theirs[0].n_iter_
+        assert ours.learning_rate_ == theirs[0].learning_rate_
         assert ours.embedding_.dtype == dtype
 
 
 def test_first_iterations_are_those_of_scikit_learn():
     """Before rounding has grown, the embeddings are the same, point by point."""
-    from onetrip.ops.tsne.api import tsne
-
     X = DATA["iris"]
     start = 0.1 * np.random.default_rng(0).standard_normal((len(X), 3))
     reference = sklearn.manifold.TSNE(
@@ -66,16 +69,17 @@ def test_first_iterations_are_those_of_scikit_learn():
 
 
 def test_memory_budget_changes_memory_and_not_the_result():
-    X = DATA["iris"]
-    kept = TSNE(max_iter=250, perplexity=10.0).fit_transform(X)
-    recomputed = TSNE(max_iter=250, perplexity=10.0, memory_budget=0).fit_transform(X)
-    np.testing.assert_allclose(recomputed, kept, atol=1e-6 * np.abs(kept).max())
+    X = torch.from_numpy(DATA["iris"])
+    options = {"perplexity": 10.0, "exploration_iter": 20, "max_iter": 40}
+    kept, _ = tsne(X, **options)
+    recomputed, _ = tsne(X, memory_budget=0, **options)
+    torch.testing.assert_close(recomputed, kept, rtol=1e-8, atol=1e-8 * float(kept.abs().max()))
 
 
 def test_start_is_that_of_scikit_learn():
     X = DATA["wine"]
     for init in ("pca", "random"):
-        options = {"init": init, "perplexity": 20.0, "max_iter": 250, "random_state": 0}
+        options = {"init": init, "perplexity": 20.0, "max_iter": 300, "random_state": 0}
         theirs = sklearn.manifold.TSNE(method="exact", **options).fit(X)
         ours = TSNE(**options).fit(X)
         assert ours.kl_divergence_ == pytest.approx(theirs.kl_divergence_, rel=0.01)
