@@ -1,0 +1,97 @@
+"""tsne on a device: checked, then timed beside FlashLib, interleaved.
+
+    PYTHONPATH=src:path/to/flashlib python experiments/tsne/2026-11-22-first-run/bench.py
+
+Prints a JSON line for each shape and contender. FlashLib's t-SNE imports without its optional
+packages; where FlashLib is missing its lines are left out. FlashLib runs up to 46,340 samples.
+"""
+
+import importlib
+import json
+import random
+import statistics
+import time
+
+import torch
+
+import onetrip
+from onetrip.ops.tsne import torch_impl, triton_impl
+
+SHAPES = ((20_000, 128, 500, 5), (100_000, 50, 500, 1))
+
+
+def blobs(N, D):
+    generator = torch.Generator("cuda").manual_seed(0)
+    centres = 4 * torch.randn(20, D, generator=generator, device="cuda")
+    x = torch.randn(N, D, generator=generator, device="cuda")
+    return x + centres[torch.arange(N, device="cuda") % 20]
+
+
+def check():
+    """Forces of the kernels against those of float64 on the CPU."""
+    x = blobs(4001, 50)
+    y = 10 * torch.randn(4001, 2, generator=torch.Generator().manual_seed(0))
+    truth = torch_impl.make_forces(x.cpu().double(), 2, 30.0, None, {"tile": 512})
+    expected, divergence = truth(y.double(), 1.0, True)
+    for budget in (0, None):
+        forces = triton_impl.make_forces(x, 2, 30.0, budget, {"BLOCK": 32, "num_warps": 4})
+        found, ours = forces(y.cuda(), 1.0, True)
+        error = float((found.cpu() - expected).abs().max() / expected.abs().max())
+        print(json.dumps({"check": "forces", "budget": budget, "relative_error": error}))
+        if error > 1e-5 or abs(ours / divergence - 1) > 1e-5:
+            raise SystemExit("the kernels are wrong: no time is reported")
+
+
+def contenders(N, iterations):
+    found = {
+        "onetrip": lambda x: onetrip.tsne(x, max_iter=iterations)[0],
+        "onetrip, nothing kept": lambda x: onetrip.tsne(x, max_iter=iterations, memory_budget=0)[0],
+    }
+    if N > 46_340:
+        return found
+    try:
+        peer = importlib.import_module("flashlib.primitives.tsne").flash_tsne
+    except ImportError:
+        return found
+    found["flashlib"] = lambda x: peer(x, n_iter=iterations, lr=200.0, perplexity=30.0, seed=0)
+    return found
+
+
+def timed_ms(call, x):
+    torch.cuda.synchronize()
+    begin = time.perf_counter()
+    call(x)
+    torch.cuda.synchronize()
+    return 1e3 * (time.perf_counter() - begin)
+
+
+def main():
+    check()
+    for N, D, iterations, rounds in SHAPES:
+        x = blobs(N, D)
+        found = contenders(N, iterations)
+        samples, peaks = {name: [] for name in found}, {}
+        for name, call in found.items():
+            torch.cuda.reset_peak_memory_stats()
+            before = torch.cuda.memory_allocated()
+            call(x)
+            peaks[name] = torch.cuda.max_memory_allocated() - before
+        for _ in range(rounds):
+            for name in random.sample(list(found), len(found)):
+                samples[name].append(timed_ms(found[name], x))
+        for name in found:
+            line = {
+                "operator": "tsne",
+                "axes": {"N": N, "D": D},
+                "max_iter": iterations,
+                "contender": name,
+                "latency_ms": statistics.median(samples[name]),
+                "peak_bytes": peaks[name],
+                "device": torch.cuda.get_device_name(),
+                "torch": torch.__version__,
+            }
+            print(json.dumps(line), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""Truncated SVD on a device: both implementations, large sizes, steep spectra."""
+
+import pytest
+import torch
+
+import onetrip
+from onetrip.core.errors import UnsupportedError
+from onetrip.testing.memory import peak_memory
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no device"),
+]
+
+
+def decompose(x, impl, **options):
+    """The answer, or a skip with the reason where `impl` has no kernel for this device."""
+    try:
+        return onetrip.truncated_svd(x, impl=impl, **options)
+    except UnsupportedError as error:
+        pytest.skip(str(error))
+
+
+def falling(N, D):
+    generator = torch.Generator("cuda").manual_seed(0)
+    x = torch.randn(N, D, generator=generator, device="cuda")
+    return x / (1 + torch.arange(D, device="cuda") / 8)
+
+
+@pytest.mark.parametrize("impl", ["torch", "triton"])
+@pytest.mark.parametrize("shape", [(50_001, 130), (130, 50_001), (4099, 257)])
+@pytest.mark.parametrize("center", [False, True])
+def test_values_and_vectors_are_right(impl, shape, center):
+    x = falling(*shape) + 50.0 * center
+    values, extra = decompose(x, impl, n_components=12, center=center)
+    wide = x.double() - (x.double().mean(0) if center else 0.0)
+    _, truth, vectors = torch.linalg.svd(wide, full_matrices=False)
+    torch.testing.assert_close(values.double(), truth[:12], rtol=3e-7, atol=0)
+    alike = (extra["components"].double() * vectors[:12]).sum(1).abs()
+    torch.testing.assert_close(alike, torch.ones_like(alike), rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("impl", ["torch", "triton"])
+def test_six_decades(impl):
+    generator = torch.Generator("cuda").manual_seed(0)
+    left = torch.randn(20_000, 64, generator=generator, device="cuda", dtype=torch.float64)
+    right = torch.randn(64, 64, generator=generator, device="cuda", dtype=torch.float64)
+    spectrum = torch.logspace(0, -6, 64, device="cuda", dtype=torch.float64)
+    x = ((torch.linalg.qr(left)[0] * spectrum) @ torch.linalg.qr(right)[0]).float()
+    values, _ = decompose(x, impl)
+    truth = torch.linalg.svdvals(x.double())
+    torch.testing.assert_close(values.double(), truth, rtol=1e-6, atol=0)
+
+
+def test_two_runs_are_bit_equal():
+    x = falling(100_000, 96)
+    first, second = (decompose(x, "triton", n_components=8) for _ in range(2))
+    assert torch.equal(first[0], second[0])
+    assert torch.equal(first[1]["components"], second[1]["components"])
+
+
+def test_more_than_two_to_the_31_elements():
+    N, D = 2**25 + 3, 65
+    if torch.cuda.get_device_properties(0).total_memory < 24 << 30:
+        pytest.skip("the samples take 9 GB")
+    x = torch.zeros(N, D, device="cuda")
+    x[-1, -1], x[0, 0] = 3.0, 2.0
+    with peak_memory("cuda") as memory:
+        values, extra = decompose(x, "triton", n_components=2)
+    assert values.tolist() == [3.0, 2.0]
+    assert extra["components"][0, -1] == 1.0
+    assert memory.peak_bytes < 256 << 20

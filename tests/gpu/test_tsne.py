@@ -1,0 +1,55 @@
+"""t-SNE on a device: against the CPU, bit-equal runs, memory."""
+
+import pytest
+import torch
+
+import onetrip
+from onetrip.ops.tsne import torch_impl, triton_impl
+from onetrip.ops.tsne.reference import make_inputs
+from onetrip.testing.memory import peak_memory
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no device"),
+]
+
+CONFIG = {"BLOCK": 32, "num_warps": 4}
+
+
+@pytest.mark.parametrize("budget", [0, None])
+@pytest.mark.parametrize("components", [1, 2, 3])
+def test_forces_are_those_of_the_cpu(components, budget):
+    x = make_inputs({"N": 2011, "D": 50}, dtype=torch.float32)["x"]
+    y = 10.0 * torch.randn(2011, components, generator=torch.Generator().manual_seed(0))
+    ours = triton_impl.make_forces(x.cuda(), components, 30.0, budget, CONFIG)
+    truth = torch_impl.make_forces(x.double(), components, 30.0, None, {"tile": 512})
+    gradient, divergence = ours(y.cuda(), 12.0, True)
+    expected, true_divergence = truth(y.double(), 12.0, True)
+    scale = float(expected.abs().max())
+    torch.testing.assert_close(gradient.cpu().double(), expected, rtol=0, atol=1e-5 * scale)
+    assert divergence == pytest.approx(true_divergence, rel=1e-5)
+
+
+@pytest.mark.parametrize("budget", [0, None])
+def test_two_runs_are_bit_equal(budget):
+    x = make_inputs({"N": 3000, "D": 20}, dtype=torch.float32)["x"].cuda()
+    first, second = (
+        onetrip.tsne(x, max_iter=60, memory_budget=budget, impl="triton")[0] for _ in range(2)
+    )
+    assert torch.equal(first, second)
+
+
+def test_clusters_are_apart():
+    x = make_inputs({"N": 5000, "D": 30}, dtype=torch.float32)["x"].cuda()
+    embedding, values = onetrip.tsne(x, max_iter=500)
+    labels = torch.arange(5000, device="cuda") % 5
+    nearest = torch.cdist(embedding, embedding).fill_diagonal_(torch.inf).argmin(1)
+    assert (labels[nearest] == labels).float().mean() > 0.99
+    assert values["kl_divergence"].isfinite()
+
+
+def test_memory_grows_with_the_samples():
+    x = make_inputs({"N": 60_000, "D": 10}, dtype=torch.float32)["x"].cuda()
+    with peak_memory("cuda") as memory:
+        onetrip.tsne(x, max_iter=2)
+    assert memory.peak_bytes < 128 << 20
