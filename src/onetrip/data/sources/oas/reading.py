@@ -134,7 +134,7 @@ class Reading:
         facts = {column: values[key] for key, column in META_COLUMNS.items()}
         columns |= {
             "unit_id": pa.repeat(pa.scalar(self._unit.unit_id), count),
-            "row_in_unit": pa.array(parsed.lines - LINES_ABOVE_ROWS, pa.int64()),
+            "row_in_unit": _numbers(parsed.lines - LINES_ABOVE_ROWS),
             **{name: pa.repeat(pa.scalar(v, pa.string()), count) for name, v in facts.items()},
         }
         absent = pa.nulls(count, pa.string())
@@ -180,6 +180,12 @@ class Reading:
         if rejects:
             empty = pa.RecordBatch.from_pylist([], schema=self._schema)
             yield Read(empty, rejects, self._unit.bytes, self._lines)
+
+
+def _numbers(values: np.ndarray) -> pa.Array:
+    """Of the same memory; `pa.array` would import pandas, to ask whether these are its own."""
+    whole = np.ascontiguousarray(values, np.int64)
+    return pa.Array.from_buffers(pa.int64(), len(whole), [None, pa.py_buffer(whole)])
 
 
 def _wrong_loci(batch: pa.RecordBatch, chain: str | None) -> int:

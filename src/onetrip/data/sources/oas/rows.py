@@ -79,7 +79,8 @@ class RowParser:
         # Not so with blank lines, and with line breaks inside a value.
         if table.num_rows != chunk.lines:
             return None
-        columns = [table.column(name).combine_chunks() for name in self._wanted]
+        # One block, one chunk: joining them would copy it.
+        columns = [table.column(name).chunk(0) for name in self._wanted]
         return Parsed(columns, line + np.arange(chunk.lines), [])
 
     def _careful(self, chunk: Chunk, line: int, *, last: bool) -> Parsed:
