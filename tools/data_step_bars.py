@@ -14,6 +14,7 @@ import sys
 import time
 import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,16 @@ def real_shaped(rows: int) -> pa.RecordBatch:
     return pa.record_batch([made[name] for name in schema.names], schema=schema)
 
 
+def no_two_alike(rows: int) -> pa.RecordBatch:
+    """Statuses that differ in their positions: in synthetic rows they are few."""
+    rng = np.random.default_rng(0)
+    texts = [
+        f"|Deletions: {', '.join(map(str, places))}||||"
+        for places in rng.integers(1, 129, (rows, 5))
+    ]
+    return pa.record_batch({"anarci_status": texts})
+
+
 def contenders(rows: int) -> dict[str, tuple[int, Callable[[], object]]]:
     """Name -> how many rows one call works on, and the call."""
     found: dict[str, tuple[int, Callable[[], object]]] = {}
@@ -68,6 +79,7 @@ def contenders(rows: int) -> dict[str, tuple[int, Callable[[], object]]]:
 
     standard = add("standardise", Standardise(), batch)
     parsed = add("parse_anarci", ParseAnarci(), standard)
+    found["parse_anarci, no two alike"] = (rows, partial(ParseAnarci().apply, no_two_alike(rows)))
     add("parse_anarci, positions", ParseAnarci(positions=True), standard)
     for preset in PUBLISHED:
         add(f"filter, {preset}", Filter(preset=preset), parsed)

@@ -12,7 +12,7 @@ from onetrip.core.errors import DataError
 from onetrip.data.sources.oas.synthetic.chain import draw_chain
 from onetrip.data.steps.antibody.numbering import LABELS, read_numbering
 from onetrip.data.steps.antibody.parse_anarci import ParseAnarci
-from onetrip.data.steps.antibody.status import FLAGS, parse_status
+from onetrip.data.steps.antibody.status import FLAGS, parse_status, parse_statuses
 
 # From the tests of projects that read the real database.
 GOLDEN = {
@@ -40,6 +40,38 @@ GOLDEN = {
 def test_golden_status(status, flags):
     assert parse_status(status).flags == flags
     assert parse_status(status).unknown is None
+
+
+CLAUSES = st.sampled_from(
+    [
+        "Deletions: 10, 73",
+        "Missing Conserved Cysteine: 23",
+        "Missing Conserved Cysteine 23 or 104",
+        "Shorter than IMGT defined: fw1",
+        "fw4 is shorter than IMGT defined",
+        "Unusual residue: 27",
+        "Insertion: 44A",
+        "CDR3 is over 37 aa long",
+        "Kappa chain with a gap at 21",
+        "Kappa chain with a gap at 22",
+        "Odd phase: 7, 8",
+        "",
+    ]
+)
+
+
+@given(st.lists(st.tuples(st.lists(CLAUSES, max_size=4), st.booleans()), max_size=6))
+def test_column_is_read_as_each_of_its_statuses(statuses):
+    texts = [
+        repr([clause for clause in clauses if clause]) if printed else "|" + "|".join(clauses)
+        for clauses, printed in statuses
+    ]
+    assert parse_statuses(pa.array(texts, pa.string())) == [parse_status(text) for text in texts]
+
+
+def test_gap_21_of_kappa_chains_is_told_from_others():
+    assert parse_status("|Kappa chain with a gap at 21|").flags == {"kappa_gap_21"}
+    assert parse_status("|Kappa chain with a gap at 22|").unknown == "Kappa chain with a gap at 22"
 
 
 def test_unknown_clauses_are_kept_and_counted_by_text(run_step):

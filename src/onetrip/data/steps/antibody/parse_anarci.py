@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from onetrip.data.step import Applied, BatchStep
 from onetrip.data.steps.antibody.chains import suffixes
 from onetrip.data.steps.antibody.numbering import LABELS, read_numbering
-from onetrip.data.steps.antibody.status import FLAGS, parse_status
+from onetrip.data.steps.antibody.status import FLAGS, parse_statuses
 
 _POSITIONS = pa.list_(pa.string())
 
@@ -74,7 +74,7 @@ class ParseAnarci(BatchStep):
 def _flags(status: pa.Array, suffix: str, counts: Counter[str]) -> Mapping[str, pa.Array]:
     """Each distinct status is read once; a flag is null where there is no status."""
     encoded = status if pa.types.is_dictionary(status.type) else status.dictionary_encode()
-    parsed = [parse_status(text or "") for text in encoded.dictionary.to_pylist()]
+    parsed = parse_statuses(encoded.dictionary)
     made: dict[str, pa.Array] = {
         flag: pa.array([flag in one.flags for one in parsed], pa.bool_()).take(encoded.indices)
         for flag in FLAGS

@@ -8,6 +8,10 @@ import functools
 import re
 from dataclasses import dataclass
 
+import pyarrow as pa
+
+from onetrip.data.flat_text import FlatText
+
 # Flag -> what a clause of it contains, in lower case. Read in this order.
 CLAUSES: tuple[tuple[str, str], ...] = (
     ("missing_conserved_cysteine", r"^missing conserved cysteine"),
@@ -33,7 +37,10 @@ class Status:
     unknown: str | None
 
 
-# As many as a large unit has.
+_NOTHING = Status(frozenset(), None)
+
+
+# Of one shape each, and of those with something unknown.
 @functools.lru_cache(maxsize=1 << 16)
 def parse_status(text: str) -> Status:
     """Read one status.
@@ -62,6 +69,32 @@ def parse_status(text: str) -> Status:
         else:
             flags.add(flag)
     return Status(frozenset(flags), "|".join(unknown) or None)
+
+
+def parse_statuses(column: pa.Array) -> list[Status]:
+    """Read a column of statuses [N], string.
+
+    Most differ in positions only: without digits they are few, and each of these is read once.
+    Where that leaves something unknown, it is read again as it stands.
+
+    >>> import pyarrow as pa
+    >>> one, other = parse_statuses(pa.array(["|Deletions: 10, 73||", "|Deletions: 1||Odd: 7|"]))
+    >>> other.flags == one.flags, other.unknown
+    (True, 'Odd: 7')
+    """
+    flat = FlatText.of(column)
+    comma = flat.bytes == ord(",")
+    positions = comma | (flat.bytes >= ord("0")) & (flat.bytes <= ord("9"))
+    positions[1:] |= (flat.bytes[1:] == ord(" ")) & comma[:-1]
+    shapes = flat.without(positions).to_arrow().dictionary_encode()
+    parsed = [parse_status(shape) for shape in shapes.dictionary.to_pylist()]
+    found = [
+        parsed[shape] if shape is not None else _NOTHING for shape in shapes.indices.to_pylist()
+    ]
+    for row, status in enumerate(found):
+        if status.unknown is not None:
+            found[row] = parse_status(column[row].as_py())
+    return found
 
 
 def _clauses(text: str) -> list[str]:
