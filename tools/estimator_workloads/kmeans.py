@@ -51,9 +51,8 @@ def _sklearn(data: Data, *, drawn: bool, algorithm: str) -> Any:
     from sklearn.cluster import KMeans
 
     init = "k-means++" if drawn else data["start"]
-    model = KMeans(
-        len(data["start"]), init=init, n_init=1, max_iter=20, random_state=0, algorithm=algorithm
-    )
+    options: dict[str, Any] = {"init": init, "n_init": 1, "max_iter": 20, "random_state": 0}
+    model = KMeans(len(data["start"]), algorithm=algorithm, **options)
     return _answer(model.fit(data["samples"]))
 
 

@@ -54,7 +54,7 @@ def fixed_centers(init: Any, clusters: int, points: Points) -> Tensor:
     if isinstance(init, Tensor):
         centers = init.detach().to(points.x)
     else:
-        dtype = np.float64 if points.x.dtype == torch.float64 else np.float32
+        dtype: Any = np.float64 if points.x.dtype == torch.float64 else np.float32
         centers = as_tensor(check_array(init, dtype=dtype, order="C")).to(points.x.device)
     expected = (clusters, points.x.shape[1])
     if tuple(centers.shape) != expected:

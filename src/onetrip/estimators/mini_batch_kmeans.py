@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -149,13 +149,14 @@ class MiniBatchKMeans(BaseKMeans):
         counts = torch.zeros(self.n_clusters, dtype=torch.float64, device=target)
         progress = Progress(batch_rows, rows, self.max_no_improvement, bool(self.verbose))
         tolerance = self.tol * _variance(samples) if self.tol > 0 else 0.0
-        chances = None if weight is None else (weight / weight.sum()).cpu().numpy()
         self._since_reassignment = 0
         n_steps = (self.max_iter * rows) // batch_rows
 
+        draw = _drawer(rows, weight)
+
         def batches() -> Iterator[Tensor]:
             for _ in range(n_steps):
-                yield torch.from_numpy(random.choice(rows, batch_rows, p=chances))
+                yield draw(random.random_sample(batch_rows))
 
         step = 0
         for step, batch in enumerate(staged(samples, target, batches()), start=1):
@@ -304,6 +305,15 @@ class MiniBatchKMeans(BaseKMeans):
             labels.append(found.labels)
             inertia += float(found.inertia)
         self.labels_, self.inertia_ = given.answer(torch.cat(labels)), inertia
+
+
+def _drawer(rows: int, weight: Tensor | None) -> Callable[[np.ndarray], Tensor]:
+    """From numbers in [0, 1) to rows, as `RandomState.choice`, with its sums taken once."""
+    if weight is None:
+        return lambda drawn: torch.from_numpy((drawn * rows).astype(np.int64))
+    cumulative = weight.cpu().numpy().cumsum()
+    cumulative /= cumulative[-1]
+    return lambda drawn: torch.from_numpy(cumulative.searchsorted(drawn, side="right"))
 
 
 def _part(given: Given, weight: Tensor | None, rows: Tensor, target: torch.device) -> Points:

@@ -105,7 +105,8 @@ def predict_ms(
     The Triton kernel multiplies in TF32, at half the rate of bfloat16, for float32 input.
     """
     iterations = _max_iter(problem)
-    cost = estimate_cost(**problem.axes, dtype=problem.dtype, max_iter=iterations)
+    N, D, K = (problem.axes[letter] for letter in "NDK")
+    cost = estimate_cost(N=N, D=D, K=K, dtype=problem.dtype, max_iter=iterations)
     rate = device.tflops_for(problem.dtype)
     if impl == "triton" and problem.dtype == "float32":
         rate = device.tflops_for("bfloat16") / 2.0
@@ -113,7 +114,7 @@ def predict_ms(
     memory_ms = cost.bytes / device.bandwidth_gbps * 1e-6
     if impl == "reference":
         # Distances are written, read for the least, and written again next time.
-        scores = problem.axes["N"] * problem.axes["K"] * max(4, ITEMSIZE[problem.dtype])
+        scores = N * K * max(4, ITEMSIZE[problem.dtype])
         memory_ms += 2 * iterations * scores / device.bandwidth_gbps * 1e-6
     return max(compute_ms, memory_ms)
 
