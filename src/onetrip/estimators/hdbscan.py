@@ -241,13 +241,13 @@ class HDBSCAN(ClusterMixin, BaseEstimator):
             samples, min_samples=counted, alpha=float(self.alpha), precision=self.precision
         )
         self.reevaluated_share_ = tree.reevaluated
-        tied = tree.tied.cpu().numpy(), tree.tied_weight.double().sqrt().cpu().numpy()
         linkage = single_linkage(
             *in_prim_order(
                 tree.edges.row.cpu().numpy(),
                 tree.edges.column.cpu().numpy(),
                 tree.edges.weight.double().sqrt().cpu().numpy(),
-                *tied,
+                tree.tied.cpu().numpy(),
+                tree.tied_weight.double().sqrt().cpu().numpy(),
             )
         )
         how = Selection(

@@ -1,5 +1,8 @@
 """The implementation in plain torch: lists of neighbours, then Borůvka's rounds over boxes."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
 import torch
 from torch import Tensor
 
@@ -9,13 +12,32 @@ from onetrip.ops.hdbscan.box_tree import build_tree
 from onetrip.ops.hdbscan.edges import Spanning, in_order
 from onetrip.ops.hdbscan.neighbours import Neighbours, find_neighbours
 from onetrip.ops.hdbscan.outside import Search
-from onetrip.ops.hdbscan.products import Products
+from onetrip.ops.hdbscan.products import MAX_DIFFERENCE_FEATURES, Products
 
 
 def spanning_tree(
     x: Tensor, min_samples: int, alpha: float, config: Config, *, certified: bool
 ) -> Spanning:
     """The tree of x [N, D], N > 0: decided in float64, whatever the dtype."""
+    small = x.device.type == "cpu" and x.shape[1] <= MAX_DIFFERENCE_FEATURES
+    with _one_thread() if small else nullcontext():
+        return _spanning_tree(x, min_samples, alpha, config, certified)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Threads that meet after every small operation cost more than they save."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _spanning_tree(
+    x: Tensor, min_samples: int, alpha: float, config: Config, certified: bool
+) -> Spanning:
     N = x.shape[0]
     # Points without features all lie in one place.
     wide = x.double() if x.shape[1] else x.new_zeros(N, 1, dtype=torch.float64)
