@@ -1,8 +1,13 @@
 """Data on which HDBSCAN is compared with both libraries, and how it is asked there."""
 
+from typing import Any
+
 import numpy as np
-from sklearn import datasets
+from sklearn import datasets as their_datasets
 from sklearn.preprocessing import StandardScaler
+
+# Without types: what comes back depends on arguments.
+datasets: Any = their_datasets
 
 MIN_CLUSTER_SIZE = 10
 # As scikit-learn counts; the hdbscan library does not count the sample itself.

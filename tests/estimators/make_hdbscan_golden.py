@@ -7,7 +7,7 @@ import json
 import warnings
 from pathlib import Path
 
-import hdbscan
+import hdbscan  # pyright: ignore[reportMissingImports]
 from hdbscan_data import MIN_CLUSTER_SIZE, MIN_SAMPLES, options, samples
 
 DIGITS = "-0123456789abcdefghijklmnopqrstuvwxyz"

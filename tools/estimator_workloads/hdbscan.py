@@ -18,8 +18,8 @@ _MIN_SAMPLES = 6
 def _blobs(n_samples: int, n_features: int) -> Data:
     from sklearn.datasets import make_blobs
 
-    X, _ = make_blobs(n_samples, n_features, centers=20, cluster_std=1.5, random_state=0)
-    return {"X": X}
+    drawn = make_blobs(n_samples, n_features, centers=20, cluster_std=1.5, random_state=0)
+    return {"X": drawn[0]}
 
 
 def _digits() -> Data:

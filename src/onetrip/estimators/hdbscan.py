@@ -210,10 +210,11 @@ class HDBSCAN(ClusterMixin, BaseEstimator):
         """
         check_is_fitted(self)
         labels = self.single_linkage_tree_.get_clusters(cut_distance, min_cluster_size)
-        if isinstance(self.labels_, Tensor):
-            found = torch.from_numpy(labels).to(self.labels_.device)
-            return torch.where(self.labels_ < -1, self.labels_, found)
-        return np.where(np.asarray(self.labels_) < -1, self.labels_, labels)
+        fitted: Any = self.labels_
+        if isinstance(fitted, Tensor):
+            found = torch.from_numpy(labels).to(fitted.device)
+            return torch.where(fitted < -1, fitted, found)
+        return np.where(fitted < -1, fitted, labels)
 
     def _refuse_what_is_not_euclidean(self) -> None:
         if self.metric != "euclidean":

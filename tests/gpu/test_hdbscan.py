@@ -1,0 +1,37 @@
+"""The spanning tree on a device: against the CPU's, in memory that grows with N."""
+
+import pytest
+import torch
+
+import onetrip
+from onetrip.ops.hdbscan.reference import make_inputs
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no device"),
+]
+
+
+@pytest.mark.parametrize("features", [2, 7, 32])
+@pytest.mark.parametrize("data", ["random", "blobs"])
+def test_weights_are_those_of_the_cpu(features, data):
+    x = make_inputs({"N": 20_000, "D": features}, dtype=torch.float32, data=data)["x"]
+    weight, ends = onetrip.hdbscan(x.cuda(), min_samples=5, impl="triton")
+    expected, _ = onetrip.hdbscan(x, min_samples=5, impl="torch")
+    torch.testing.assert_close(weight.cpu(), expected, rtol=1e-5, atol=0)
+    assert bool((ends["source"] < ends["target"]).all())
+
+
+def test_two_runs_are_equal_to_the_last_bit():
+    x = make_inputs({"N": 30_000, "D": 16}, dtype=torch.float32, data="blobs")["x"].cuda()
+    first, second = (onetrip.hdbscan(x, min_samples=5, impl="triton") for _ in range(2))
+    assert torch.equal(first[0], second[0])
+    assert torch.equal(first[1]["source"], second[1]["source"])
+
+
+def test_memory_does_not_grow_with_the_square():
+    x = make_inputs({"N": 100_000, "D": 16}, dtype=torch.float32, data="blobs")["x"].cuda()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    onetrip.hdbscan(x, min_samples=5, impl="triton")
+    assert torch.cuda.max_memory_allocated() - before < 512 * 2**20
