@@ -27,7 +27,12 @@ from onetrip.data.progress import Progress, Silent
 from onetrip.data.quarantine import write_bad_units
 from onetrip.data.recipe import Recipe, load_recipe
 from onetrip.data.sources.source import Unit
-from onetrip.data.stage_cleaning import remove_spent, remove_superseded
+from onetrip.data.stage_cleaning import (
+    remove_scratch,
+    remove_spent,
+    remove_superseded,
+    remove_unnamed_rejects,
+)
 from onetrip.data.stage_run import StageRun
 from onetrip.data.step import LearnStep
 from onetrip.data.task import SHARD_ROWS
@@ -164,8 +169,10 @@ class _Run:
         self._share = share
         self._manifest: Manifest | None = None
         self._outcomes: dict[str, list[Outcome]] = {}
-        self._fresh: list[Outcome] = []
+        self._artifacts: dict[str, tuple[Path, str]] = {}
         self._ran: list[str] = []
+        self._fresh = 0
+        self._so_far = self._damage
 
     @contextmanager
     def recorded(self, recipe: Recipe, input: str) -> Iterator[None]:
@@ -192,6 +199,8 @@ class _Run:
 
     def run(self, recipe: Recipe, sizes: Sizes) -> Result:
         """All stages; raises what ends the run, save limits that are exceeded."""
+        if self._share.world == 1:
+            remove_scratch(self._dataset.folder)
         try:
             last = self._all_stages(sizes)
         except _TooMuch as error:
@@ -210,21 +219,22 @@ class _Run:
                 [shard.name for outcome in every for shard in outcome.quarantine],
                 versions(),
             )
+            if self._ran:
+                remove_unnamed_rejects(self._dataset.folder)
         return self._result(self._damage.exit_code, "", rows)
 
     def _all_stages(self, sizes: Sizes) -> tuple[Path, Sequence[Outcome]]:
         upstream = Upstream(units=self._units)
-        self._artifacts: dict[str, tuple[Path, str]] = {}
         for position, stage in enumerate(self._stages):
             stage_run = self._stage_run(position, upstream, sizes)
             outcomes = stage_run.gathered(stage_run)
             if outcomes is None:
-                before = len(self._fresh)
+                self._fresh, self._so_far = 0, self._damage
                 outcomes = stage_run.run(position + 1, len(self._stages))
-                if len(self._fresh) > before:
+                if self._fresh:
                     self._ran.append(stage.name)
                 self._outcomes[stage.folder_name] = list(outcomes)
-                self._check_limits(rows_are_all=True)
+                self._check_limits(self._damage, rows_are_all=True)
                 if self._share.leads:
                     remove_superseded(self._dataset.stage_folder(stage), outcomes)
             else:
@@ -268,7 +278,8 @@ class _Run:
         folder = self._dataset.stage_folder(scatter.stage)
         upstream = Upstream((), folder, outcomes, dict(self._artifacts))
         gather = self._stage_run(position + 1, upstream, sizes)
-        if len(gather.known()) < len({task.key for task in gather.tasks}):
+        keys = {task.key for task in gather.tasks}
+        if len(gather.known()) < len(keys) and gather.gathered(gather) is None:
             return None
         if self._manifest:
             name = scatter.stage.folder_name
@@ -278,11 +289,12 @@ class _Run:
         return outcomes
 
     def _after_each(self, outcome: Outcome) -> None:
-        self._fresh.append(outcome)
-        self._check_limits(rows_are_all=False, more=[outcome])
+        self._fresh += 1
+        self._so_far = self._so_far.plus(outcome)
+        self._check_limits(self._so_far, rows_are_all=False)
 
-    def _check_limits(self, *, rows_are_all: bool, more: Sequence[Outcome] = ()) -> None:
-        reason = self._damage_with(more).exceeded(self._limits, rows_are_all=rows_are_all)
+    def _check_limits(self, damage: Damage, *, rows_are_all: bool) -> None:
+        reason = damage.exceeded(self._limits, rows_are_all=rows_are_all)
         if reason:
             raise _TooMuch(reason)
 
@@ -294,11 +306,7 @@ class _Run:
 
     @property
     def _damage(self) -> Damage:
-        return self._damage_with(())
-
-    def _damage_with(self, more: Sequence[Outcome]) -> Damage:
         outcomes = [outcome for of in self._outcomes.values() for outcome in of]
-        outcomes += more
         accounts = merged(outcome.accounts for outcome in outcomes)
         states = [unit.state for outcome in outcomes for unit in outcome.units]
         first = next(iter(accounts.values()), Account())

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from onetrip.core.errors import ArgumentError, complaint
 from onetrip.data.account import Account
+from onetrip.data.outcome import Outcome
 
 CLEAN = 0
 QUARANTINED = 3
@@ -70,6 +71,16 @@ class Damage:
     units: int
     bad_units: int
     partial_units: int
+
+    def plus(self, outcome: Outcome) -> "Damage":
+        """With what one more task met."""
+        states = [unit.state for unit in outcome.units]
+        return replace(
+            self,
+            bad_rows=self.bad_rows + rejected_rows(outcome.accounts),
+            bad_units=self.bad_units + states.count("bad"),
+            partial_units=self.partial_units + states.count("partial"),
+        )
 
     def exceeded(self, limits: Limits, *, rows_are_all: bool = True) -> str:
         """Which limit is exceeded, as a sentence; "" where none is.

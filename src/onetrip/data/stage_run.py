@@ -37,11 +37,12 @@ def known_outcomes(
     dataset: Dataset, stage: Stage, tasks: Sequence[Task], *, files: bool = True
 ) -> dict[str, Outcome]:
     """Outcomes of tasks that are done, by key; with `files`, only where these are there."""
-    folder, found = dataset.stage_folder(stage), {}
+    folder, artifacts, found = dataset.stage_folder(stage), dataset.places(stage).artifacts, {}
     for key in {task.key for task in tasks}:
         outcome = load_outcome(sidecar_path(folder, key))
         if outcome and outcome.key == key:
-            if not files or is_whole(folder, dataset.quarantine, outcome):
+            there = all((artifacts / name).exists() for name in outcome.artifacts)
+            if not files or (there and is_whole(folder, dataset.quarantine, outcome)):
                 found[key] = outcome
     return found
 

@@ -7,6 +7,7 @@ import pytest
 from onetrip.core.errors import ArgumentError, DataError
 from onetrip.data.dataset import open_finished
 from onetrip.data.engine import run
+from onetrip.data.forecast import forecast
 
 NUMBERS = "toy_steps:Numbers"
 DISTINCT = "toy_steps:Distinct"
@@ -43,6 +44,9 @@ def test_every_kind_of_step_gives_the_right_rows_and_a_closed_account(
     assert json.loads(finished.artifacts["largest.json"].read_bytes()) == 89
     assert finished.rows == len(rows)
     assert not list((tmp_path / "out" / "scratch").iterdir())
+    finished.artifacts["largest.json"].unlink()
+    assert run(recipe, folder, tmp_path / "out", executor="inline").ran == ("learnt",)
+    assert finished.artifacts["largest.json"].exists()
 
 
 def test_fused_exchange_gives_the_same_rows_as_a_written_one(folder, tmp_path, recipe_of, rows_of):
@@ -69,6 +73,15 @@ def test_second_run_runs_nothing_and_another_filter_only_what_follows(
     # The first filter's rows are still there.
     assert run(steps(60), folder, out, executor="inline").ran == ()
     assert [row["n"] for row in rows_of(out)] == list(range(60))
+
+
+def test_exchange_fused_with_the_next_is_not_repeated(folder, tmp_path, recipe_of):
+    twice = recipe_of(NUMBERS, {DISTINCT: {}, "cache": False}, DISTINCT, ORDERED)
+    first = run(twice, folder, tmp_path / "out", executor="inline")
+    assert first.rows == 80
+    assert not list((tmp_path / "out").glob("stages/*/*.arrow"))
+    assert run(twice, folder, tmp_path / "out", executor="inline").ran == ()
+    assert forecast(twice, folder, tmp_path / "out").stages[-1].says == "cached"
 
 
 def test_another_unit_runs_alone_and_one_that_is_gone_leaves_no_row(
