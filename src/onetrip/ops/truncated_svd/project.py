@@ -4,8 +4,9 @@ import torch
 from torch import Tensor
 
 from onetrip.ops.truncated_svd.plan import tile_rows
+from onetrip.ops.truncated_svd.torch_impl import tiles
 
-_TILE_ELEMENTS = 1 << 19
+_TILE_ELEMENTS = 1 << 18
 
 
 def project(x: Tensor, mean: Tensor | None, components: Tensor) -> Tensor:
@@ -28,7 +29,6 @@ def project(x: Tensor, mean: Tensor | None, components: Tensor) -> Tensor:
         return x.to(dtype) @ basis
     found = torch.empty(x.shape[0], basis.shape[1], dtype=dtype, device=x.device)
     rows = tile_rows(_TILE_ELEMENTS, x.shape[1])
-    for begin in range(0, x.shape[0], rows):
-        part = slice(begin, begin + rows)
-        torch.mm(x[part].to(dtype) - mean.to(dtype), basis, out=found[part])
+    for part, tile in zip(found.split(rows), tiles(x, rows, mean, dtype), strict=True):
+        torch.mm(tile, basis, out=part)
     return found

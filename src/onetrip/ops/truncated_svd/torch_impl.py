@@ -23,7 +23,7 @@ def gram_moments(x: Tensor, center: bool, config: Config) -> Moments:
     rows = tile_rows(config["tile_elements"], D)
     # A provisional mean, so that taking out the true one afterwards cancels nothing.
     shift = x[:rows].mean(0, dtype=torch.float64) if center else None
-    for tile in _tiles(x, rows, shift):
+    for tile in tiles(x, rows, shift):
         sums += tile.sum(0)
         _add_upper(gram, tile)
     _mirror(gram)
@@ -59,7 +59,7 @@ def _wide_moments(x: Tensor, center: bool, config: Config) -> Moments:
 def square_through(x: Tensor, shift: Tensor | None, basis: Tensor, config: Config) -> Tensor:
     """``yᵀ y`` [K, K] in float64 of ``y = (x - shift) @ basis`` [N, K], in one trip."""
     square = torch.zeros(basis.shape[1], basis.shape[1], dtype=torch.float64, device=x.device)
-    for tile in _tiles(x, tile_rows(config["tile_elements"], x.shape[1]), shift):
+    for tile in tiles(x, tile_rows(config["tile_elements"], x.shape[1]), shift):
         y = tile @ basis  # [rows, K]
         square.addmm_(y.T, y)
     return square
@@ -88,7 +88,7 @@ def there_and_back(
     """
     product = torch.zeros(basis.shape, dtype=torch.float64, device=x.device)
     narrow = basis.to(dtype)
-    for tile in _tiles(x, tile_rows(config["tile_elements"], x.shape[1]), shift, dtype):
+    for tile in tiles(x, tile_rows(config["tile_elements"], x.shape[1]), shift, dtype):
         product += tile.T @ (tile @ narrow)
     return product
 
@@ -98,20 +98,28 @@ def mean_and_variance(x: Tensor, config: Config) -> tuple[Tensor, Tensor]:
     rows = tile_rows(config["tile_elements"], x.shape[1])
     shift = x[:rows].mean(0, dtype=torch.float64)
     sums, squares = torch.zeros_like(shift), torch.zeros_like(shift)
-    for tile in _tiles(x, rows, shift):
+    for tile in tiles(x, rows, shift):
         sums += tile.sum(0)
         squares += torch.linalg.vecdot(tile, tile, dim=0)
     total = (squares - sums.square() / x.shape[0]).sum()
     return shift + sums / x.shape[0], total.clamp_min(0.0)
 
 
-def _tiles(
+def tiles(
     x: Tensor, rows: int, shift: Tensor | None, dtype: torch.dtype = torch.float64
 ) -> Iterator[Tensor]:
-    """Blocks of rows of ``x - shift``, each a new tensor in `dtype` or a view of x."""
-    for begin in range(0, x.shape[0], rows):
-        tile = x[begin : begin + rows].to(dtype)  # [rows, D]
-        yield tile if shift is None else tile - shift.to(dtype)
+    """Blocks of rows of ``x - shift`` in `dtype`, each in the memory of the one before.
+
+    Fresh memory for each would cost more than its values, as a system hands it out in pages.
+    """
+    if shift is None and x.dtype == dtype:
+        yield from x.split(rows)
+        return
+    room = torch.empty(min(rows, x.shape[0]), x.shape[1], dtype=dtype, device=x.device)
+    narrow = None if shift is None else shift.to(dtype)
+    for part in x.split(rows):
+        tile = room[: part.shape[0]].copy_(part)  # [rows, D]
+        yield tile if narrow is None else tile.sub_(narrow)
 
 
 def _add_upper(gram: Tensor, tile: Tensor) -> None:
