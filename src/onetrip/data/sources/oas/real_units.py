@@ -3,7 +3,7 @@
 Nothing of them is in this library; each package keeps its licence (abnativ's sequences CC BY-NC-SA
 4.0, alakazam's example AGPL-3). Download one without installing it, and name the file::
 
-    pip download --no-deps abnativ        # 150,000 VH, VL and VHH chains, aligned
+    pip download --no-deps abnativ        # 50,000 VH and 50,000 VL chains, aligned
     pip download --no-deps pyalakazam     # 1,999 rows of AIRR with nucleotides
 
 Where `anarcism` is installed it numbers the chains; else they are numbered by the alignment that

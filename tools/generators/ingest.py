@@ -1,0 +1,78 @@
+"""Tables of the guide to OAS: codes, ingest beside peers, what each loses."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from generators import results
+from generators.markdown import table
+from onetrip.core.errors import DataError
+from onetrip.core.units import bytes_text
+from onetrip.data.codes import CODES
+
+
+def codes_table() -> str:
+    """Every code of bad input: level, meaning, what is done."""
+    rows = (
+        (
+            f"`{c.code}` {c.name}",
+            c.level,
+            c.meaning,
+            c.action + (f". {c.way_out}" * bool(c.way_out)),
+        )
+        for c in CODES.values()
+    )
+    return table(["code", "level", "what", "what is done"], rows)
+
+
+def ingest_table(machine: str) -> str:
+    """The newest ingest of every contender: best wall and CPU seconds, memory, losses, resume."""
+    losses = _newest(machine, "losses")
+    lines = _newest(machine, "ingest")
+    rows = []
+    for name, line in sorted(lines.items(), key=lambda item: min(item[1]["cpu_s"])):
+        lost = losses.get(name)
+        silent = len(lost["silent"]) if lost else None
+        count = sum(len(lost[verdict]) for verdict in ("right", "refused", "silent")) if lost else 0
+        wall, cpu = min(line["wall_s"]), min(line["cpu_s"])
+        rows.append(
+            (
+                name,
+                f"{line['rows']:,}",
+                f"{wall:.1f}",
+                f"{cpu:.1f}",
+                f"{line['rows'] / cpu:,.0f}",
+                bytes_text(line["peak_bytes"]),
+                "–" if silent is None else f"{silent} of {count}",
+                line["resumes"] or "from the beginning",
+            )
+        )
+    loads = [line["load"][0] for line in lines.values()]
+    days = sorted({str(line["environment"]["time"])[:10] for line in lines.values()})
+    head = ["engine", "rows", "wall s", "CPU s", "rows per CPU second", "memory", "silent", "again"]
+    note = (
+        f"Measured on {machine}, {', '.join(days)}, best of "
+        f"{min(len(line['wall_s']) for line in lines.values())} or more turns, whole processes. "
+        f"Other work kept {min(loads):.0f} to {max(loads):.0f} processes waiting for the two "
+        "cores: wall seconds say little, CPU seconds are inflated for all alike."
+    )
+    return f"{table(head, rows)}\n\n{note}"
+
+
+def losses_table(machine: str) -> str:
+    """What each engine makes of every defect without a word."""
+    rows = [
+        (name, len(line["right"]), len(line["refused"]), ", ".join(line["silent"]) or "none")
+        for name, line in _newest(machine, "losses").items()
+    ]
+    return table(["engine", "every good row", "an error, no row", "silently wrong"], rows)
+
+
+def _newest(machine: str, bar: str) -> dict[str, Mapping[str, Any]]:
+    """The last line of each contender."""
+    path = results.FOLDER / "data" / f"{machine}.jsonl"
+    lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    found = {line["contender"]: line for line in lines if line.get("bar") == bar}
+    if not found:
+        raise DataError(f"{path.name} has no line of {bar}: python tools/data_bars.py {bar}")
+    return found
