@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from onetrip.data.engine import run as run
     from onetrip.data.streaming.training import stream as stream
+    from onetrip.data.text_complexity import complexity as complexity
 
 _PUBLIC = {
+    "complexity": "onetrip.data.text_complexity",
     "run": "onetrip.data.engine",
     "stream": "onetrip.data.streaming.training",
 }

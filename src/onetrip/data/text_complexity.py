@@ -67,7 +67,7 @@ def complexity(texts: pa.Array | pa.ChunkedArray) -> Complexity:
     Examples
     --------
     >>> import pyarrow as pa
-    >>> from onetrip.data.text_complexity import complexity
+    >>> from onetrip.data import complexity
     >>> chain = "QVQLVQSGAEVKKPGASVKVSCKASGYTFTGYYMHWVRQAPGQGLEWMGWINPNSGGTNYAQKFQG"
     >>> of = complexity(pa.array([chain, "GGGGS" * 13, "A" * 65]))
     >>> [f"{bits:.1f}" for bits in of.bits]
