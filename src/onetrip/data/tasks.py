@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from onetrip.core.errors import ArgumentError
+from onetrip.core.units import short_bytes_text
 from onetrip.data.bundle import BUNDLE_BYTES, bundles
 from onetrip.data.exchange import bucket_count
 from onetrip.data.outcome import Outcome
@@ -14,6 +16,9 @@ from onetrip.data.task import SHARD_ROWS, Task
 
 # Rows of a compressed text file in memory, before anybody has read it.
 _SWELLING = 4
+
+# A bucket and what a step makes of it are in memory together.
+_HELD = 2
 
 
 @dataclass(slots=True)
@@ -80,6 +85,7 @@ def tasks_of(stage: Stage, upstream: Upstream, sizes: Sizes) -> list[Task]:
             for units in bundles(upstream.units, sizes.bundle_bytes)
         ]
     if isinstance(stage.head, ExchangeStep):
+        _check_buckets(stage, upstream, sizes)
         return [
             task([number, *digests], f"bucket {number}", bytes, rows=rows, bucket=files)
             for number, rows, bytes, digests, files in _buckets(upstream)
@@ -101,6 +107,17 @@ def tasks_of(stage: Stage, upstream: Upstream, sizes: Sizes) -> list[Task]:
             shards=tuple(path for path, _ in shards),
         )
     ]
+
+
+def _check_buckets(stage: Stage, upstream: Upstream, sizes: Sizes) -> None:
+    """Refuse buckets that a task cannot hold together with what it makes of them."""
+    largest = max((bytes for _, _, bytes, *_ in _buckets(upstream)), default=0)
+    if _HELD * largest > sizes.memory_bytes:
+        raise ArgumentError(
+            f"A bucket of `{stage.name}` has {short_bytes_text(largest)} and takes {_HELD} times "
+            f"that to gather; a task may hold {short_bytes_text(sizes.memory_bytes)}. Run the "
+            "same command with fewer --workers or more --memory: what is done is kept."
+        )
 
 
 def _label(units: Sequence[Unit]) -> str:

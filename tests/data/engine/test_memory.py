@@ -10,7 +10,10 @@ import psutil
 import pytest
 
 from onetrip.core.errors import ArgumentError
+from onetrip.data import engine
+from onetrip.data.engine import run
 from onetrip.data.memory import PARENT_BYTES, WORKER_BYTES, admit, read_memory
+from onetrip.data.tasks import Sizes
 
 RUN = """
 import sys, json
@@ -39,6 +42,16 @@ def test_sizes_are_read_as_people_write_them():
     assert sizes == [2 << 30, 2 << 30, 2 << 30, 1 << 39, 1500]
     with pytest.raises(ArgumentError, match="a size like 2GB"):
         read_memory("much")
+
+
+def test_bucket_that_no_task_can_hold_is_refused(folder, tmp_path, recipe_of, monkeypatch):
+    recipe = recipe_of("toy_steps:Numbers", "toy_steps:Distinct")
+    narrow = Sizes(memory_bytes=5_000)
+    monkeypatch.setattr(engine, "Sizes", lambda *_: narrow)
+    with pytest.raises(ArgumentError, match="fewer --workers or more --memory"):
+        run(recipe, folder, tmp_path / "out", executor="inline")
+    monkeypatch.setattr(engine, "Sizes", Sizes)
+    assert run(recipe, folder, tmp_path / "out", executor="inline").ran == ("distinct",)
 
 
 @pytest.mark.slow
