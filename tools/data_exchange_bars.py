@@ -25,6 +25,7 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from onetrip.bench.environment import environment
 from onetrip.data.sources.source import Read, Source, Unit
 
 DEVICE = "cpu-2-cores"
@@ -150,13 +151,14 @@ def dedup(options: argparse.Namespace) -> dict[str, Any]:
             recipe, input, Path(folder) / "out", workers=options.workers, memory=options.memory
         )
         wall_s = time.perf_counter() - start
-    children = psutil.Process().cpu_times()
+    cpu_s = sum(psutil.Process().cpu_times()[:4])
     return {
         "rows": options.rows,
         "rows_out": result.rows,
         "wall_s": round(wall_s, 1),
-        "cpu_s": round(sum(children[:4]), 1),
+        "cpu_s": round(cpu_s, 1),
         "rows_per_s": round(options.rows / wall_s),
+        "rows_per_cpu_s": round(options.rows / cpu_s),
         "peak_bytes": memory.peak_bytes,
         "memory": options.memory,
         "workers": options.workers,
@@ -231,10 +233,11 @@ def main() -> None:
     options = parser.parse_args()
     load = psutil.getloadavg()[0]
     line = {
-        "job": options.job,
+        "bar": options.job,
         "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         **JOBS[options.job](options),
         "load": round(load, 1),
+        "environment": environment(),
         "command": " ".join(["python", "tools/data_exchange_bars.py", *sys.argv[1:]]),
     }
     print(json.dumps(line))

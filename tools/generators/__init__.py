@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from generators.cli import commands
 from generators.estimators import estimator_table
+from generators.exchange import exchange_table
 from generators.ingest import codes_table, ingest_table, losses_table
 from generators.operators import operator_page, operators_table
 from generators.results import results_table
@@ -13,6 +14,7 @@ from generators.steps import presets_table, step_page, step_rates_table, steps_t
 GENERATORS: Mapping[str, Callable[..., str]] = {
     "cli": commands,
     "data-codes": codes_table,
+    "data-exchange": exchange_table,
     "data-ingest": ingest_table,
     "data-losses": losses_table,
     "estimator": estimator_table,
