@@ -1,16 +1,23 @@
 """Hold `complexity` against chains and kinds of junk: areas under the curve, shares flagged.
 
-Prints a table in Markdown; with a path, draws the curves there (needs matplotlib)::
+Prints a table in Markdown; draws the curves where asked (needs matplotlib); measures the real
+chains of a wheel of abnativ (CC BY-NC-SA 4.0, not shipped)::
 
-    python tools/complexity_roc.py docs/images/data/complexity-roc.svg
+    python tools/complexity_roc.py --plot docs/images/data/complexity-roc.svg
+    pip download --no-deps abnativ==2.0.9
+    python tools/complexity_roc.py --real abnativ-2.0.9-py3-none-any.whl
 """
 
+import argparse
 import importlib
-import sys
-from collections.abc import Callable, Mapping
+import io
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv as pv
 
 from onetrip.core.errors import require
 from onetrip.data.sources.oas.synthetic.chain import draw_chain
@@ -97,8 +104,36 @@ def measured(draw: Draw, seed: int) -> tuple[np.ndarray, np.ndarray, float]:
     return found.bits, found.ratio, flagged
 
 
-def main(out: str | None = None) -> None:
-    """Print the table, and draw the curves where a path is given."""
+def real_chains(wheel: Path) -> Iterator[tuple[str, pa.Array]]:
+    """Columns of whole chains in the tables of the wheel, by table and column."""
+    with zipfile.ZipFile(wheel) as files:
+        for name in files.namelist():
+            if "/percentiles/test_" in name and name.endswith(".csv"):
+                read = pv.read_csv(io.BytesIO(files.read(name)))
+                for column in read.column_names:
+                    if column.startswith("input_seq"):
+                        yield f"{Path(name).stem} {column}", read[column].combine_chunks()
+
+
+def tell_real(wheel: Path) -> None:
+    """Print how low real chains lie."""
+    print("| table | chains | fewest bits | lowest ratio | flagged |\n|---|---|---|---|---|")
+    for name, column in real_chains(wheel):
+        found = complexity(column)
+        flagged = ComplexityStep().apply(pa.record_batch({"sequence_aa": column})).counts
+        low = f"{found.bits.min():.2f} | {found.ratio.min():.2f} | {flagged['low_complexity']}"
+        print(f"| {name} | {len(column):,} | {low} |")
+
+
+def main() -> None:
+    """Print a table, and draw the curves where a path is given."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--plot", metavar="SVG", help="where to draw the curves")
+    parser.add_argument("--real", metavar="WHEEL", type=Path, help="measure its chains instead")
+    asked = parser.parse_args()
+    if asked.real is not None:
+        tell_real(asked.real)
+        return
     bits, ratio, flagged = measured(chain, 0)
     print("| drawn | AUC of bits | AUC of ratio | flagged |\n|---|---|---|---|")
     print(f"| chain | | | {flagged:.2%} |")
@@ -107,8 +142,8 @@ def main(out: str | None = None) -> None:
         of_bits, of_ratio, share = measured(draw, seed)
         print(f"| {name} | {area(bits, of_bits):.3f} | {area(ratio, of_ratio):.3f} | {share:.2%} |")
         curves[name] = ((bits, of_bits), (ratio, of_ratio))
-    if out is not None:
-        _draw(curves, out)
+    if asked.plot is not None:
+        _draw(curves, asked.plot)
 
 
 def _draw(curves: Mapping[str, tuple], out: str) -> None:
@@ -133,4 +168,4 @@ def _draw(curves: Mapping[str, tuple], out: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()
