@@ -15,11 +15,18 @@ from onetrip.ops.hdbscan.outside import Search
 from onetrip.ops.hdbscan.products import MAX_DIFFERENCE_FEATURES, Products
 
 
+# Multiplications of all pairs, below which tiles are too few for threads: digits are 2e8, and take
+# 1.5 s of CPU time on two threads of a busy machine, 0.2 s on one.
+_SMALL = 1 << 31
+
+
 def spanning_tree(
     x: Tensor, min_samples: int, alpha: float, config: Config, *, certified: bool
 ) -> Spanning:
     """The tree of x [N, D], N > 0: decided in float64, whatever the dtype."""
-    small = x.device.type == "cpu" and x.shape[1] <= MAX_DIFFERENCE_FEATURES
+    N, D = x.shape
+    small = D <= MAX_DIFFERENCE_FEATURES or N * N * D < _SMALL
+    small = small and x.device.type == "cpu"
     with _one_thread() if small else nullcontext():
         return _spanning_tree(x, min_samples, alpha, config, certified)
 
