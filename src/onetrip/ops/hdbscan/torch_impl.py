@@ -14,7 +14,6 @@ from onetrip.ops.hdbscan.neighbours import Neighbours, find_neighbours
 from onetrip.ops.hdbscan.outside import Search
 from onetrip.ops.hdbscan.products import MAX_DIFFERENCE_FEATURES, Products
 
-
 # Multiplications of all pairs, below which tiles are too few for threads: digits are 2e8, and take
 # 1.5 s of CPU time on two threads of a busy machine, 0.2 s on one.
 _SMALL = 1 << 31
