@@ -84,6 +84,7 @@ def test_rows_that_are_left_out_change_no_label(monkeypatch, dtype, clusters):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_order_and_threads_do_not_show(dtype):
     inputs = drawn("poor-start", dtype, N=60_000, D=9, K=12)
+    inputs["x"] /= 3.0  # in float64, sums of such numbers depend on their order
     centers, values = onetrip.kmeans(inputs["x"], inputs["centers"], max_iter=6)
     order = torch.randperm(60_000, generator=torch.Generator().manual_seed(0))
     threads = torch.get_num_threads()

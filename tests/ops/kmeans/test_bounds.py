@@ -1,0 +1,43 @@
+"""The bounds by which rows are left out hold against distances in float64."""
+
+import pytest
+import torch
+
+from onetrip.ops.kmeans.movement import Movement
+from onetrip.ops.kmeans.points import prepare
+from onetrip.ops.kmeans.select import default_config
+from onetrip.ops.kmeans.solve import problem_of
+from onetrip.ops.kmeans.torch_impl import TorchAssigner
+from onetrip.ops.kmeans.workers import Workers
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("clusters", [32, 140])
+def test_bounds_hold_while_centres_wander(monkeypatch, dtype, clusters):
+    monkeypatch.setattr("onetrip.ops.kmeans.movement.Rest._FEW_SPARED", 1.0)
+    generator = torch.Generator().manual_seed(clusters)
+    x = torch.randn(1500, 16, generator=generator).to(dtype)
+    centers = x[:clusters] * 3.0
+    points = prepare(x, None, "euclidean")
+    config = default_config("torch", problem_of(x, clusters, {}))
+    assigner = TorchAssigner(points, clusters, config, True)
+    movement = Movement(clusters, x.device)
+    for _ in range(12):
+        assigner.assign(centers, movement, Workers(1, None), last=False)
+        distances = torch.cdist(
+            x.double(), centers.double(), compute_mode="donot_use_mm_for_euclid_dist"
+        )
+        label = assigner.labels.long()
+        own = distances.gather(1, label[:, None]).squeeze(1)
+        others = distances.scatter(1, label[:, None], torch.inf).amin(1)
+        assert torch.equal(label, distances.argmin(1))
+        if assigner._bounds is not None:
+            assert bool((assigner._bounds.upper + movement.path[label] >= own).all())
+            assert bool((assigner._bounds.lower - movement.longest <= others).all())
+        # Some centres run, most creep, and each its own way.
+        step = torch.randn(clusters, 16, generator=generator).to(dtype)
+        step *= 0.003 * torch.arange(1, clusters + 1)[:, None] / clusters
+        moved = centers + step
+        movement.step(centers, moved)
+        centers = moved
+    assert assigner.looks < 0.9 * 12 * 1500
