@@ -11,6 +11,11 @@ from onetrip.core.units import bytes_text
 from onetrip.data.codes import CODES
 
 
+# Of older lines: where metadata is lost and no row, and where there is no row to lose.
+_NO_LOSS = frozenset({"bad_json", "not_gzip"})
+_VERDICTS = ("right", "refused", "silent")
+
+
 def codes_table() -> str:
     """Every code of bad input: level, meaning, what is done."""
     rows = (
@@ -27,13 +32,13 @@ def codes_table() -> str:
 
 def ingest_table(machine: str) -> str:
     """The newest ingest of every contender: best wall and CPU seconds, memory, losses, resume."""
-    losses = _newest(machine, "losses")
+    losses = _losses(machine)
     lines = _newest(machine, "ingest")
     rows = []
     for name, line in sorted(lines.items(), key=lambda item: min(item[1]["cpu_s"])):
         lost = losses.get(name)
         silent = len(lost["silent"]) if lost else None
-        count = sum(len(lost[verdict]) for verdict in ("right", "refused", "silent")) if lost else 0
+        count = sum(len(lost[verdict]) for verdict in _VERDICTS) if lost else 0
         wall, cpu = min(line["wall_s"]), min(line["cpu_s"])
         rows.append(
             (
@@ -63,9 +68,16 @@ def losses_table(machine: str) -> str:
     """What each engine makes of every defect without a word."""
     rows = [
         (name, len(line["right"]), len(line["refused"]), ", ".join(line["silent"]) or "none")
-        for name, line in _newest(machine, "losses").items()
+        for name, line in _losses(machine).items()
     ]
     return table(["engine", "every good row", "an error, no row", "silently wrong"], rows)
+
+
+def _losses(machine: str) -> dict[str, dict[str, list[str]]]:
+    return {
+        name: {verdict: [d for d in line[verdict] if d not in _NO_LOSS] for verdict in _VERDICTS}
+        for name, line in _newest(machine, "losses").items()
+    }
 
 
 def _newest(machine: str, bar: str) -> dict[str, Mapping[str, Any]]:
