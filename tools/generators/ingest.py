@@ -10,7 +10,6 @@ from onetrip.core.errors import DataError
 from onetrip.core.units import bytes_text
 from onetrip.data.codes import CODES
 
-
 # Of older lines: where metadata is lost and no row, and where there is no row to lose.
 _NO_LOSS = frozenset({"bad_json", "not_gzip"})
 _VERDICTS = ("right", "refused", "silent")
@@ -58,7 +57,7 @@ def ingest_table(machine: str) -> str:
     note = (
         f"Measured on {machine}, {', '.join(days)}, best of "
         f"{min(len(line['wall_s']) for line in lines.values())} or more turns, whole processes. "
-        f"Other work kept {min(loads):.0f} to {max(loads):.0f} processes waiting for the two "
+        f"Other work kept up to {max(loads):.0f} processes waiting for the two "
         "cores: wall seconds say little, CPU seconds are inflated for all alike."
     )
     return f"{table(head, rows)}\n\n{note}"
