@@ -49,6 +49,6 @@ def test_code_of_both_pages_runs(here, monkeypatch):
     pytest.importorskip("transformers")
     for page in ("splits.md", "streaming.md"):
         names: dict[str, Any] = {}
-        for code in blocks(page, "python"):
+        for code in blocks(page, "py"):
             exec(code, names)
     assert names["state"]["batch"] == len(names["batches"])
