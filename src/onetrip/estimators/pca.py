@@ -157,7 +157,7 @@ class PCA(GaussianModel):
         if given.csr is not None:
             values, extra = sparse_truncated_svd(given.csr, **options)
         else:
-            values, extra = truncated_svd(given.samples, **options, precision=self.precision)
+            values, extra = truncated_svd(given.samples, **options | {"precision": self.precision})
         self._learn(given, values, extra, asked)
         return given
 
@@ -176,7 +176,7 @@ class PCA(GaussianModel):
         if asked is None:
             asked = smaller - 1 if solver == "arpack" else smaller
         if solver == "auto":
-            few = isinstance(asked, Integral) and 1 <= asked < 0.8 * smaller
+            few = isinstance(asked, Integral) and 1 <= int(asked) < 0.8 * smaller
             tall = features <= 1000 and samples >= 10 * features
             large = max(samples, features) > 500
             solver = "covariance_eigh" if tall else "auto" if few and large else "full"

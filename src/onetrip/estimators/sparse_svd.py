@@ -74,13 +74,15 @@ def _randomized(
 
 def _by_lanczos(wide: Any, shift: np.ndarray, kept: int, seed: int) -> tuple[Tensor, Tensor]:
     """ARPACK's values and vectors; `kept` is less than both sides of the matrix."""
-    operator = LinearOperator(
+    make_operator: Any = LinearOperator
+    operator = make_operator(
         wide.shape,
         matvec=lambda v: wide @ v.reshape(-1) - shift @ v.reshape(-1),
         rmatvec=lambda u: wide.T @ u.reshape(-1) - shift * u.sum(),
         dtype=np.float64,
     )
     start = np.random.default_rng(seed).uniform(-1.0, 1.0, min(wide.shape))
-    _, values, vectors = svds(operator, k=kept, v0=start)
+    found: Any = svds(operator, k=kept, v0=start)
+    _, values, vectors = found
     order = np.argsort(values)[::-1].copy()
     return torch.from_numpy(values[order]), torch.from_numpy(vectors[order])
