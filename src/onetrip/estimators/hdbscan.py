@@ -96,7 +96,7 @@ class HDBSCAN(ClusterMixin, BaseEstimator):
     >>> from onetrip.cluster import HDBSCAN
     >>> X = np.array([[0.0], [0.1], [0.2], [5.0], [5.1], [5.2], [99.0]])
     >>> HDBSCAN(min_cluster_size=3, min_samples=2).fit_predict(X)
-    array([ 0,  0,  0,  1,  1,  1, -1])
+    array([ 1,  1,  1,  0,  0,  0, -1])
     """
 
     _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's convention)
