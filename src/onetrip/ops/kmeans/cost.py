@@ -19,7 +19,7 @@ def estimate_cost(
     There is no backward pass.
 
     >>> estimate_cost(N=1000, D=8, K=4, dtype="float32", max_iter=1).flops
-    176064
+    168128
     """
     passes = max_iter + 1  # the last one makes the labels match the returned centres
     samples = N * D * ITEMSIZE[dtype]

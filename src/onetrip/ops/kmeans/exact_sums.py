@@ -35,8 +35,9 @@ def exact_total(values: Tensor, group: dist.ProcessGroup | None = None) -> Tenso
     """Sum of float64 values [N] >= 0 over all processes, the same bits in any order.
 
     >>> import torch
-    >>> exact_total(torch.tensor([0.1, 0.2, 0.3], dtype=torch.float64)).item()
-    0.6
+    >>> terms = torch.tensor([0.1, 0.2, 0.3], dtype=torch.float64)
+    >>> torch.equal(exact_total(terms), exact_total(terms.flip(0)))
+    True
     """
     # The order of this first sum shows in its last bits; the grid sees but its power of two.
     bound = reduced(values.sum(), dist.ReduceOp.SUM, group).item() * (1.0 + 1e-9)
