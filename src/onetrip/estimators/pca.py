@@ -157,7 +157,8 @@ class PCA(GaussianModel):
         if given.csr is not None:
             values, extra = sparse_truncated_svd(given.csr, **options)
         else:
-            values, extra = truncated_svd(given.samples, **options | {"precision": self.precision})
+            options["precision"] = self.precision
+            values, extra = truncated_svd(given.samples, **options)
         self._learn(given, values, extra, asked)
         return given
 

@@ -125,7 +125,8 @@ class TruncatedSVD(LinearProjection):
         if given.csr is not None:
             values, extra = sparse_truncated_svd(given.csr, **options)
         else:
-            values, extra = truncated_svd(given.samples, **options | {"precision": self.precision})
+            options["precision"] = self.precision
+            values, extra = truncated_svd(given.samples, **options)
         self.components_ = given.answer(extra["components"])
         coordinates = self._coordinates(given)
         variance = coordinates.double().var(0, correction=0)
