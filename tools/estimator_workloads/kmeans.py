@@ -65,7 +65,8 @@ def _check(data: Data, answers: Mapping[str, Any], *, drawn: bool) -> None:
     if not np.array_equal(distances.argmin(1), labels[rows]):
         raise AssertionError("labels are not the nearest of the returned centres")
     _, _, theirs, their_n_iter = answers["sklearn-lloyd"]
-    allowed = 1.03 if drawn else 1.0 + 1e-4
+    # One drawn start is worse or better than another by several per cent, in either library.
+    allowed = 1.1 if drawn else 1.0 + 1e-4
     if inertia > allowed * theirs:
         raise AssertionError(f"inertia {inertia}, scikit-learn's is {theirs}")
     if not drawn and n_iter > their_n_iter + 1:
