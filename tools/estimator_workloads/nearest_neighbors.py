@@ -88,11 +88,11 @@ def _race(name: str, queries: int, samples: int, features: int, k: int, why: str
 
 RACES = (
     _race("digits", 1797, 1797, 64, 5, "real data, integers with many near ties"),
-    _race("square", 10_000, 10_000, 64, 10, "every sample asks: as much selection as product"),
-    _race("wide", 1_000, 100_000, 128, 10, "a batch of queries against a large corpus"),
+    _race("square", 20_000, 20_000, 64, 10, "every sample asks: as much selection as product"),
+    _race("wide", 2_000, 100_000, 128, 10, "a batch of queries against a large corpus"),
     _race("one", 1, 1_000_000, 128, 1, "one query: the corpus is read once, at bandwidth"),
     _race("many-neighbors", 5_000, 50_000, 16, 64, "few features, many neighbours: selection"),
-    _race("low-dimension", 20_000, 20_000, 3, 10, "three features: what a k-d tree is made for"),
+    _race("low-dimension", 50_000, 50_000, 3, 10, "three features: what a k-d tree is made for"),
 )
 
 
