@@ -45,8 +45,9 @@ system: ## install Chromium and bubblewrap for the tests that need them, where D
 	    >/dev/null; \
 	else echo 'As root, with Debian: apt-get install chromium bubblewrap'; fi
 
-run: install ## tune linear_cross_entropy on its default workload, then show the lab at work
+run: install ## tune linear_cross_entropy, make a dataset of antibodies, show the lab at work
 	$(BIN)/onetrip tune linear_cross_entropy
+	$(BIN)/onetrip data oas demo
 	$(BIN)/onetrip lab demo --until-done
 
 test: install ## lanes browser, cpu and compile; no device needed

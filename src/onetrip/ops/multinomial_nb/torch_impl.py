@@ -14,6 +14,8 @@ from onetrip.core.selection import Config
 # below this many multiplications in all, waking the threads does.
 _NARROW = 16
 _SMALL = 1 << 22
+# Numbers of a block.
+_BLOCK = 1 << 21
 _EXACT_IN_FLOAT32 = (torch.int16, torch.int8, torch.uint8)
 
 
@@ -29,9 +31,9 @@ def block_dtype(x: torch.dtype, weight: torch.dtype | None = None) -> torch.dtyp
     return torch.float64
 
 
-def block_rows(classes: int, config: Config) -> int:
-    """Rows of a block: enough that adding the block's sums to all is a small part of the work."""
-    return max(config["rows"], 8 * classes)
+def block_rows(features: int, classes: int, config: Config) -> int:
+    """Rows of a block: its copy in another dtype stays small, and its sums are seldom added."""
+    return max(min(config["rows"], _BLOCK // max(features, 1)), 8 * classes, 1)
 
 
 def count(
@@ -46,8 +48,9 @@ def count(
     features, classes = feature_count.clone(), class_count.clone()
     C = classes.numel()
     dtype = block_dtype(x.dtype, None if sample_weight is None else sample_weight.dtype)
-    for start in range(0, x.shape[0], block_rows(C, config)):
-        rows = slice(start, start + block_rows(C, config))
+    step = block_rows(x.shape[1], C, config)
+    for start in range(0, x.shape[0], step):
+        rows = slice(start, start + step)
         labels = y[rows].long()
         weight = None if sample_weight is None else sample_weight[rows]
         features += _sums(x[rows].to(dtype), labels, weight, C)
