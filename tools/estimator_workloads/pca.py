@@ -25,7 +25,7 @@ def _falling(n_samples: int, n_features: int) -> Data:
 def _digits() -> Data:
     from sklearn.datasets import load_digits
 
-    return {"X": np.tile(load_digits().data, (10, 1))}
+    return {"X": np.tile(load_digits(return_X_y=True)[0], (10, 1))}
 
 
 def _solve(data: Data, *, library: str, options: Mapping[str, Any]) -> Any:

@@ -24,7 +24,7 @@ def _clusters(n_samples: int, n_features: int, n_components: int) -> Data:
 def _digits(n_samples: int, n_components: int) -> Data:
     from sklearn.datasets import load_digits
 
-    return {"X": load_digits().data[:n_samples], **_start(n_samples, n_components)}
+    return {"X": load_digits(return_X_y=True)[0][:n_samples], **_start(n_samples, n_components)}
 
 
 def _start(n_samples: int, n_components: int) -> Data:

@@ -41,7 +41,8 @@ class LinearProjection(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         if isinstance(X, Tensor):
             coordinates, answer = X, _keep
         else:
-            coordinates = as_tensor(check_array(X, dtype=[np.float64, np.float32]))
+            kept: Any = [np.float64, np.float32]
+            coordinates = as_tensor(check_array(X, dtype=kept))
             answer = _as_array
         components = torch.as_tensor(self.components_, device=coordinates.device)
         if coordinates.dim() != 2 or coordinates.shape[1] != components.shape[0]:
