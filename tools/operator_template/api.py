@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from onetrip.core import recording
-from onetrip.core.errors import DtypeError, ShapeError, UnsupportedError, complaint
-from onetrip.core.selection import Config, Problem
+from onetrip.core.errors import DtypeError, ShapeError, complaint
+from onetrip.core.selection import Config, resolve
 from onetrip.ops.scaled_relu import select
 from onetrip.ops.scaled_relu.reference import scaled_relu_reference
 from onetrip.tile.problem import problem_on
@@ -71,23 +71,10 @@ def scaled_relu(
     if recording.active():
         recording.note("scaled_relu", {"x": x}, {"scale": scale})
     problem = problem_on(x.device, {"N": x.shape[0], "D": x.shape[1]}, x.dtype)
-    chosen, config = _resolve(impl, problem)
+    chosen, config = resolve(select.OPERATOR, select, impl, problem)
     if chosen == "reference":
         return scaled_relu_reference(x, scale=scale)
     return _ScaledRelu.apply(x, float(scale), chosen, config)
-
-
-def _resolve(impl: str, problem: Problem) -> tuple[str, Config]:
-    if impl == "auto":
-        choice = select.choose(problem)
-        return choice.impl, choice.config
-    reason = select.unsupported_reason(impl, problem)
-    if reason is not None:
-        raise UnsupportedError(
-            f'`impl="{impl}"` cannot run scaled_relu here: {reason}. '
-            'Use impl="auto" to run the fastest implementation that can.'
-        )
-    return impl, select.default_config(impl, problem)
 
 
 class _ScaledRelu(torch.autograd.Function):

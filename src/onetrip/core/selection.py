@@ -13,7 +13,9 @@ An operator's `select.py` defines, with neither torch nor triton:
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
+from onetrip.core.errors import UnsupportedError
 from onetrip.core.spec import EMPTY
 
 Config = Mapping[str, int]
@@ -46,3 +48,41 @@ class Choice:
     config: Config
     why: str
     evidence: str = ""
+
+
+class Select(Protocol):
+    """An operator's `select.py`, as far as a call asks it."""
+
+    def unsupported_reason(
+        self, impl: str, problem: Problem, config: Config | None = None, /
+    ) -> str | None:
+        """None when `impl` may run."""
+        ...
+
+    def default_config(self, impl: str, problem: Problem, /) -> Config:
+        """What a named implementation runs."""
+        ...
+
+    def choose(self, problem: Problem, /) -> Choice:
+        """What ``impl="auto"`` runs."""
+        ...
+
+
+def resolve(operator: str, select: Select, impl: str, problem: Problem) -> tuple[str, Config]:
+    """The implementation and configuration that run; a named one runs or raises.
+
+    Raises
+    ------
+    UnsupportedError
+        `impl` cannot run `problem`, or with "auto", nothing can; the message says why.
+    """
+    config: Config | None = None
+    chosen = impl
+    if impl == "auto":
+        choice = select.choose(problem)
+        chosen, config = choice.impl, choice.config
+    reason = select.unsupported_reason(chosen, problem)
+    if reason is not None:
+        way_out = "" if impl == "auto" else ' Use impl="auto" to run the fastest that can.'
+        raise UnsupportedError(f'`impl="{impl}"` cannot run {operator} here: {reason}.{way_out}')
+    return chosen, select.default_config(impl, problem) if config is None else config

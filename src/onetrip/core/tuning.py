@@ -181,3 +181,12 @@ def ignore_tables() -> Iterator[None]:
         yield
     finally:
         _tables_ignored.reset(token)
+
+
+def known_config(operator: str, impl: str, problem: Problem) -> Config | None:
+    """What an override or the tuning table says `impl` runs; None leaves it to the default."""
+    asked = overridden(operator, impl)
+    if asked is not None:
+        return asked
+    tuned = nearest(operator, problem, impl)
+    return None if tuned is None else tuned.config

@@ -15,7 +15,7 @@ from onetrip.core.errors import (
     UnsupportedError,
     complaint,
 )
-from onetrip.core.selection import Config, Problem
+from onetrip.core.selection import Config, resolve
 from onetrip.ops.hdbscan import select
 from onetrip.ops.hdbscan.edges import Spanning
 from onetrip.ops.hdbscan.reference import hdbscan_reference
@@ -143,7 +143,7 @@ def _checked(
     if x.shape[0] == 0:
         raise ShapeError(complaint("x", expected="at least one point", got=list(x.shape)))
     problem = problem_on(x.device, {"N": x.shape[0], "D": x.shape[1]}, x.dtype, options)
-    return _resolve(impl, problem)
+    return resolve(select.OPERATOR, select, impl, problem)
 
 
 def _run(
@@ -155,16 +155,3 @@ def _run(
         from onetrip.ops.hdbscan.torch_impl import spanning_tree
     certified = precision == "certified"
     return spanning_tree(x.detach(), int(min_samples), float(alpha), config, certified=certified)
-
-
-def _resolve(impl: str, problem: Problem) -> tuple[str, Config]:
-    if impl == "auto":
-        choice = select.choose(problem)
-        return choice.impl, choice.config
-    reason = select.unsupported_reason(impl, problem)
-    if reason is not None:
-        raise UnsupportedError(
-            f'`impl="{impl}"` cannot run hdbscan here: {reason}. '
-            'Use impl="auto" to run the fastest implementation that can.'
-        )
-    return impl, select.default_config(impl, problem)

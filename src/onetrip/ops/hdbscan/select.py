@@ -43,12 +43,9 @@ def unsupported_reason(impl: str, problem: Problem, config: Config | None = None
 
 def default_config(impl: str, problem: Problem) -> Config:
     """What a named implementation runs: an override, the tuning table, or the default."""
-    overridden = tuning.overridden(OPERATOR, impl)
-    if overridden is not None:
-        return overridden
-    tuned = tuning.nearest(OPERATOR, problem, impl)
-    if tuned is not None:
-        return tuned.config
+    known = tuning.known_config(OPERATOR, impl, problem)
+    if known is not None:
+        return known
     if impl == "torch":
         return _TORCH_FEW if problem.axes["D"] <= _FEW_FEATURES else _TORCH_MANY
     if impl == "triton":

@@ -48,12 +48,9 @@ def unsupported_reason(impl: str, problem: Problem, config: Config | None = None
 
 def default_config(impl: str, problem: Problem) -> Config:
     """What a named implementation runs: an override, the tuning table, or the default."""
-    overridden = tuning.overridden(OPERATOR, impl)
-    if overridden is not None:
-        return overridden
-    tuned = tuning.nearest(OPERATOR, problem, impl)
-    if tuned is not None:
-        return tuned.config
+    known = tuning.known_config(OPERATOR, impl, problem)
+    if known is not None:
+        return known
     if impl == "torch":
         return _CPU_TORCH if problem.device_kind == "cpu" else _DEVICE_TORCH
     return _TRITON if impl == "triton" else {}

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from onetrip.core.errors import UnsupportedError
+from onetrip.core import selection
 from onetrip.core.selection import Config, Problem
 from onetrip.ops.kmeans import select
 from onetrip.ops.kmeans.lloyd import Assigner, Solution, lloyd
@@ -30,18 +30,7 @@ def problem_of(x: Tensor, clusters: int, options: Mapping[str, object]) -> Probl
 
 def resolve(impl: str, problem: Problem) -> tuple[str, Config]:
     """The implementation that runs, and its configuration; a named one runs or raises."""
-    config: Config = {}
-    chosen = impl
-    if impl == "auto":
-        choice = select.choose(problem)
-        chosen, config = choice.impl, choice.config
-    reason = select.unsupported_reason(chosen, problem)
-    if reason is not None:
-        raise UnsupportedError(
-            f'`impl="{impl}"` cannot run kmeans here: {reason}. '
-            "Ask for fewer clusters, or for what `onetrip.estimate` says can run."
-        )
-    return chosen, config or select.default_config(chosen, problem)
+    return selection.resolve(select.OPERATOR, select, impl, problem)
 
 
 def solve(

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from onetrip.core import recording
 from onetrip.core.errors import ArgumentError, UnsupportedError, complaint
-from onetrip.core.selection import Config, Problem
+from onetrip.core.selection import resolve
 from onetrip.ops.kneighbors import select
 from onetrip.ops.kneighbors.arguments import check_matrix, check_options
 from onetrip.ops.kneighbors.metric import make_metric
@@ -173,7 +173,9 @@ def _find_in(
         "exclude_self": exclude_self,
         "precision": precision,
     }
-    chosen, config = _resolve(impl, problem_on(queries.device, axes, queries.dtype, options))
+    chosen, config = resolve(
+        select.OPERATOR, select, impl, problem_on(queries.device, axes, queries.dtype, options)
+    )
     if chosen == "reference":
         return _from_reference(queries, corpus, options)
     if queries.shape[0] == 0:
@@ -203,14 +205,3 @@ def _from_reference(queries: Tensor, corpus: Tensor, options: dict) -> Found:
 def _implementation(impl: str):
     """The module that searches; Triton is imported when it is wanted."""
     return importlib.import_module(f"onetrip.ops.kneighbors.{impl}_impl")
-
-
-def _resolve(impl: str, problem: Problem) -> tuple[str, Config]:
-    choice = None
-    if impl == "auto":
-        choice = select.choose(problem)
-        impl = choice.impl
-    reason = select.unsupported_reason(impl, problem)
-    if reason is not None:
-        raise UnsupportedError(f"kneighbors cannot run here: {reason}.")
-    return impl, select.default_config(impl, problem) if choice is None else choice.config

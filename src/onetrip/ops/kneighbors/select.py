@@ -88,12 +88,9 @@ def _triton_reason(problem: Problem, k: int) -> str | None:
 
 def default_config(impl: str, problem: Problem) -> Config:
     """What a named implementation runs: an override, the tuning table, or the default."""
-    overridden = tuning.overridden(OPERATOR, impl)
-    if overridden is not None:
-        return overridden
-    tuned = tuning.nearest(OPERATOR, problem, impl)
-    if tuned is not None:
-        return tuned.config
+    known = tuning.known_config(OPERATOR, impl, problem)
+    if known is not None:
+        return known
     long_list = triton_width(list_width(neighbors_of(problem), problem.axes["N"], True)) > 16
     return _LONG_LIST[problem.hip] if impl == "triton" and long_list else DEFAULTS[impl]
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 
-from onetrip.core.errors import UnsupportedError
+from onetrip.core import selection
 from onetrip.core.selection import Config, Problem
 from onetrip.ops.linear_cross_entropy import select
 from onetrip.ops.linear_cross_entropy.columns import Backend
@@ -34,16 +34,7 @@ def _has_aligned_rows(matrix: Tensor) -> bool:
 
 def resolve(impl: str, problem: Problem) -> tuple[str, Config]:
     """The implementation and configuration that run; a named one runs or raises."""
-    if impl == "auto":
-        choice = select.choose(problem)
-        return choice.impl, choice.config
-    reason = select.unsupported_reason(impl, problem)
-    if reason is not None:
-        raise UnsupportedError(
-            f'`impl="{impl}"` cannot run linear_cross_entropy here: {reason}. '
-            'Use impl="auto" to run the fastest implementation that can.'
-        )
-    return impl, select.default_config(impl, problem)
+    return selection.resolve(select.OPERATOR, select, impl, problem)
 
 
 def make_backend(impl: str, problem: Problem, config: Config, columns: int) -> Backend:

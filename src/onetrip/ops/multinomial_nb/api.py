@@ -8,8 +8,8 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from onetrip.core import recording
-from onetrip.core.errors import ArgumentError, DtypeError, ShapeError, UnsupportedError, complaint
-from onetrip.core.selection import Config, Problem
+from onetrip.core.errors import ArgumentError, DtypeError, ShapeError, complaint
+from onetrip.core.selection import resolve
 from onetrip.ops.multinomial_nb import select
 from onetrip.ops.multinomial_nb.reference import multinomial_nb_reference
 from onetrip.tile.problem import problem_on
@@ -92,7 +92,7 @@ def multinomial_nb(
         weights = {} if sample_weight is None else {"sample_weight": sample_weight}
         recording.note("multinomial_nb", given | weights, {})
     axes = {"N": x.shape[0], "D": x.shape[1], "C": class_count.shape[0]}
-    chosen, config = _resolve(impl, problem_on(x.device, axes, x.dtype))
+    chosen, config = resolve(select.OPERATOR, select, impl, problem_on(x.device, axes, x.dtype))
     if chosen == "reference":
         return multinomial_nb_reference(
             x, y, feature_count, class_count, sample_weight=sample_weight
@@ -138,16 +138,3 @@ def _check(
         if low < 0 or high >= class_count.numel():
             expected = f"classes from 0 to {class_count.numel() - 1}"
             raise ArgumentError(complaint("y", expected=expected, got=f"{low} to {high}"))
-
-
-def _resolve(impl: str, problem: Problem) -> tuple[str, Config]:
-    if impl == "auto":
-        choice = select.choose(problem)
-        return choice.impl, choice.config
-    reason = select.unsupported_reason(impl, problem)
-    if reason is not None:
-        raise UnsupportedError(
-            f'`impl="{impl}"` cannot run multinomial_nb here: {reason}. '
-            'Use impl="auto" to run the fastest implementation that can.'
-        )
-    return impl, select.default_config(impl, problem)

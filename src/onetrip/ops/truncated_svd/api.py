@@ -11,10 +11,9 @@ from onetrip.core.errors import (
     ArgumentError,
     DtypeError,
     ShapeError,
-    UnsupportedError,
     complaint,
 )
-from onetrip.core.selection import Config, Problem
+from onetrip.core.selection import Config, resolve
 from onetrip.ops.truncated_svd import plan, select, torch_impl
 from onetrip.ops.truncated_svd.randomized import normal_draw, randomized_decomposition
 from onetrip.ops.truncated_svd.reference import truncated_svd_reference
@@ -128,7 +127,7 @@ def truncated_svd(
     if recording.active():
         recording.note("truncated_svd", {"x": x}, options)
     problem = problem_on(x.device, {"N": N, "D": D, "K": kept}, x.dtype, options)
-    chosen, config = _resolve(impl, problem)
+    chosen, config = resolve(select.OPERATOR, select, impl, problem)
     x = x.detach()
     if chosen == "reference":
         return truncated_svd_reference(x, n_components=n_components, center=center)
@@ -203,19 +202,6 @@ def _check(
     ):
         if value not in allowed:
             raise ArgumentError(complaint(name, expected=f"one of {allowed}", got=repr(value)))
-
-
-def _resolve(impl: str, problem: Problem) -> tuple[str, Config]:
-    if impl == "auto":
-        choice = select.choose(problem)
-        return choice.impl, choice.config
-    reason = select.unsupported_reason(impl, problem)
-    if reason is not None:
-        raise UnsupportedError(
-            f'`impl="{impl}"` cannot run truncated_svd here: {reason}. '
-            'Use impl="auto" to run the fastest implementation that can.'
-        )
-    return impl, select.default_config(impl, problem)
 
 
 def _implementation(impl: str):

@@ -56,11 +56,7 @@ def unsupported_reason(impl: str, problem: Problem, config: Config | None = None
 
 def default_config(impl: str, problem: Problem) -> Config:
     """What a named implementation runs: an override, the tuning table, or the default."""
-    overridden = tuning.overridden(OPERATOR, impl)
-    if overridden is not None:
-        return {**_DEFAULTS[impl], **overridden}
-    tuned = tuning.nearest(OPERATOR, problem, impl)
-    return _DEFAULTS[impl] if tuned is None else {**_DEFAULTS[impl], **tuned.config}
+    return {**_DEFAULTS[impl], **(tuning.known_config(OPERATOR, impl, problem) or {})}
 
 
 def search_space(impl: str, problem: Problem) -> Mapping[str, tuple[int, ...]]:

@@ -11,10 +11,9 @@ from onetrip.core.errors import (
     ArgumentError,
     DtypeError,
     ShapeError,
-    UnsupportedError,
     complaint,
 )
-from onetrip.core.selection import Config, Problem
+from onetrip.core.selection import resolve
 from onetrip.ops.tsne import select
 from onetrip.ops.tsne.descent import Progress, Schedule, descend
 from onetrip.ops.tsne.reference import default_rate, starting_points, tsne_reference
@@ -129,7 +128,9 @@ def tsne(
     N, D = x.shape
     if recording.active():
         recording.note("tsne", {"x": x}, options)
-    chosen, config = _resolve(impl, problem_on(x.device, {"N": N, "D": D}, x.dtype, options))
+    chosen, config = resolve(
+        select.OPERATOR, select, impl, problem_on(x.device, {"N": N, "D": D}, x.dtype, options)
+    )
     x = x.detach()
     if chosen == "reference":
         return tsne_reference(x, init=init, **options)  # type: ignore[arg-type]
@@ -178,19 +179,6 @@ def _check(x: Tensor, init: Tensor | None, n_components: int, options: dict[str,
         value = options[name]
         if value is not None and value <= 0:  # type: ignore[operator]
             raise ArgumentError(complaint(name, expected="a number > 0", got=value))
-
-
-def _resolve(impl: str, problem: Problem) -> tuple[str, Config]:
-    reason = select.unsupported_reason("torch" if impl == "auto" else impl, problem)
-    if reason is not None:
-        raise UnsupportedError(
-            f'`impl="{impl}"` cannot run tsne here: {reason}. '
-            'Use impl="auto" to run the fastest implementation that can.'
-        )
-    if impl == "auto":
-        choice = select.choose(problem)
-        return choice.impl, choice.config
-    return impl, select.default_config(impl, problem)
 
 
 def _implementation(impl: str):
