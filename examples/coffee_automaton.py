@@ -21,7 +21,7 @@ from coffee.mix import mix, pack, unpack
 from torch import Tensor
 
 from onetrip.core.errors import require
-from onetrip.data.lempel_ziv import compressed_bits
+from onetrip.data.text.lempel_ziv import compressed_bits
 
 # Cells on a side of the square whose mean an eye sees, and how many shades it tells apart.
 BLUR = 8

@@ -22,7 +22,7 @@ import pyarrow.csv as pv
 from onetrip.core.errors import require
 from onetrip.data.sources.oas.synthetic.chain import draw_chain
 from onetrip.data.steps.complexity import ComplexityStep
-from onetrip.data.text_complexity import complexity
+from onetrip.data.text.complexity import complexity
 
 ROWS = 2000
 AMINO_ACIDS = np.array(list("ACDEFGHIKLMNPQRSTVWY"))

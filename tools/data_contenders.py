@@ -27,7 +27,7 @@ _LOSS_ROWS, _SPOILT_ROW = 400, 137
 
 def onetrip(unit: Path, output: Path) -> None:
     """The engine with one worker: rejects, digests and a manifest included."""
-    from onetrip.data.engine import run
+    from onetrip.data.engine.run import run
 
     recipe = {"source": {"oas": {"columns": list(COLUMNS)}}}
     run(recipe, unit, output, workers=1, max_bad_rows="100%", max_bad_units="100%")

@@ -135,7 +135,7 @@ class Memory:
 
 def dedup(options: argparse.Namespace) -> dict[str, Any]:
     """A run of `generated` and `dedup`."""
-    from onetrip.data.engine import run
+    from onetrip.data.engine.run import run
 
     units = max(1, options.rows // 1_000_000)
     source = {"units": units, "unit_rows": options.rows // units}

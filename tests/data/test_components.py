@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onetrip.data import near_strings
-from onetrip.data.components import components
-from onetrip.data.near_strings import near_components
+from onetrip.data.text import near_strings
+from onetrip.data.text.components import components
+from onetrip.data.text.near_strings import near_components
 
 
 def by_search(nodes, edges):

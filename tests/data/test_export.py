@@ -8,8 +8,8 @@ import yaml
 
 import onetrip.data
 from onetrip.core.errors import ArgumentError, DataError
-from onetrip.data.engine import run
-from onetrip.data.export import export
+from onetrip.data.engine.run import run
+from onetrip.data.export.write import export
 
 RECIPE = {
     "source": "csv",

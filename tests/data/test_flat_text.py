@@ -5,7 +5,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onetrip.data.flat_text import FlatText
+from onetrip.data.text.flat_text import FlatText
 
 TEXTS = st.lists(st.none() | st.text("AC-D", max_size=5), max_size=12)
 

@@ -5,7 +5,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onetrip.data.hashing import combine, hash_places, hash_strings
+from onetrip.data.text.hashing import combine, hash_places, hash_strings
 
 MASK = 2**64 - 1
 MULTIPLIER = 0xC6A4A7935BD1E995

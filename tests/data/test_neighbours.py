@@ -5,8 +5,8 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onetrip.data.frequent import frequent
-from onetrip.data.neighbours import Queries, edit_distances
+from onetrip.data.text.frequent import frequent
+from onetrip.data.text.neighbours import Queries, edit_distances
 
 
 def levenshtein(a, b):

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from onetrip.core.errors import ArgumentError, DataError
-from onetrip.data.predicate import parse_predicate
+from onetrip.data.text.predicate import parse_predicate
 
 TABLE = {
     "n": pa.array([1, 5, None], pa.uint16()),

@@ -27,7 +27,7 @@ def _export(
 
     The folder opens in Hugging Face Datasets, Polars, DuckDB and `onetrip.data.stream`.
     """
-    from onetrip.data.export import export
+    from onetrip.data.export.write import export
 
     exported = export(
         dataset,

@@ -30,7 +30,7 @@ def register(data: typer.Typer) -> None:
 
 def _status(dataset: _Dataset, as_json: _Json = False) -> None:
     """Print how far the last run is, stage by stage, also while it runs."""
-    from onetrip.data.status import last_run
+    from onetrip.data.store.status import last_run
 
     run = last_run(dataset)
     if as_json:
@@ -68,7 +68,7 @@ def _status(dataset: _Dataset, as_json: _Json = False) -> None:
 def _stats(dataset: _Dataset, as_json: _Json = False) -> None:
     """Print the balance of every step of the last run, rule by rule, and what else was counted."""
     from onetrip.cli.dataset_screen import print_accounts
-    from onetrip.data.dataset import open_finished
+    from onetrip.data.store.dataset import open_finished
 
     finished = open_finished(dataset)
     if as_json:
@@ -111,7 +111,7 @@ def _steps(
 
 def _list(dataset: _Dataset, as_json: _Json = False) -> None:
     """Print how often each code was met at each stage, with an example."""
-    from onetrip.data.quarantine import groups
+    from onetrip.data.store.quarantine import groups
 
     found = groups(dataset)
     if as_json:
@@ -137,7 +137,7 @@ def _show(
     as_json: _Json = False,
 ) -> None:
     """Print entries: unit, line, code, column, message and the text as it was read."""
-    from onetrip.data.quarantine import entries
+    from onetrip.data.store.quarantine import entries
 
     found = entries(dataset, code=code, unit=unit, limit=limit)
     if as_json:
@@ -153,6 +153,6 @@ def _show(
 
 def _retry(dataset: _Dataset) -> None:
     """Forget what was set aside as a whole, so that the next run reads it again."""
-    from onetrip.data.quarantine import retry
+    from onetrip.data.store.quarantine import retry
 
     typer.echo(f"{retry(dataset)} tasks will be done again by the next run")

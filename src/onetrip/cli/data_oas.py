@@ -77,7 +77,7 @@ def _fetch(
     A unit is there when it has the length that the server says and inflates to its checksum.
     Exit code 0: all are there. 3: some could not be had; the same command tries again.
     """
-    from onetrip.data.memory import read_memory
+    from onetrip.data.engine.memory import read_memory
     from onetrip.data.sources.oas.fetch import Wanted, fetch
     from onetrip.data.sources.oas.manifest import read_manifest
 
@@ -174,7 +174,7 @@ def _ingest(
     """
     from onetrip.cli.data_run import progress_named
     from onetrip.cli.dataset_screen import print_result
-    from onetrip.data.engine import run
+    from onetrip.data.engine.run import run
 
     names: Any = columns if columns in ("default", "all") else columns.split(",")
     options = {
@@ -209,8 +209,8 @@ def _demo(
     """From twelve made units, and five broken ones, to tokenised Parquet, with every count."""
     from onetrip.cli.data_run import progress_named
     from onetrip.cli.dataset_screen import print_result
-    from onetrip.data.engine import run
-    from onetrip.data.limits import LIMITS_EXCEEDED
+    from onetrip.data.engine.limits import LIMITS_EXCEEDED
+    from onetrip.data.engine.run import run
     from onetrip.data.sources.oas.synthetic.folder import make_fixture
 
     place = folder or Path(tempfile.mkdtemp(prefix="onetrip-oas-"))

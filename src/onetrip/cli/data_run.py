@@ -10,8 +10,8 @@ from onetrip.cli.interrupts import until_interrupted
 from onetrip.core.errors import ArgumentError, complaint
 
 if TYPE_CHECKING:
-    from onetrip.data.engine import Result
-    from onetrip.data.progress import Progress
+    from onetrip.data.engine.progress import Progress
+    from onetrip.data.engine.run import Result
 
 
 def register(data: typer.Typer) -> None:
@@ -61,7 +61,7 @@ def _run(
     if dry_run:
         _print_plan(recipe, source, output, memory, as_json)
         return
-    from onetrip.data.engine import run
+    from onetrip.data.engine.run import run
 
     with until_interrupted():
         result = run(
@@ -84,7 +84,7 @@ def _run(
 
 def progress_named(name: str | None) -> "Progress":
     """The way to show progress that a person asks for."""
-    from onetrip.data.progress import JsonLines, Plain, Silent
+    from onetrip.data.engine.progress import JsonLines, Plain, Silent
 
     if name is None:
         name = "rich" if sys.stderr.isatty() else "plain"
@@ -101,7 +101,7 @@ def progress_named(name: str | None) -> "Progress":
 
 def _print_plan(recipe: str, source: Path, output: Path, memory: str, as_json: bool) -> None:
     from onetrip.cli.dataset_screen import print_forecast
-    from onetrip.data.forecast import forecast
+    from onetrip.data.engine.forecast import forecast
 
     print_forecast(forecast(recipe, source, output, memory=memory), as_json)
 

@@ -9,15 +9,15 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from onetrip.cli import screen
 from onetrip.core.units import bytes_text
-from onetrip.data.progress import Pace
-from onetrip.data.progress import Progress as Told
+from onetrip.data.engine.progress import Pace
+from onetrip.data.engine.progress import Progress as Told
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from onetrip.data.account import Account
-    from onetrip.data.engine import Result
-    from onetrip.data.forecast import Forecast
+    from onetrip.data.engine.account import Account
+    from onetrip.data.engine.forecast import Forecast
+    from onetrip.data.engine.run import Result
 
 
 class Live(Told):

@@ -7,13 +7,13 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from onetrip.data.engine import run as run
+    from onetrip.data.engine.run import run as run
     from onetrip.data.streaming.training import stream as stream
-    from onetrip.data.text_complexity import complexity as complexity
+    from onetrip.data.text.complexity import complexity as complexity
 
 _PUBLIC = {
-    "complexity": "onetrip.data.text_complexity",
-    "run": "onetrip.data.engine",
+    "complexity": "onetrip.data.text.complexity",
+    "run": "onetrip.data.engine.run",
     "stream": "onetrip.data.streaming.training",
 }
 

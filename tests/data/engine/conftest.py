@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from onetrip.data.dataset import open_finished
+from onetrip.data.store.dataset import open_finished
 
 
 @pytest.fixture(autouse=True)

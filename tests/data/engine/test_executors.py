@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from onetrip.core.errors import ArgumentError, DataError
-from onetrip.data.engine import run
-from onetrip.data.executors.slurm import Share
-from onetrip.data.progress import Silent
+from onetrip.data.engine.executors.slurm import Share
+from onetrip.data.engine.progress import Silent
+from onetrip.data.engine.run import run
 
 STEPS = (
     "toy_steps:Numbers",
@@ -24,7 +24,7 @@ STEPS = (
 RANK = """
 import sys, json
 sys.path.insert(0, sys.argv[4])
-from onetrip.data.engine import run
+from onetrip.data.engine.run import run
 result = run(json.loads(sys.argv[1]), sys.argv[2], sys.argv[3], workers=1, bundle_bytes=1000,
              rank=int(sys.argv[5]), world=2)
 print(result.exit_code, result.rows)

@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from onetrip.core.errors import DataError
-from onetrip.data.engine import run
-from onetrip.data.quarantine import entries
+from onetrip.data.engine.run import run
+from onetrip.data.store.quarantine import entries
 
 NUMBERS = "toy_steps:Numbers"
 
@@ -23,7 +23,7 @@ DRIVER = """
 import sys, json
 recipe, source, out = json.loads(sys.argv[1]), sys.argv[2], sys.argv[3]
 sys.path.insert(0, sys.argv[4])
-from onetrip.data.engine import run
+from onetrip.data.engine.run import run
 result = run(recipe, source, out, workers=2, shard_rows=20_000, bundle_bytes=4_000)
 print(result.exit_code, *result.ran)
 """

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from onetrip.core.errors import ArgumentError, DataError
-from onetrip.data.engine import run
-from onetrip.data.limits import Damage, Limit, Limits
-from onetrip.data.quarantine import entries, groups, retry
-from onetrip.data.status import last_run
+from onetrip.data.engine.limits import Damage, Limit, Limits
+from onetrip.data.engine.run import run
+from onetrip.data.store.quarantine import entries, groups, retry
+from onetrip.data.store.status import last_run
 
 NUMBERS = "toy_steps:Numbers"
 

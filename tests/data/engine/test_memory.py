@@ -10,14 +10,14 @@ import psutil
 import pytest
 
 from onetrip.core.errors import ArgumentError
-from onetrip.data import engine
-from onetrip.data.engine import run
-from onetrip.data.memory import PARENT_BYTES, WORKER_BYTES, admit, read_memory
-from onetrip.data.tasks import Sizes
+from onetrip.data.engine import run as engine
+from onetrip.data.engine.memory import PARENT_BYTES, WORKER_BYTES, admit, read_memory
+from onetrip.data.engine.run import run
+from onetrip.data.engine.tasks import Sizes
 
 RUN = """
 import sys, json
-from onetrip.data.engine import run
+from onetrip.data.engine.run import run
 result = run(json.loads(sys.argv[1]), sys.argv[2], sys.argv[3], workers=1, memory="600MB")
 print(result.exit_code, result.rows)
 """

@@ -7,9 +7,9 @@ import pyarrow.parquet as pq
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onetrip.data.dataset import open_finished
-from onetrip.data.engine import run
-from onetrip.data.quarantine import entries
+from onetrip.data.engine.run import run
+from onetrip.data.store.dataset import open_finished
+from onetrip.data.store.quarantine import entries
 
 IDS = st.text("abc", min_size=1, max_size=2)
 # A row as it stands in a file, and whether the CSV reader, or else the step `numbers`, refuses it.

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from onetrip.core.errors import DataError
-from onetrip.data.engine import run
+from onetrip.data.engine.run import run
 from onetrip.data.sources import files
 from onetrip.data.sources.airr import Airr
 from onetrip.data.sources.csv import Csv

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from onetrip.core.errors import ArgumentError, DataError
-from onetrip.data.dataset import open_finished
-from onetrip.data.engine import run
-from onetrip.data.forecast import forecast
+from onetrip.data.engine.forecast import forecast
+from onetrip.data.engine.run import run
+from onetrip.data.store.dataset import open_finished
 
 NUMBERS = "toy_steps:Numbers"
 DISTINCT = "toy_steps:Distinct"

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onetrip.data.flat_text import FlatText
-from onetrip.data.lempel_ziv import SHORT, count_phrases, phrases_of
-from onetrip.data.text_complexity import complexity
+from onetrip.data.text.complexity import complexity
+from onetrip.data.text.flat_text import FlatText
+from onetrip.data.text.lempel_ziv import SHORT, count_phrases, phrases_of
 
 AMINO_ACIDS = list("ACDEFGHIKLMNPQRSTVWY")
 

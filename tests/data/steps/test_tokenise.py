@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onetrip.core.errors import ArgumentError, DataError
-from onetrip.data.residues import CLS, PAD, SEP, VOCABULARY
 from onetrip.data.steps.pack import Pack
 from onetrip.data.steps.tokenise import Tokenise
+from onetrip.data.text.residues import CLS, PAD, SEP, VOCABULARY
 
 LETTERS = st.text(st.sampled_from("ACDEFGHIKLMNPQRSTVWYXBZ*acd"), max_size=30)
 

@@ -7,12 +7,12 @@ import pyarrow as pa
 import pytest
 
 from onetrip.core.errors import ArgumentError, DataError
-from onetrip.data.region_text import REGIONS, chain_texts
-from onetrip.data.residues import VOCABULARY
-from onetrip.data.sampling import SmallestHashes
 from onetrip.data.steps.tokenise import Tokenise
 from onetrip.data.steps.tokenise_bpe import TokeniseBpe
 from onetrip.data.steps.train_tokeniser import TrainTokeniser
+from onetrip.data.text.region_text import REGIONS, chain_texts
+from onetrip.data.text.residues import VOCABULARY
+from onetrip.data.text.sampling import SmallestHashes
 
 FRAME = ["EVQLVESGG", "GFTFSSYA", "MSWVRQAPG", "ISGSGGST", "YYADSVKG", None, "WGQGTLVTVSS"]
 

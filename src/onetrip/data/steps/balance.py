@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 
 from onetrip.core.errors import ArgumentError, complaint
-from onetrip.data.columns import plain, require_columns
-from onetrip.data.hashing import hash_places
 from onetrip.data.step import Applied, Context, DatasetStep, Stream
+from onetrip.data.text.columns import plain, require_columns
+from onetrip.data.text.hashing import hash_places
 
 _SEED = 0xBA1A
 # Hashes are told apart by their high bits first.

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from onetrip.core.errors import ArgumentError, complaint
-from onetrip.data.columns import chain_columns, require_chain_columns
 from onetrip.data.step import Applied, BatchStep
-from onetrip.data.text_complexity import complexity
+from onetrip.data.text.columns import chain_columns, require_chain_columns
+from onetrip.data.text.complexity import complexity
 
 _MADE = (
     ("complexity_bits", pa.float32()),

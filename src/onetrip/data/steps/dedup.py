@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from onetrip.data.columns import (
+from onetrip.data.step import Applied, ExchangeStep
+from onetrip.data.text.columns import (
     any_null,
     chain_columns,
     group_codes,
@@ -18,8 +19,7 @@ from onetrip.data.columns import (
     with_column,
     with_field,
 )
-from onetrip.data.hashing import combine, hash_places, hash_strings
-from onetrip.data.step import Applied, ExchangeStep
+from onetrip.data.text.hashing import combine, hash_places, hash_strings
 
 _MOST = np.iinfo(np.uint32).max
 # Of a place, 63 bits: the unit's rank above, the row below.

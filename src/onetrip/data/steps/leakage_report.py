@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 
 from onetrip.core.errors import ArgumentError, complaint
-from onetrip.data.columns import plain, require_chain_columns, require_columns
-from onetrip.data.frequent import frequent
-from onetrip.data.hashing import hash_strings
-from onetrip.data.neighbours import Queries
-from onetrip.data.sampling import SmallestHashes, column_names, rows_of_split
 from onetrip.data.step import Context, LearnStep, Stream
+from onetrip.data.text.columns import plain, require_chain_columns, require_columns
+from onetrip.data.text.frequent import frequent
+from onetrip.data.text.hashing import hash_strings
+from onetrip.data.text.neighbours import Queries
+from onetrip.data.text.sampling import SmallestHashes, column_names, rows_of_split
 
 _SEED = 0x1EAC
 _EXAMPLES = 20

@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow as pa
 
 from onetrip.core.errors import ArgumentError, complaint
-from onetrip.data.columns import plain, require_columns
-from onetrip.data.residues import PAD
 from onetrip.data.step import Applied, BatchStep
 from onetrip.data.steps.split import SPLITS
+from onetrip.data.text.columns import plain, require_columns
+from onetrip.data.text.residues import PAD
 
 
 @dataclass(frozen=True)

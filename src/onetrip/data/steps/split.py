@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from onetrip.core.errors import ArgumentError, complaint
-from onetrip.data.columns import plain, require_columns, with_column, with_field
 from onetrip.data.step import Applied, BatchStep
+from onetrip.data.text.columns import plain, require_columns, with_column, with_field
 
 SPLITS = ("train", "val", "test")
 _NO_GROUP = -1

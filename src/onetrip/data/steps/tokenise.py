@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from onetrip.core.errors import DataError
-from onetrip.data.columns import (
+from onetrip.data.step import Applied, BatchStep
+from onetrip.data.text.columns import (
     any_null,
     chain_columns,
     plain,
@@ -16,9 +17,8 @@ from onetrip.data.columns import (
     with_column,
     with_field,
 )
-from onetrip.data.flat_text import FlatText
-from onetrip.data.residues import CLS, RESIDUES, SEP, UNKNOWN_RESIDUE, VOCABULARY
-from onetrip.data.step import Applied, BatchStep
+from onetrip.data.text.flat_text import FlatText
+from onetrip.data.text.residues import CLS, RESIDUES, SEP, UNKNOWN_RESIDUE, VOCABULARY
 
 # Bytes that no sequence has stand for the specials until all bytes become ids at once.
 _CLS_BYTE, _SEP_BYTE = "\x01", "\x02"
@@ -29,7 +29,7 @@ _MOST_TOKENS = np.iinfo(np.uint16).max
 class Tokenise(BatchStep):
     """One id for each residue: ``<cls> E V Q … <sep>``, a pair ``<cls> heavy <sep> light <sep>``.
 
-    The vocabulary is `onetrip.data.residues.VOCABULARY`: five specials, then twenty residues
+    The vocabulary is `onetrip.data.text.residues.VOCABULARY`: five specials, then twenty residues
     and X by letter. X stands for every other letter; small letters are read as large ones. A row
     without a sequence becomes an empty list, and is counted.
 

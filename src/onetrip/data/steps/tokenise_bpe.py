@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 
 from onetrip.core.errors import DataError, require
-from onetrip.data.columns import any_null, chain_columns, require_chain_columns
-from onetrip.data.region_text import chain_texts
 from onetrip.data.step import Applied, BatchStep
 from onetrip.data.steps.tokenise import token_fields, with_tokens
 from onetrip.data.steps.train_tokeniser import ARTIFACT
+from onetrip.data.text.columns import any_null, chain_columns, require_chain_columns
+from onetrip.data.text.region_text import chain_texts
 
 
 @dataclass(frozen=True)

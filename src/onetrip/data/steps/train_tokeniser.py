@@ -8,12 +8,12 @@ import pyarrow as pa
 
 from onetrip.core.errors import ArgumentError, DataError, complaint, require
 from onetrip.core.units import bytes_text
-from onetrip.data.columns import require_chain_columns, require_columns
-from onetrip.data.hashing import hash_strings
-from onetrip.data.region_text import chain_texts, text_columns
-from onetrip.data.residues import RESIDUES, SPECIALS, UNKNOWN_RESIDUE
-from onetrip.data.sampling import SmallestHashes, column_names, rows_of_split
 from onetrip.data.step import Context, LearnStep, Stream
+from onetrip.data.text.columns import require_chain_columns, require_columns
+from onetrip.data.text.hashing import hash_strings
+from onetrip.data.text.region_text import chain_texts, text_columns
+from onetrip.data.text.residues import RESIDUES, SPECIALS, UNKNOWN_RESIDUE
+from onetrip.data.text.sampling import SmallestHashes, column_names, rows_of_split
 
 ARTIFACT = "tokenizer.json"
 # What the trainer was seen to hold for a chain of 120 residues.

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from onetrip.core.errors import DataError, complaint
-from onetrip.data.dataset import open_finished
+from onetrip.data.store.dataset import open_finished
 
 _WAY_OUT = "Give a Parquet file, a folder of them, an export, or a dataset that a run finished."
 

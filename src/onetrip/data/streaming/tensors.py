@@ -9,7 +9,7 @@ import pyarrow as pa
 import torch
 
 from onetrip.core.errors import DataError
-from onetrip.data.columns import plain
+from onetrip.data.text.columns import plain
 
 Layout = Literal["padded", "packed"]
 Tensors = dict[str, torch.Tensor | list[str | None]]

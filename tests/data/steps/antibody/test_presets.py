@@ -4,10 +4,10 @@ import pyarrow as pa
 import pytest
 
 from onetrip.core.errors import ArgumentError, DataError
-from onetrip.data.predicate import parse_predicate
 from onetrip.data.steps.antibody.presets import PRESETS
 from onetrip.data.steps.antibody.published import PUBLISHED
 from onetrip.data.steps.filter import Filter
+from onetrip.data.text.predicate import parse_predicate
 
 GOOD = {
     "productive": True,

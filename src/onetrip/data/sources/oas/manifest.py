@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from onetrip.core.errors import DataError, complaint
-from onetrip.data.aside import AsideFile
 from onetrip.data.sources.files import find_units
 from onetrip.data.sources.oas.inflate import Inflated
 from onetrip.data.sources.oas.lines import Lines
 from onetrip.data.sources.oas.metadata import parse_metadata
 from onetrip.data.sources.source import Unit, UnitError
+from onetrip.data.store.aside import AsideFile
 
 # In 2021 the addresses of paired units lacked a slash.
 _ADDRESS = re.compile(

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from onetrip.data.flat_text import FlatText
 from onetrip.data.steps.antibody.vocabulary import NULLS
+from onetrip.data.text.flat_text import FlatText
 
 NOT_A_VALUE, NOT_ALLOWED, NOT_INTEGRAL = "R05", "R06", "R07"
 

@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from onetrip.core.errors import ArgumentError, complaint
-from onetrip.data.columns import (
+from onetrip.data.step import Applied, ExchangeStep
+from onetrip.data.text.columns import (
     any_null,
     chain_columns,
     group_codes,
@@ -16,10 +17,9 @@ from onetrip.data.columns import (
     with_column,
     with_field,
 )
-from onetrip.data.flat_text import FlatText
-from onetrip.data.hashing import combine, hash_strings
-from onetrip.data.near_strings import near_components
-from onetrip.data.step import Applied, ExchangeStep
+from onetrip.data.text.flat_text import FlatText
+from onetrip.data.text.hashing import combine, hash_strings
+from onetrip.data.text.near_strings import near_components
 
 _GENES = ("v_gene", "j_gene")
 _SEED = 0xC105E

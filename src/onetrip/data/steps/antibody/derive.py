@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from onetrip.core.errors import ArgumentError, complaint
-from onetrip.data.columns import group_codes
-from onetrip.data.flat_text import FlatText
-from onetrip.data.hashing import hash_strings
 from onetrip.data.step import Applied, BatchStep
 from onetrip.data.steps.antibody.chains import suffixes
+from onetrip.data.text.columns import group_codes
+from onetrip.data.text.flat_text import FlatText
+from onetrip.data.text.hashing import hash_strings
 
 _CDRS = ("cdr1", "cdr2", "cdr3")
 _ALIGNED = ("v_sequence_alignment_aa", "v_germline_alignment_aa")

@@ -11,17 +11,17 @@ import pyarrow.compute as pc
 
 from onetrip.core.errors import ArgumentError, DataError, complaint
 from onetrip.core.units import bytes_text
-from onetrip.data.columns import (
+from onetrip.data.step import Applied, Context, DatasetStep, Stream
+from onetrip.data.text.columns import (
     chain_columns,
     plain,
     require_chain_columns,
     require_columns,
     with_column,
 )
-from onetrip.data.components import components
-from onetrip.data.flat_text import FlatText
-from onetrip.data.mmseqs import find_mmseqs, linclust
-from onetrip.data.step import Applied, Context, DatasetStep, Stream
+from onetrip.data.text.components import components
+from onetrip.data.text.flat_text import FlatText
+from onetrip.data.text.mmseqs import find_mmseqs, linclust
 
 # Numbers of clusters, members and components of a row while they are joined.
 _BYTES_PER_ROW = 64

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from onetrip.data.flat_text import FlatText
+from onetrip.data.text.flat_text import FlatText
 
 # Insertions at these are written backwards: 112B, 112A, 112.
 _REVERSED = (33, 61, 112)

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from onetrip.data.columns import chain_columns, require_chain_columns
-from onetrip.data.predicate import Predicate, parse_predicate
 from onetrip.data.steps.antibody.chains import PAIRED
 from onetrip.data.steps.antibody.published import PUBLISHED, Published
 from onetrip.data.steps.filter import Rule
+from onetrip.data.text.columns import chain_columns, require_chain_columns
+from onetrip.data.text.predicate import Predicate, parse_predicate
 
 
 def for_each_chain(predicate: Predicate, batch: pa.RecordBatch) -> pa.Array:

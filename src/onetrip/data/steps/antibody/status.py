@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from onetrip.data.flat_text import FlatText
+from onetrip.data.text.flat_text import FlatText
 
 # Flag -> what a clause of it contains, in lower case. Read in this order.
 CLAUSES: tuple[tuple[str, str], ...] = (

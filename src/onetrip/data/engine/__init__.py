@@ -1,0 +1,1 @@
+"""Runs recipes: stages, tasks, workers, executors; everything resumes, every account closes."""

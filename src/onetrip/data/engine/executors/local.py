@@ -1,0 +1,157 @@
+"""Processes of this machine, one task at a time each; a dead one is replaced."""
+
+import signal
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import ClassVar
+
+from onetrip.data.engine.executors.executor import Event, Executor, Finished, Lost, Progressed
+from onetrip.data.engine.outcome import Outcome
+from onetrip.data.engine.plan import Stage
+from onetrip.data.engine.task import Moved, Places, Task
+from onetrip.data.store.aside import remove_abandoned
+
+# The worker is a program of its own: no copy of our threads, and nobody's main module again.
+_PROGRAM = """
+import sys
+sys.path[:] = {path!r}
+from onetrip.data.engine.executors.serve import serve
+serve({handle})
+"""
+
+
+@dataclass(slots=True)
+class _Worker:
+    process: subprocess.Popen[bytes]
+    connection: Connection
+    stage: Stage | None = None
+    task: Task | None = None
+    unit_id: str = ""
+
+
+class LocalExecutor(Executor):
+    """`workers` processes, started at the first task and kept for all stages."""
+
+    name: ClassVar[str] = "local"
+
+    def __init__(self, workers: int) -> None:
+        self._count = workers
+        self._workers: list[_Worker] = []
+        self._waiting: deque[Task] = deque()
+        self._stage: Stage | None = None
+        self._places: Places | None = None
+
+    def begin(self, stage: Stage, places: Places) -> None:
+        """The tasks that are submitted next belong to this stage."""
+        self._stage, self._places = stage, places
+
+    def submit(self, task: Task) -> None:
+        """Run a task when a worker is free."""
+        self._waiting.append(task)
+
+    def events(self) -> Iterator[Event]:
+        """What happens, until no task is left."""
+        while True:
+            self._hand_out()
+            busy = [worker for worker in self._workers if worker.task]
+            if not busy:
+                return
+            ready = wait([worker.connection for worker in busy])
+            for worker in busy:
+                if worker.connection in ready:
+                    yield from self._message(worker)
+
+    def close(self) -> None:
+        """Stop the workers, and remove what they left aside."""
+        for worker in self._workers:
+            worker.process.terminate()
+            worker.connection.close()
+        for worker in self._workers:
+            try:
+                worker.process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                worker.process.kill()
+                worker.process.wait()
+        self._workers, self._waiting = [], deque()
+        self._clean()
+
+    def _hand_out(self) -> None:
+        while self._waiting:
+            free = next((worker for worker in self._workers if worker.task is None), None)
+            if free is None:
+                if len(self._workers) >= self._count:
+                    return
+                free = _start()
+                self._workers.append(free)
+            task = self._waiting.popleft()
+            free.task, free.unit_id = task, ""
+            try:
+                if free.stage is not self._stage:
+                    free.connection.send((self._stage, self._places))
+                    free.stage = self._stage
+                free.connection.send(task)
+            except BrokenPipeError:
+                # It died between two tasks; its end of file is read next and tells so.
+                continue
+
+    def _message(self, worker: _Worker) -> Iterator[Event]:
+        task = worker.task
+        if task is None:
+            return
+        try:
+            message = worker.connection.recv()
+        except (EOFError, ConnectionResetError):
+            self._workers.remove(worker)
+            worker.connection.close()
+            code = worker.process.wait()
+            self._clean()
+            yield Lost(task, "S02", f"its worker died: {_ending(code)}", worker.unit_id)
+            return
+        if isinstance(message, Moved):
+            worker.unit_id = message.unit_id
+            yield Progressed(task, message)
+            return
+        worker.task = None
+        if isinstance(message, Outcome):
+            yield Finished(task, message)
+        else:
+            code, text = message
+            if code == "S03":
+                self._workers.remove(worker)
+                worker.connection.close()
+                worker.process.wait()
+            yield Lost(task, code, text, worker.unit_id)
+
+    def _clean(self) -> None:
+        if self._places is not None:
+            for folder in (self._places.stage, self._places.quarantine, self._places.artifacts):
+                remove_abandoned(folder)
+
+
+def _start() -> _Worker:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        program = _PROGRAM.format(handle=theirs.fileno(), path=sys.path)
+        process = subprocess.Popen(
+            [sys.executable, "-c", program],
+            stdin=subprocess.DEVNULL,
+            pass_fds=[theirs.fileno()],
+            # Ctrl-C in a terminal reaches us alone, and we stop them in order.
+            process_group=0,
+        )
+    return _Worker(process, Connection(ours.detach()))
+
+
+def _ending(code: int) -> str:
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    return f"{name} (out of memory?)" if -code == signal.SIGKILL else name

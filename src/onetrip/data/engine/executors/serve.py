@@ -1,0 +1,52 @@
+"""The life of a local worker: take a task, run it, say how it went, until nobody asks."""
+
+from multiprocessing.connection import Connection
+
+import pyarrow as pa
+
+from onetrip.data.engine.plan import Stage
+from onetrip.data.engine.task import Moved, Places, Task
+from onetrip.data.engine.worker import run_task
+from onetrip.data.store.aside import is_full_disk
+
+
+def serve(handle: int) -> None:
+    """Run tasks that come through the socket `handle`, a file descriptor, until it is closed."""
+    # One task keeps one core busy; the executor decides how many there are.
+    pa.set_cpu_count(1)
+    pa.set_io_thread_count(1)
+    connection = Connection(handle)
+    stage: Stage | None = None
+    places: Places | None = None
+    while True:
+        try:
+            message = connection.recv()
+        except (EOFError, ConnectionResetError):
+            return
+        if isinstance(message, Task):
+            if stage is not None and places is not None:
+                _run(connection, stage, places, message)
+        else:
+            stage, places = message
+
+
+def _run(connection: Connection, stage: Stage, places: Places, task: Task) -> None:
+    def report(moved: Moved) -> None:
+        connection.send(moved)
+
+    try:
+        outcome = run_task(stage, task, places, report)
+    except (BrokenPipeError, ConnectionResetError):
+        # Nobody is there any more to commit what we would finish.
+        raise SystemExit(1) from None
+    except MemoryError as error:
+        connection.send(("S02", f"{type(error).__name__}: {error}"))
+    except Exception as error:
+        if is_full_disk(error):
+            connection.send(("S01", str(error)))
+            return
+        connection.send(("S03", f"{type(error).__name__}: {error}"))
+        # What raised where nobody expected it may have left anything behind: start afresh.
+        raise SystemExit(1) from error
+    else:
+        connection.send(outcome)

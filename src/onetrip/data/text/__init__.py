@@ -1,0 +1,1 @@
+"""Columns of text at array speed: hashes, neighbours, complexity, samples, vocabularies."""
