@@ -104,9 +104,11 @@ def _print(answer: Estimate) -> None:
     from onetrip.cli import screen
 
     console = screen.console()
-    passes = "forward and backward" if answer.backward else "forward"
+    passes = ", forward and backward" if answer.backward else ", forward"
+    if not load_spec(answer.operator).differentiable:
+        passes = ""
     sizes = " ".join(f"{letter}={size:,}" for letter, size in answer.axes.items())
-    console.print(f"[bold]{answer.operator}[/]  {sizes}  {answer.dtype}, {passes}")
+    console.print(f"[bold]{answer.operator}[/]  {sizes}  {answer.dtype}{passes}")
     device = answer.device
     kind = "measured" if device.measured else "datasheet"
     console.print(

@@ -30,7 +30,12 @@ class Device:
     source: str
 
     def tflops_for(self, dtype: str) -> float:
-        """Matrix rate for `dtype`; the slowest known one when `dtype` was not measured."""
+        """Matrix rate for `dtype`; the slowest known one when `dtype` was not measured.
+
+        Where there are no products in TF32 ("tfloat32"), those in float32 stand for them.
+        """
+        if dtype == "tfloat32" and dtype not in self.tflops:
+            dtype = "float32"
         return self.tflops.get(dtype) or min(self.tflops.values())
 
     def as_dict(self) -> dict[str, object]:
@@ -53,28 +58,28 @@ DEVICES: Mapping[str, Device] = MappingProxyType(
                 "h100",
                 "cuda",
                 90,
-                _rates(bfloat16=798.0, float16=798.0, float32=51.0, float64=60.0),
+                _rates(bfloat16=798.0, float16=798.0, tfloat32=399.0, float32=51.0, float64=60.0),
                 3000.0,
                 79 * _GIB,
                 measured=True,
                 source="H100 80GB HBM3: 8192³ bf16 product and 8 GB copy, torch 2.11 (float32, "
-                "float64: datasheet 67 scaled by the same share, 67)",
+                "float64: datasheet 67 scaled by the same share, 67; tfloat32: half of bf16)",
             ),
             Device(
                 "h200",
                 "cuda",
                 90,
-                _rates(bfloat16=788.0, float16=788.0, float32=51.0, float64=60.0),
+                _rates(bfloat16=788.0, float16=788.0, tfloat32=394.0, float32=51.0, float64=60.0),
                 4300.0,
                 140 * _GIB,
                 measured=True,
-                source="H200: 8192³ bf16 product and 8.6 GB copy, torch 2.11",
+                source="H200: 8192³ bf16 product and 8.6 GB copy, torch 2.11 (tfloat32: half)",
             ),
             Device(
                 "a100",
                 "cuda",
                 80,
-                _rates(bfloat16=312.0, float16=312.0, float32=19.5, float64=19.5),
+                _rates(bfloat16=312.0, float16=312.0, tfloat32=156.0, float32=19.5, float64=19.5),
                 2039.0,
                 80 * _GIB,
                 measured=False,
@@ -84,7 +89,9 @@ DEVICES: Mapping[str, Device] = MappingProxyType(
                 "b200",
                 "cuda",
                 100,
-                _rates(bfloat16=2250.0, float16=2250.0, float32=75.0, float64=37.0),
+                _rates(
+                    bfloat16=2250.0, float16=2250.0, tfloat32=1125.0, float32=75.0, float64=37.0
+                ),
                 8000.0,
                 180 * _GIB,
                 measured=False,
@@ -94,7 +101,9 @@ DEVICES: Mapping[str, Device] = MappingProxyType(
                 "mi300x",
                 "hip",
                 942,
-                _rates(bfloat16=1307.0, float16=1307.0, float32=163.4, float64=163.4),
+                _rates(
+                    bfloat16=1307.0, float16=1307.0, tfloat32=653.0, float32=163.4, float64=163.4
+                ),
                 5300.0,
                 192 * _GIB,
                 measured=False,

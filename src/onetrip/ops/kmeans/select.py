@@ -106,7 +106,7 @@ def predict_ms(
     cost = estimate_cost(N=N, D=D, K=K, dtype=problem.dtype, max_iter=iterations)
     rate = device.tflops_for(problem.dtype)
     if impl == "triton" and problem.dtype == "float32":
-        rate = device.tflops_for("bfloat16") / 2.0
+        rate = device.tflops_for("tfloat32")
     compute_ms = cost.flops / rate * 1e-9
     memory_ms = cost.bytes / device.bandwidth_gbps * 1e-6
     if impl == "reference":
