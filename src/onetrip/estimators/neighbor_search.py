@@ -15,7 +15,7 @@ from onetrip.ops.kneighbors.api import find
 from onetrip.ops.kneighbors.metric import make_metric
 from onetrip.ops.kneighbors.radius import search_within
 from onetrip.ops.kneighbors.torch_impl import sort_exactly
-from onetrip.ops.kneighbors.workers import worker_count
+from onetrip.tile.side_by_side import worker_count
 
 # Dense bytes of a block of sparse rows.
 _BLOCK_BYTES = 32 * 2**20

@@ -13,6 +13,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from onetrip.tile.side_by_side import thread_pool
+
 # Elements of the samples below which threads cost more than they save.
 _WORTH_THREADS = 1 << 19
 
@@ -54,8 +56,7 @@ def block_workers(device: torch.device, *, worth: bool) -> Iterator[Workers]:
         if threads == 1 or not worth:
             yield Workers(1, None)
             return
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            yield Workers(threads, pool)
+        yield Workers(threads, thread_pool(threads))
     finally:
         torch.set_num_threads(threads)
 

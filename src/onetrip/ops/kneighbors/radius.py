@@ -10,7 +10,7 @@ from onetrip.core.selection import Config
 from onetrip.ops.kneighbors.metric import Metric, make_products
 from onetrip.ops.kneighbors.plan import make_tiling, rows_of_a_worker
 from onetrip.ops.kneighbors.torch_impl import Search
-from onetrip.ops.kneighbors.workers import run_side_by_side, worker_count
+from onetrip.tile.side_by_side import run_side_by_side, worker_count
 
 
 @dataclass(frozen=True, slots=True)

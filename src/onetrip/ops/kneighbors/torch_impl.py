@@ -24,7 +24,7 @@ from onetrip.ops.kneighbors.plan import (
     splits_corpus,
 )
 from onetrip.ops.kneighbors.running import Running, pad_rows
-from onetrip.ops.kneighbors.workers import run_side_by_side, worker_count
+from onetrip.tile.side_by_side import run_side_by_side, worker_count
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,20 +34,20 @@ def run_side_by_side(tasks: Sequence[Callable[[], T]]) -> list[T]:
     if len(tasks) == 1 or threads == 1:
         return [task() for task in tasks]
     try:
-        return list(_pool(threads).map(lambda task: task(), tasks))
+        return list(thread_pool(threads).map(lambda task: task(), tasks))
     finally:
         # The last number that anybody set is what threads of the future begin with.
         torch.set_num_threads(threads)
 
 
 @functools.cache
-def _pool(threads: int) -> ThreadPoolExecutor:
+def thread_pool(threads: int) -> ThreadPoolExecutor:
     """Threads that stay: new ones, with their memory, cost a small search half of its time.
 
     Torch keeps the number of its threads for each thread that calls it, so one is set in each.
     """
-    return ThreadPoolExecutor(threads, "kneighbors", torch.set_num_threads, (1,))
+    return ThreadPoolExecutor(threads, "onetrip", torch.set_num_threads, (1,))
 
 
 # A forked process has the pool, and none of its threads.
-os.register_at_fork(after_in_child=_pool.cache_clear)
+os.register_at_fork(after_in_child=thread_pool.cache_clear)
