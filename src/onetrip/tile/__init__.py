@@ -1,1 +1,1 @@
-"""Device functions that two or more operators use, and what a kernel says of how it compiles."""
+"""What operators share: device functions, bounds of rounding errors, threads, compile cases."""

@@ -8,7 +8,7 @@ of its sides.
 Distances are sums of squared differences in float32, in x feature by feature and in the embedding
 coordinate by coordinate. A product of samples would run on tensor cores, and lose the short
 distances, which are those that count: for clusters four spreads apart, its forces were off by
-3e-5 where these are off by 1e-6. Both conditional probabilities come from one tile of distances.
+3e-5 of the largest. Both conditional probabilities come from one tile of distances.
 Where the affinities fit the memory budget, one launch keeps the tiles on and above the diagonal in
 float32 and each iteration reads them, transposed below it: 4 N² bytes, for N = 20,000 0.5 ms on an
 H100 where recomputing them from 128 features would take 3 ms. Neither is measured yet.
