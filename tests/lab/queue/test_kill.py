@@ -83,7 +83,7 @@ def test_every_experiment_is_done_exactly_once(lab, database, record_property):
             assert time.monotonic() - began < LIMIT_S, (counts(watch), fleet.kills)
             while len(fleet.alive()) < WORKERS:
                 fleet.start()
-            time.sleep(dice.uniform(0.0, 0.1))
+            time.sleep(dice.uniform(0.0, 0.05))
             if fleet.kills < MOST_KILLS:
                 fleet.kill(dice.choice(sorted(fleet.running)))
     finally:

@@ -241,6 +241,8 @@ COMPILE_CASES = tuple(
             _hdbscan_core_kernel,
             {name: f"*{dtype}" for name in ("x_ptr", "low_ptr", "high_ptr", "core_ptr")} | _SIZES,
             {"K": 5, "SLOTS": 8, "BLOCK": 64 if dtype == "fp32" else 32},
+            # Ten on sm_80 in float32, none elsewhere.
+            max_spills=10 if dtype == "fp32" else 0,
         ),
         CompileCase(
             f"outside-{dtype}",
@@ -262,6 +264,7 @@ COMPILE_CASES = tuple(
             }
             | _SIZES,
             {"BLOCK": 64 if dtype == "fp32" else 32},
+            max_spills=4 if dtype == "fp32" else 0,
         ),
     )
 )

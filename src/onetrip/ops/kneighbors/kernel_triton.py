@@ -247,7 +247,7 @@ COMPILE_CASES = (
                 "EXCLUDE_SELF": False,
                 "PRECISION": precision,
                 "WIDTH": width,
-                "BLOCK_Q": 32 if width > 16 and targets is _AMD else 64,
+                "BLOCK_Q": 64,
                 "BLOCK_N": 64 if width > 16 else 128,
                 "BLOCK_D": 32,
             },
@@ -257,8 +257,11 @@ COMPILE_CASES = (
             multiples_of_16=("D", "stride_yn"),
         )
         for dtype in ("fp32", "fp16", "bf16")
-        for width in (16, 128)
-        for precision, targets in (("tf32", _NVIDIA), ("ieee", _AMD))
+        for width, precision, targets in (
+            (16, "tf32", _NVIDIA),
+            (128, "tf32", _NVIDIA),
+            (16, "ieee", _AMD),
+        )
     ),
     *(
         CompileCase(

@@ -10,6 +10,7 @@ from onetrip.ops.kneighbors.cost import estimate_cost
 from onetrip.ops.kneighbors.plan import (
     FEW_QUERIES,
     LONGEST_LIST,
+    LONGEST_LIST_HIP,
     corpus_parts,
     list_width,
     make_tiling,
@@ -27,10 +28,10 @@ DEFAULTS: Mapping[str, Config] = {
     # From first principles: a warp group of eight holds the scores in 32 registers a thread.
     "triton": {"BLOCK_Q": 64, "BLOCK_N": 128, "BLOCK_D": 32, "num_warps": 8, "num_stages": 2},
 }
-# Longer lists leave fewer registers to the tile; AMD's product is float32's own.
-_LONG_LIST: Mapping[bool, Config] = {
-    False: {"BLOCK_Q": 64, "BLOCK_N": 64, "BLOCK_D": 32, "num_warps": 8, "num_stages": 2},
-    True: {"BLOCK_Q": 32, "BLOCK_N": 64, "BLOCK_D": 32, "num_warps": 8, "num_stages": 2},
+# Longer lists leave fewer registers to the tile.
+_LONG_LIST: Config = {
+    **{"BLOCK_Q": 64, "BLOCK_N": 64, "BLOCK_D": 32},
+    **{"num_warps": 8, "num_stages": 2},
 }
 _SPACE: Mapping[str, Mapping[str, tuple[int, ...]]] = {
     "reference": {},
@@ -81,7 +82,8 @@ def _triton_reason(problem: Problem, k: int) -> str | None:
         return "Triton's interpreter computes wrong bfloat16 products"
     if not problem.hip and problem.arch >= 100 and problem.axes["Q"] > FEW_QUERIES:
         return "Triton 3.6 does not compile its product for sm_100"
-    if list_width(k, k + LONGEST_LIST, True) > LONGEST_LIST:
+    longest = LONGEST_LIST_HIP if problem.hip else LONGEST_LIST
+    if triton_width(list_width(k, k + LONGEST_LIST, True)) > longest:
         return f"a list of {k} neighbours does not fit into registers"
     return None
 
@@ -92,7 +94,7 @@ def default_config(impl: str, problem: Problem) -> Config:
     if known is not None:
         return known
     long_list = triton_width(list_width(neighbors_of(problem), problem.axes["N"], True)) > 16
-    return _LONG_LIST[problem.hip] if impl == "triton" and long_list else DEFAULTS[impl]
+    return _LONG_LIST if impl == "triton" and long_list else DEFAULTS[impl]
 
 
 def search_space(impl: str, problem: Problem) -> Mapping[str, tuple[int, ...]]:
