@@ -165,10 +165,20 @@ def rows_of(
             "peak_bytes": one.peak_bytes,
             "worst_share": None,
             "environment": environment,
-            "command": " ".join(["estimator_bars.py", *sys.argv[1:]]),
+            "command": command_line(sys.argv[1:]),
         }
         for name, one in timed.items()
     ]
+
+
+def command_line(arguments: list[str]) -> str:
+    """What was typed; where the peers lie is this machine's business."""
+    named = ["PEERS" if before == "--peers" else word for before, word in _pairs(arguments)]
+    return " ".join(["estimator_bars.py", *named])
+
+
+def _pairs(words: list[str]) -> list[tuple[str, str]]:
+    return list(zip(["", *words], words, strict=False))
 
 
 def print_race(race: Race, timed: dict[str, Timed], absent: dict[str, str]) -> None:
