@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from sklearn.base import ClassifierMixin
 from sklearn.exceptions import DataConversionWarning
-from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
@@ -15,10 +14,10 @@ from torch import Tensor
 from onetrip.core.errors import ArgumentError
 from onetrip.estimators.arrays import Given
 from onetrip.estimators.neighbor_votes import take_targets, weights_of
-from onetrip.estimators.neighbors_base import NeighborsBase
+from onetrip.estimators.neighbors_vote import NeighborsVote
 
 
-class KNeighborsClassifier(ClassifierMixin, NeighborsBase):
+class KNeighborsClassifier(ClassifierMixin, NeighborsVote):
     """Predict the class that most of the nearest neighbours have.
 
     The interface is that of ``sklearn.neighbors.KNeighborsClassifier``; the search is
@@ -53,37 +52,6 @@ class KNeighborsClassifier(ClassifierMixin, NeighborsBase):
     >>> model.predict_proba([[0.9]]).round(3).tolist()
     [[0.667, 0.333]]
     """
-
-    _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's convention)
-        **NeighborsBase._parameter_constraints,
-        "weights": [StrOptions({"uniform", "distance"}), callable, None],
-    }
-    _parameter_constraints.pop("radius")
-
-    def __init__(
-        self,
-        n_neighbors: int = 5,
-        *,
-        weights: Any = "uniform",
-        algorithm: str = "auto",
-        leaf_size: int = 30,
-        p: float | None = 2,
-        metric: Any = "minkowski",
-        metric_params: dict | None = None,
-        n_jobs: int | None = None,
-        precision: str = "certified",
-        device: str | torch.device = "auto",
-    ) -> None:
-        self.n_neighbors = n_neighbors
-        self.weights = weights
-        self.algorithm = algorithm
-        self.leaf_size = leaf_size
-        self.p = p
-        self.metric = metric
-        self.metric_params = metric_params
-        self.n_jobs = n_jobs
-        self.precision = precision
-        self.device = device
 
     def fit(self, X: Any, y: Any) -> Self:
         """Keep the samples and the codes of their classes.

@@ -5,16 +5,15 @@ from typing import Any, Self
 import torch
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
-from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from onetrip.estimators.arrays import as_tensor
 from onetrip.estimators.neighbor_votes import take_targets, weights_of
-from onetrip.estimators.neighbors_base import NeighborsBase
+from onetrip.estimators.neighbors_vote import NeighborsVote
 
 
-class KNeighborsRegressor(RegressorMixin, NeighborsBase):
+class KNeighborsRegressor(RegressorMixin, NeighborsVote):
     """Predict the mean of the targets of the nearest neighbours.
 
     The interface is that of ``sklearn.neighbors.KNeighborsRegressor``; the search is
@@ -44,37 +43,6 @@ class KNeighborsRegressor(RegressorMixin, NeighborsBase):
     >>> model.predict([[1.5]]).tolist()
     [0.5]
     """
-
-    _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's convention)
-        **NeighborsBase._parameter_constraints,
-        "weights": [StrOptions({"uniform", "distance"}), callable, None],
-    }
-    _parameter_constraints.pop("radius")
-
-    def __init__(
-        self,
-        n_neighbors: int = 5,
-        *,
-        weights: Any = "uniform",
-        algorithm: str = "auto",
-        leaf_size: int = 30,
-        p: float | None = 2,
-        metric: Any = "minkowski",
-        metric_params: dict | None = None,
-        n_jobs: int | None = None,
-        precision: str = "certified",
-        device: str | torch.device = "auto",
-    ) -> None:
-        self.n_neighbors = n_neighbors
-        self.weights = weights
-        self.algorithm = algorithm
-        self.leaf_size = leaf_size
-        self.p = p
-        self.metric = metric
-        self.metric_params = metric_params
-        self.n_jobs = n_jobs
-        self.precision = precision
-        self.device = device
 
     def fit(self, X: Any, y: Any) -> Self:
         """Keep the samples and their targets.
