@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from onetrip.core.errors import DataError
+from onetrip.core.operators import load_workloads, operator_names
 from onetrip.lab.problems.describe import describe_problem
 from onetrip.lab.problems.facts import facts_of
 from onetrip.lab.problems.load import load_problem
@@ -151,9 +152,28 @@ def test_size_of_a_large_device_is_not_screened_on_a_cpu():
 
 
 @pytest.mark.parametrize("workload", ["ragged", "one-token", "half", "everything"])
-def test_operators_stand(workload):
+def test_workloads_stand(workload):
     ref = ProblemRef("operator", "linear_cross_entropy", {"workload": workload})
     assert screen(load_problem(ref)).refused == ""
+
+
+@pytest.mark.parametrize("name", operator_names())
+def test_every_operator_is_a_problem(name):
+    """Those too whose definition looks at values, and those that count their iterations."""
+    ref = ProblemRef("operator", name, {"workload": load_workloads(name)[0].name})
+    problem = load_problem(ref)
+    assert screen(problem, seconds=3.0).refused == ""
+    case = problem.cases[0]
+    eager = problem.eager(case, None, problem.inputs(case, 1, "cpu"))
+    for output in problem.outputs(case):
+        found = eager[output.name]
+        assert (tuple(found.shape), str(found.dtype)[6:]) == (output.shape, output.dtype)
+
+
+def test_a_count_that_never_varies_is_no_flaw_but_the_only_output_that_never_does_is(folder):
+    counted = "return (data[0] + data[1], torch.tensor(2))"
+    assert screen(folder(defined(counted))).refused == ""
+    assert "is accepted" in screen(folder(defined("return torch.tensor(2)"))).refused
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.int64, torch.bool])

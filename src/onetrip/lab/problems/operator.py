@@ -52,6 +52,7 @@ class OperatorProblem:
         self._source = _source(ref)
         backward = bool(ref.options.get("backward", self._operator.spec.differentiable))
         self._backward = backward and self._operator.spec.differentiable
+        self._outlines: dict[str, Forward] = {}
         self.cases: Sequence[Case] = self._all_cases(bool(ref.options.get("hidden", True)))
 
     @property
@@ -110,24 +111,21 @@ class OperatorProblem:
     def outputs(self, case: Case) -> tuple[OutputSpec, ...]:
         """The outputs, then the gradients of the inputs that have one."""
         contract_case = self._contract_case(case, "cpu")
-        leaves, found = self._on_meta(case)
+        found = self._outline(case)
         specs = [
             OutputSpec(name, tuple(output.shape), output_dtype(contract_case, name))
             for name, output in found.outputs.items()
         ]
         specs += [
             OutputSpec(f"grad_{name}", tuple(leaf.shape), dtype_name(leaf.dtype))
-            for name, leaf in leaves.items()
+            for name, leaf in found.leaves.items()
         ]
         return tuple(specs)
 
     def eager(self, case: Case, setup: object, inputs: Tensors) -> dict[str, Tensor]:
         """The reference in the working dtype."""
         given, grads = _split(inputs)
-        contract_case = self._contract_case(case, _device_of(inputs))
-        if self._fits(contract_case):
-            return self._pass(contract_case, contract_case.reference, given, grads)
-        found = reference_forward(contract_case, given, self._wrt(contract_case, given), None)
+        found = self._definition(self._contract_case(case, _device_of(inputs)), given)
         return _results(found, given, grads)
 
     def truth(self, case: Case, setup: object, inputs: Tensors) -> dict[str, Tensor]:
@@ -216,15 +214,32 @@ class OperatorProblem:
         if not self._backward:
             return []
         contract_case = self._contract_case(case, "cpu")
-        outputs = self._on_meta(case)[1].outputs
+        outputs = self._outline(case).outputs
         return [
             (name, output.shape, output_dtype(contract_case, name))
             for name, output in outputs.items()
             if output.requires_grad
         ]
 
-    def _on_meta(self, case: Case) -> tuple[dict[str, Tensor], Forward]:
-        """Shapes and dtypes of a call: the reference on tensors without storage."""
+    def _definition(self, case: ContractCase, given: Tensors) -> Forward:
+        wrt = self._wrt(case, given)
+        if self._fits(case):
+            return forward(case, case.reference, given, wrt)
+        return reference_forward(case, given, wrt, None)
+
+    def _outline(self, case: Case) -> Forward:
+        """Shapes and dtypes of a call, in tensors without storage."""
+        if case.name not in self._outlines:
+            try:
+                self._outlines[case.name] = self._on_meta(case)
+            except RuntimeError:
+                # A definition that looks at values, as iterations do, is run on some.
+                contract_case = self._contract_case(case, "cpu")
+                drawn = self._source.inputs(0) if case.timed else contract_case.inputs(0)
+                self._outlines[case.name] = _without_storage(self._definition(contract_case, drawn))
+        return self._outlines[case.name]
+
+    def _on_meta(self, case: Case) -> Forward:
         workload = self._workload(case)
         given = {
             tensor.name: torch.empty(
@@ -240,8 +255,7 @@ class OperatorProblem:
         }
         contract_case = self._contract_case(case, "cpu")
         wrt = self._wrt(contract_case, given)
-        found = forward(contract_case, contract_case.reference, given, wrt)
-        return {name: given[name] for name in wrt}, found
+        return forward(contract_case, contract_case.reference, given, wrt)
 
     def _fits(self, case: ContractCase) -> bool:
         held_bytes = self._operator.select.workspace_bytes("reference", case.problem, {})
@@ -338,6 +352,14 @@ def _results(
         whole = torch.zeros_like(given[name]) if gradient is None else gradient
         results[f"grad_{name}"] = whole.to(given[name].dtype) if in_own_dtype else whole.double()
     return results
+
+
+def _without_storage(found: Forward) -> Forward:
+    outputs = {
+        name: output.detach().to("meta").requires_grad_(output.requires_grad)
+        for name, output in found.outputs.items()
+    }
+    return Forward(outputs, {name: leaf.detach().to("meta") for name, leaf in found.leaves.items()})
 
 
 def _store(results: Tensors, outputs: Tensors) -> None:
