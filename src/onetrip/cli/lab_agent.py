@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from onetrip.cli import screen
 from onetrip.cli.interrupts import until_interrupted
+from onetrip.cli.lab_follow import following
 from onetrip.cli.lab_options import AsJson, Database, lab_file, opened, print_json
 from onetrip.core.errors import ArgumentError, complaint
 
@@ -53,7 +55,7 @@ def _agent(
     budget |= {} if usd is None else {"usd": usd}
     budget |= {} if tokens is None else {"tokens": float(tokens)}
     plan = CampaignPlan(problem_id, f"{agent.name} on {problem}", budget=budget)
-    with until_interrupted():
+    with until_interrupted(), screen.working() as say, following(lab_file(database), say):
         end = run_campaign(lab_file(database), plan, agent, devices=(device,))
     print_end(end, as_json)
 

@@ -3,7 +3,7 @@
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +13,7 @@ import typer
 
 import onetrip
 from onetrip.cli.interrupts import until_interrupted
+from onetrip.cli.lab_follow import following
 from onetrip.cli.lab_options import AsJson, Database, opened
 from onetrip.core.errors import DataError, require
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from onetrip.lab.work.campaign import CampaignEnd
 
 NAME = "row_softmax"
-_LOOK_S = 0.2
 # Of one trial: what a laptop needs many times over, and what a hung one costs at most.
 _TRIAL_LIMIT_S = 60.0
 
@@ -85,8 +85,7 @@ def _campaign(database: Path, device: str, seconds: float) -> "CampaignEnd":
         options = {} if device == "cpu" else {"task": "task_device.yml"}
         facts = facts_of(ProblemRef("folder", str(problem_folder()), options))
         problem_id = add_problem(connection, facts)
-        live = screen.console(stderr=True).is_terminal
-        with _steps(database, say, stages=live):
+        with following(database, say):
             return run_campaign(
                 database,
                 CampaignPlan(
@@ -96,31 +95,6 @@ def _campaign(database: Path, device: str, seconds: float) -> "CampaignEnd":
                 devices=(device,),
                 abort=lambda: time.monotonic() > deadline,
             )
-
-
-@contextmanager
-def _steps(database: Path, say: Callable[[str], None], *, stages: bool) -> Iterator[None]:
-    """Say what happens in the lab while it happens, the stages of a trial only if wanted."""
-    from onetrip.lab.store.events import events_after, last_seq
-
-    stopped = threading.Event()
-
-    def follow() -> None:
-        with opened(database) as connection:
-            seq = last_seq(connection)
-            while not stopped.wait(_LOOK_S):
-                for event in events_after(connection, seq):
-                    seq = event.seq
-                    if stages or event.type != "attempt.stage":
-                        say(event.text)
-
-    thread = threading.Thread(target=follow, name="onetrip-demo-log")
-    thread.start()
-    try:
-        yield
-    finally:
-        stopped.set()
-        thread.join()
 
 
 def _report(end: "CampaignEnd", database: Path, address: str, as_json: bool) -> None:

@@ -5,8 +5,10 @@ from typing import Annotated
 
 import typer
 
+from onetrip.cli import screen
 from onetrip.cli.interrupts import until_interrupted
 from onetrip.cli.lab_agent import print_end
+from onetrip.cli.lab_follow import following
 from onetrip.cli.lab_options import AsJson, Database, lab_file, opened
 from onetrip.core.errors import DataError
 
@@ -49,6 +51,6 @@ def _search(
         budget={"experiments": float(experiments), "wall_s": seconds},
         ahead=2,
     )
-    with until_interrupted():
+    with until_interrupted(), screen.working() as say, following(lab_file(database), say):
         end = run_campaign(lab_file(database), plan, agent, devices=(device,))
     print_end(end, as_json)

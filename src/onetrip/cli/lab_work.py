@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
+from onetrip.cli import screen
 from onetrip.cli.interrupts import until_interrupted
+from onetrip.cli.lab_follow import following
 from onetrip.cli.lab_options import AsJson, Database, lab_file, opened, print_json
 from onetrip.core.errors import ArgumentError, DataError, complaint
 
@@ -37,7 +39,7 @@ def _work(
     devices = tuple(device or ("cpu",))
     if executor not in ("local", "ray"):
         raise ArgumentError(complaint("executor", expected="local or ray", got=repr(executor)))
-    with until_interrupted():
+    with until_interrupted(), screen.working() as say:
         typer.echo(f"Working on {', '.join(devices)}; Ctrl-C ends it.", err=True)
         if executor == "ray":
             from onetrip.lab.work.ray_fleet import work_on_ray
@@ -48,7 +50,8 @@ def _work(
         else:
             from onetrip.lab.work.loop import work
 
-            work(lab_file(database), devices=devices)
+            with following(lab_file(database), say):
+                work(lab_file(database), devices=devices)
 
 
 def _worker(
@@ -73,8 +76,12 @@ def _worker(
         raise ArgumentError(complaint("server", expected=expected, got=server, way_out=way_out))
     from onetrip.lab.work.remote import work_remotely
 
+    def say(text: str) -> None:
+        typer.echo(text, err=True)
+
     with until_interrupted():
-        work_remotely(server, _token(token_file), devices=tuple(device or ("cpu",)), folder=folder)
+        devices = tuple(device or ("cpu",))
+        work_remotely(server, _token(token_file), devices=devices, folder=folder, say=say)
 
 
 def _add(

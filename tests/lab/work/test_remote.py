@@ -1,17 +1,19 @@
 import hashlib
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
 import uvicorn
 
-from onetrip.core.errors import DataError, OnetripError
+from onetrip.core.errors import ArgumentError, DataError, OnetripError
 from onetrip.lab.problems.problem import ProblemRef
+from onetrip.lab.problems.task_file import read_task
 from onetrip.lab.queue.claims import register_worker
 from onetrip.lab.web.app import create_app
 from onetrip.lab.work.api import PATH, work_app
-from onetrip.lab.work.bundle import pack, unpack
+from onetrip.lab.work.bundle import Bundle, pack, unpack
 from onetrip.lab.work.remote import work_remotely
 
 TOKEN = "a worker's own token"
@@ -133,26 +135,76 @@ def test_a_lab_that_is_away_is_waited_for_and_then_named(work, tmp_path):
         work_there("http://127.0.0.1:9", work, tmp_path)
 
 
+def test_a_server_that_is_none_is_named_at_once(work, tmp_path):
+    with pytest.raises(ArgumentError, match="server"):
+        work_there("somewhere", work, tmp_path)
+
+
+def test_a_worker_says_what_it_does(server, work, tmp_path, toy_folder):
+    experiment = work.submit("COST = 4.0")
+    said = []
+    work_remotely(
+        server,
+        TOKEN,
+        folder=tmp_path / "problems",
+        until=settled(work),
+        judge=work.judge,
+        machines={"cpu": work.machine},
+        say=said.append,
+    )
+    assert said[0] == f"Joined {server} with cpu; Ctrl-C ends it."
+    assert any(line.startswith(f"#{experiment} ") and line.endswith(": done") for line in said)
+
+
 def test_a_bundle_is_the_folder_again(tmp_path, toy_folder):
     (toy_folder / "big.bin").write_bytes(b"x" * 3_000_000)
     problem = ProblemRef("folder", str(toy_folder))
-    files = pack(problem)
-    assert set(files) == {"task.yml", "reference.py"}
-    again = [unpack(problem, files, tmp_path / "there") for _ in range(2)]
+    bundle = pack(problem)
+    assert set(bundle.files) == {"task.yml", "reference.py"}
+    again = [unpack(problem, bundle, tmp_path / "there") for _ in range(2)]
     assert again[0] == again[1]
-    assert pack(again[0]) == files
+    assert pack(again[0]) == bundle
+
+
+def test_what_a_task_file_names_beside_its_folder_comes_along(tmp_path, toy_folder):
+    """Problems of one collection share their helpers."""
+    (tmp_path / "utils.py").write_text("shared = 1\n")
+    (tmp_path / "unasked.py").write_text("secret = 1\n")
+    (toy_folder / "task.yml").write_text("""
+files:
+  - {"name": "submission.py", "source": "@SUBMISSION@"}
+  - {"name": "utils.py", "source": "../utils.py"}
+benchmarks: [{"size": 8}]
+""")
+    problem = ProblemRef("folder", str(toy_folder))
+    there = unpack(problem, pack(problem), tmp_path / "there")
+    (tmp_path / "utils.py").unlink()
+    assert read_task(Path(there.location)).files["utils.py"] == "shared = 1\n"
+    assert not list((tmp_path / "there").rglob("unasked.py"))
+
+
+def test_a_run_takes_the_program_beside_its_file(tmp_path):
+    (tmp_path / "run.toml").write_text("")
+    (tmp_path / "train.py").write_text("print(1)\n")
+    problem = ProblemRef("run", str(tmp_path / "run.toml"))
+    there = Path(unpack(problem, pack(problem), tmp_path / "there").location)
+    assert there.name == "run.toml"
+    assert there.with_name("train.py").read_text() == "print(1)\n"
 
 
 def test_a_bundle_of_one_file_is_that_file(tmp_path):
     file = tmp_path / "gelu.py"
     file.write_text("class Model: ...")
+    (tmp_path / "other.py").write_text("")
     problem = ProblemRef("kernelbench", str(file))
-    again = unpack(problem, pack(problem), tmp_path / "there")
-    assert again.location.endswith("/gelu.py")
+    bundle = pack(problem)
+    assert set(bundle.files) == {"gelu.py"}
+    assert unpack(problem, bundle, tmp_path / "there").location.endswith("/gelu.py")
 
 
-def test_a_bundle_stays_in_its_folder(tmp_path):
+@pytest.mark.parametrize("name", ["../out.py", "/etc/passwd", "a/../../out.py"])
+def test_a_bundle_stays_in_its_folder(tmp_path, name):
     problem = ProblemRef("folder", "x")
-    for name in ("../out.py", "/etc/passwd", "a/../../out.py"):
+    for bundle in (Bundle({name: "x"}), Bundle({"x.py": "x"}, place=name)):
         with pytest.raises(DataError, match="outside"):
-            unpack(problem, {name: "x"}, tmp_path / "there")
+            unpack(problem, bundle, tmp_path / "there")

@@ -41,14 +41,8 @@ def read_task(folder: Path, name: str = "task.yml") -> TaskFile:
     UnsupportedError
         The problem is not written in Python, or takes several devices.
     """
-    yaml = require("yaml", extra="lab", purpose="reading task.yml")
     path = folder / name
-    try:
-        task = yaml.safe_load(read_source(path))
-    except yaml.YAMLError as error:
-        raise DataError(f"{path} is not YAML: {error}.") from error
-    if not isinstance(task, dict):
-        raise DataError(f"{path} must be a mapping, got {type(task).__name__}.")
+    task = _document(path)
     if task.get("lang", "py") != "py":
         raise UnsupportedError(
             f"{folder.name} asks for submissions in {task['lang']!r}; only 'py' is judged here. "
@@ -64,16 +58,40 @@ def read_task(folder: Path, name: str = "task.yml") -> TaskFile:
     )
 
 
-def _files(path: Path, declared: list) -> dict[str, str]:
-    named = {"task.py": "task.py", "reference.py": "reference.py"}
+def files_named(folder: Path, name: str = "task.yml") -> dict[str, Path]:
+    """The files that a task file names and that are there, by the names that they go by.
+
+    Some lie outside the folder: problems of one collection share a ``../utils.py``.
+    """
+    path = folder / name
+    named = _named(path, _document(path).get("files") or [])
+    return {name: file for name, file in named.items() if file.exists()}
+
+
+def _document(path: Path) -> dict[str, Any]:
+    yaml = require("yaml", extra="lab", purpose="reading task.yml")
+    try:
+        task = yaml.safe_load(read_source(path))
+    except yaml.YAMLError as error:
+        raise DataError(f"{path} is not YAML: {error}.") from error
+    if not isinstance(task, dict):
+        raise DataError(f"{path} must be a mapping, got {type(task).__name__}.")
+    return task
+
+
+def _named(path: Path, declared: list) -> dict[str, Path]:
+    named = {name: path.parent / name for name in ("task.py", "reference.py")}
     for entry in declared:
         if not isinstance(entry, dict) or not {"name", "source"} <= entry.keys():
             raise DataError(f"{path}: each of `files` has a name and a source, got {entry}.")
         if entry["source"] != SUBMISSION and entry["name"] not in _HARNESS:
-            named[str(entry["name"])] = str(entry["source"])
+            named[str(entry["name"])] = path.parent / str(entry["source"])
+    return named
+
+
+def _files(path: Path, declared: list) -> dict[str, str]:
     files = {}
-    for name, source in named.items():
-        file = path.parent / source
+    for name, file in _named(path, declared).items():
         # Without a task.py there are no types for the reader; without utils.py there is ours.
         if file.exists() or name not in ("task.py", _SUPPORT):
             files[name] = read_source(file)

@@ -2,6 +2,8 @@
 
 import secrets
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,8 +23,8 @@ from onetrip.lab.tune import effort
 from onetrip.lab.tune.prepared import Prepared
 from onetrip.lab.tune.request import TuneRequest
 from onetrip.lab.tune.watcher import Watcher
-from onetrip.lab.verdict import Verdict, verdict_from
-from onetrip.lab.work.pulse import Pulse, local_beat
+from onetrip.lab.verdict import Outcome, Verdict, verdict_from
+from onetrip.lab.work.pulse import Beat, Pulse, local_beats
 
 # What others read who wait for the device.
 WHO = "onetrip tune"
@@ -113,14 +115,19 @@ class Attempts:
 
     def _judge(self, claim: claims.Claim) -> Verdict:
         stage, process = "starting", (None, None)
-        renew = local_beat(self.database, claim.attempt_id, claim.n)
 
-        def beat(stage: str) -> bool:
-            ours = renew(stage)
-            if not ours:
-                # Cancelled, or given to another: no answer of it would be taken.
-                kill_left_over(*process)
-            return ours
+        @contextmanager
+        def beats() -> Iterator[Beat]:
+            with local_beats(self.database, claim.attempt_id, claim.n) as renew:
+
+                def beat(stage: str) -> bool:
+                    ours = renew(stage)
+                    if not ours:
+                        # Cancelled, or given to another: no answer of it would be taken.
+                        kill_left_over(*process)
+                    return ours
+
+                yield beat
 
         def on_start(pid: int, started: str | None) -> None:
             nonlocal process
@@ -134,9 +141,13 @@ class Attempts:
             self.watcher.trying(claim, stage)
 
         job = self._job(claim)
-        with Pulse(beat, period_s=BEAT_S) as pulse, self.relay.worker() as worker:
+        with Pulse(beats(), period_s=BEAT_S) as pulse, self.relay.worker() as worker:
             ended = worker.run(
-                job.as_dict(), seconds=job.seconds, on_start=on_start, on_message=on_message
+                job.as_dict(),
+                seconds=job.seconds,
+                on_start=on_start,
+                on_message=on_message,
+                stays=_is_done if self.relay.ahead else None,
             )
         if ended.answer is None:
             verdict = verdict_of_death(ended, stage, job.seconds)
@@ -190,6 +201,11 @@ class Attempts:
             memory_bytes=self.prepared.memory_bytes,
             seconds=self.request.candidate_limit_s or effort.limit_s(taken_s, claim.purpose),
         )
+
+
+def _is_done(answer: Message) -> bool:
+    """Whether its process may judge the next: it ran our own code, and nothing went wrong."""
+    return answer["outcome"] == Outcome.DONE
 
 
 def _candidate(claim: claims.Claim) -> Contender:

@@ -7,6 +7,7 @@ import json
 import sqlite3
 import time
 from contextlib import AbstractContextManager, closing
+from dataclasses import asdict
 from http import HTTPStatus
 from pathlib import Path
 
@@ -77,7 +78,8 @@ def work_app(database: Path) -> FastAPI:
             task = tasks.take(connection, worker_id, asked.device, machine)
         if task is None:
             return Response(status_code=HTTPStatus.NO_CONTENT)
-        return JSONResponse({"task": task.as_dict(), "files": pack(task.job.problem)})
+        bundle = pack(task.job.problem)
+        return JSONResponse({"task": task.as_dict(), "bundle": asdict(bundle)})
 
     @app.post("/heartbeat")
     def heartbeat(request: Request, asked: Beating) -> dict:

@@ -2,21 +2,33 @@
 
 import os
 import tempfile
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from onetrip.core.errors import DataError
 from onetrip.core.units import bytes_text
 from onetrip.lab.problems.problem import ProblemRef
+from onetrip.lab.problems.task_file import files_named
 from onetrip.lab.store.study import fingerprint
 
 _SUFFIXES = {".py", ".yml", ".yaml", ".json", ".toml", ".md", ".txt"}
 _LARGEST_BYTES = 1 << 20
 
 
-def pack(problem: ProblemRef) -> dict[str, str]:
-    """Relative name -> text of a problem's files; empty for an operator, which needs none.
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """Texts by their names below one root, and where in it the problem is.
+
+    Empty for an operator, which needs none.
+    """
+
+    files: Mapping[str, str] = field(default_factory=dict)
+    place: str = "."
+
+
+def pack(problem: ProblemRef) -> Bundle:
+    """Take the problem's folder, and what its task file names elsewhere.
 
     Raises
     ------
@@ -24,28 +36,27 @@ def pack(problem: ProblemRef) -> dict[str, str]:
         The problem is not where it was, or has more than 1 MiB of files.
     """
     if problem.kind == "operator":
-        return {}
-    path = Path(problem.location)
+        return Bundle()
+    path = Path(problem.location).resolve()
     if not path.exists():
         raise DataError(f"The problem at {path} is gone; add it again from where it is now.")
-    files = [path] if path.is_file() else sorted(path.rglob("*"))
-    root = path.parent if path.is_file() else path
-    packed = {}
+    files = sorted(_files_of(problem, path))
+    folders = {file.parent for file in files} | {path if path.is_dir() else path.parent}
+    root = Path(os.path.commonpath(folders))
+    texts = {}
     left = _LARGEST_BYTES
     for file in files:
-        if file.suffix not in _SUFFIXES or not file.is_file() or file.is_symlink():
-            continue
         left -= file.stat().st_size
         if left < 0:
             raise DataError(
                 f"The problem at {path} has more than {bytes_text(_LARGEST_BYTES)} of sources. "
                 "Keep data out of its folder, or run the worker where the folder is."
             )
-        packed[file.relative_to(root).as_posix()] = file.read_text(encoding="utf-8")
-    return packed
+        texts[file.relative_to(root).as_posix()] = file.read_text(encoding="utf-8")
+    return Bundle(texts, path.relative_to(root).as_posix())
 
 
-def unpack(problem: ProblemRef, files: Mapping[str, str], folder: Path) -> ProblemRef:
+def unpack(problem: ProblemRef, bundle: Bundle, folder: Path) -> ProblemRef:
     """Write a bundle below `folder`, once; return the problem with its place there.
 
     Raises
@@ -53,17 +64,16 @@ def unpack(problem: ProblemRef, files: Mapping[str, str], folder: Path) -> Probl
     DataError
         A name leads out of the folder.
     """
-    if not files:
+    if not bundle.files:
         return problem
-    target = folder / fingerprint(dict(files))[:16]
-    for name in files:
-        parts = Path(name).parts
-        if Path(name).is_absolute() or ".." in parts:
+    for name in (*bundle.files, bundle.place):
+        if Path(name).is_absolute() or ".." in Path(name).parts:
             raise DataError(f"The bundle of {problem.location} names a file outside: {name!r}.")
+    target = folder / fingerprint(dict(bundle.files))[:16]
     if not target.exists():
         folder.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(dir=folder))
-        for name, text in files.items():
+        for name, text in bundle.files.items():
             file = aside / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
@@ -73,6 +83,24 @@ def unpack(problem: ProblemRef, files: Mapping[str, str], folder: Path) -> Probl
             # Another worker was quicker: the same names with the same texts.
             if not target.exists():
                 raise
-    original = Path(problem.location)
-    is_file = len(files) == 1 and original.name in files
-    return replace(problem, location=str(target / original.name if is_file else target))
+    return replace(problem, location=str(target / bundle.place))
+
+
+def _files_of(problem: ProblemRef, path: Path) -> set[Path]:
+    if problem.kind == "kernelbench":
+        return {path}
+    # The command of a run is a file beside its run.toml.
+    folder = path if path.is_dir() else path.parent
+    found = set(_sources_below(folder))
+    if problem.kind == "folder":
+        named = files_named(folder, str(problem.options.get("task", "task.yml")))
+        found |= {file.resolve() for file in named.values()}
+    return found
+
+
+def _sources_below(folder: Path) -> Iterable[Path]:
+    return (
+        file
+        for file in folder.rglob("*")
+        if file.suffix in _SUFFIXES and file.is_file() and not file.is_symlink()
+    )

@@ -16,7 +16,7 @@ from onetrip.lab.queue.device_lock import devices_held
 from onetrip.lab.store.database import connect
 from onetrip.lab.verdict import Outcome, Verdict
 from onetrip.lab.work import tasks
-from onetrip.lab.work.pulse import Pulse, local_beat
+from onetrip.lab.work.pulse import Pulse, local_beats
 from onetrip.lab.work.trial import Judge, KeptJudge
 
 POLL_S = 0.3
@@ -146,7 +146,7 @@ class LocalWorker:
         def note(pid: int, started: str | None) -> None:
             claims.note_process(self.connection, task.attempt_id, pid, started)
 
-        with Pulse(local_beat(self.database, task.attempt_id, task.n)) as pulse:
+        with Pulse(local_beats(self.database, task.attempt_id, task.n)) as pulse:
             verdict = self._judge(task.job, pulse.stage, note, lambda: pulse.lost or self._abort())
         return given_back(verdict) if self._abort() else verdict
 

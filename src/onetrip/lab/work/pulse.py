@@ -2,8 +2,8 @@
 
 import sqlite3
 import threading
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,11 +24,14 @@ class Pulse:
 
     Parameters
     ----------
-    beat : renews the lease and notes the stage; False says that the lease is gone.
+    beats : entered by the pulse's thread, which leaves it at the end. What it yields renews the
+        lease and notes the stage; False says that the lease is gone.
     """
 
-    def __init__(self, beat: Beat, *, period_s: float = LEASE_S / _BEATS_PER_LEASE) -> None:
-        self._beat = beat
+    def __init__(
+        self, beats: AbstractContextManager[Beat], *, period_s: float = LEASE_S / _BEATS_PER_LEASE
+    ) -> None:
+        self._beats = beats
         self._period_s = period_s
         self._stage = "starting"
         self._changed = threading.Event()
@@ -63,29 +66,27 @@ class Pulse:
         self._thread.join()
 
     def _run(self) -> None:
+        try:
+            with self._beats as beat:
+                self._renew(beat)
+        except (OnetripError, sqlite3.Error):
+            # Whoever could renew it no longer can: it lapses, and somebody else takes it.
+            self._lost.set()
+
+    def _renew(self, beat: Beat) -> None:
         while not self._ended.is_set():
             self._changed.wait(self._period_s)
             self._changed.clear()
             if self._ended.is_set():
                 return
-            if not self._alive():
+            if not beat(self._stage):
                 self._lost.set()
                 return
             self._ended.wait(_LEAST_PAUSE_S)
 
-    def _alive(self) -> bool:
-        try:
-            return self._beat(self._stage)
-        except (OnetripError, sqlite3.Error):
-            # Whoever could renew it no longer can: it lapses, and somebody else takes it.
-            return False
 
-
-def local_beat(database: Path, attempt_id: int, n: int) -> Beat:
-    """Heartbeats straight into the database; the thread that calls it owns the connection."""
-
-    def beat(stage: str) -> bool:
-        with closing(connect(database)) as connection:
-            return heartbeat(connection, attempt_id, n, stage=stage, lease_s=LEASE_S)
-
-    return beat
+@contextmanager
+def local_beats(database: Path, attempt_id: int, n: int) -> Iterator[Beat]:
+    """Heartbeats straight into the database, over one connection of the thread that enters."""
+    with closing(connect(database)) as connection:
+        yield lambda stage: heartbeat(connection, attempt_id, n, stage=stage, lease_s=LEASE_S)

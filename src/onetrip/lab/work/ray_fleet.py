@@ -18,7 +18,7 @@ from onetrip.lab.queue.device_lock import devices_held
 from onetrip.lab.store.database import connect
 from onetrip.lab.verdict import Outcome, Verdict, verdict_from
 from onetrip.lab.work import tasks
-from onetrip.lab.work.bundle import pack, unpack
+from onetrip.lab.work.bundle import Bundle, pack, unpack
 from onetrip.lab.work.loop import Condition, never
 from onetrip.lab.work.trial import judge
 
@@ -58,11 +58,11 @@ def work_on_ray(
             ray.shutdown()
 
 
-def attempt(task: Mapping, files: Mapping[str, str]) -> dict[str, object]:
+def attempt(task: Mapping, bundle: Bundle) -> dict[str, object]:
     """Make one attempt; runs on a node of the cluster."""
     read = tasks.task_from(task)
     folder = Path(tempfile.gettempdir()) / f"onetrip-problems-{os.getuid()}"
-    job = replace(read.job, problem=unpack(read.job.problem, files, folder))
+    job = replace(read.job, problem=unpack(read.job.problem, bundle, folder))
     # Ray hands out GPUs of its own; a tune on the same card is kept out by the lab's lock. Tasks on
     # CPUs share the machine as Ray was told to.
     alone = (job.device,) if job.device.startswith("cuda") else ()
