@@ -253,6 +253,13 @@ WRONG = {
     "unknown experiment": (("show", "9"), "there is none yet"),
     "unknown hypothesis": (("hypothesis", "show", "9"), "hypothesis list"),
     "unknown kind": (("problem", "add", "x", "--kind", "y"), "one of operator, folder"),
+    "operator that is none": (("problem", "add", "nothing"), "a folder or file that exists"),
+    "folder that is none": (("problem", "add", "no/where"), "`location` must be"),
+    "file that is none": (("problem", "add", "gelu.py"), "`location` must be"),
+    "suffix of no format": (("export", "rows.xlsx"), "a name that ends in .html"),
+    "port that is none": (("serve", "--port", "99999"), "`port` must be a free port"),
+    "port below all": (("mcp", "--http", "--port", "-1"), "`port` must be a free port"),
+    "empty source": (("submit", "EMPTY", "-p", "toy", "--why", "w"), "it is empty"),
     "worker without a lab": (("worker",), "--token-file"),
     "unknown executor": (("work", "--executor", "cloud"), "local or ray"),
     "model without a budget": (
@@ -269,7 +276,9 @@ WRONG = {
 @pytest.mark.parametrize("name", WRONG)
 def test_a_mistake_is_one_message_and_code_2(lab, capsys, kernel, name):
     words, message = WRONG[name]
-    words = [kernel if word == "KERNEL" else word for word in words]
+    (lab.parent / "empty.py").touch()
+    places = {"KERNEL": kernel, "EMPTY": str(lab.parent / "empty.py")}
+    words = [places.get(word, word) for word in words]
     database = [] if words == ["worker"] else ["--db", str(lab)]
     with pytest.raises(SystemExit) as ended:
         main(["lab", *words, *database])

@@ -9,6 +9,14 @@ from onetrip.cli.lab_options import AsJson, Database, lab_file, opened, print_js
 from onetrip.core.errors import ArgumentError, complaint
 
 FORMATS = ("html", "json", "csv", "parquet")
+_FORMAT_OF_SUFFIX = {
+    ".html": "html",
+    ".htm": "html",
+    ".json": "json",
+    ".csv": "csv",
+    ".parquet": "parquet",
+    "": "csv",
+}
 
 
 def register(lab: typer.Typer) -> None:
@@ -53,10 +61,19 @@ def _export(
 def format_of(target: Path) -> str:
     """The format that a target's name asks for.
 
-    >>> format_of(Path("night.html")), format_of(Path("rows"))
-    ('html', 'csv')
+    Raises
+    ------
+    ArgumentError
+        A suffix that no format has.
+
+    >>> format_of(Path("night.html")), format_of(Path("night.parquet")), format_of(Path("rows"))
+    ('html', 'parquet', 'csv')
     """
-    return {".html": "html", ".htm": "html", ".json": "json"}.get(target.suffix, "csv")
+    if target.suffix not in _FORMAT_OF_SUFFIX:
+        expected = f"a name that ends in {', '.join(filter(None, _FORMAT_OF_SUFFIX))} or in nothing"
+        way_out = "Or say --format."
+        raise ArgumentError(complaint("target", expected=expected, got=target, way_out=way_out))
+    return _FORMAT_OF_SUFFIX[target.suffix]
 
 
 def _page(

@@ -7,6 +7,7 @@ import typer
 
 from onetrip.cli.lab_options import AsJson, Database, json_object, opened, print_json
 from onetrip.core.errors import ArgumentError, complaint
+from onetrip.core.operators import operator_names
 
 KINDS = ("operator", "folder", "kernelbench", "run")
 
@@ -47,6 +48,10 @@ def _add(
     if found not in KINDS:
         raise ArgumentError(complaint("kind", expected=f"one of {', '.join(KINDS)}", got=found))
     place = location if found == "operator" else str(Path(location).resolve())
+    known = place in operator_names() if found == "operator" else Path(place).exists()
+    if not known:
+        expected = f"a folder or file that exists, or one of {list(operator_names())}"
+        raise ArgumentError(complaint("location", expected=expected, got=location))
     with screen.working() as say:
         say(f"loading {location} and trying wrong answers on it")
         facts = facts_of(ProblemRef(found, place, json_object("options", options)))

@@ -106,12 +106,15 @@ def _learn(
 
 
 def _read(file: Path) -> str:
+    expected = "the path of a Python file that can be read"
     try:
-        return sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
     except OSError as error:
-        expected = "the path of a Python file that can be read"
         raise ArgumentError(
             complaint("file", expected=expected, got=f"{file} ({error.strerror})")
         ) from error
     except UnicodeDecodeError as error:
         raise DataError(f"The file {file} is not UTF-8 text ({error.reason}).") from error
+    if not text.strip():
+        raise ArgumentError(complaint("file", expected=expected, got=f"{file} (it is empty)"))
+    return text

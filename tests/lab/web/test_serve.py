@@ -13,6 +13,7 @@ import pytest
 
 from onetrip.core.errors import ArgumentError, DataError
 from onetrip.lab.web import serve as module
+from onetrip.lab.web.listen import listen
 from onetrip.lab.web.security import LOOPBACK_HOSTS
 from onetrip.lab.web.session_token import kept_secret, token_path
 
@@ -45,7 +46,7 @@ def test_names_it_answers_to(host, allow_remote, allowed, expected):
 
 
 def test_port_that_is_taken(database):
-    with module._listen("127.0.0.1", 0) as listener:
+    with listen("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
         with pytest.raises(ArgumentError, match="0 takes a free one"):
             module.serve(database, port=port)

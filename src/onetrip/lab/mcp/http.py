@@ -1,6 +1,5 @@
 """The MCP server over HTTP: behind the gate of the page, joined to it or alone."""
 
-import socket
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
@@ -8,9 +7,10 @@ from pathlib import Path
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.applications import Starlette
 
-from onetrip.core.errors import ArgumentError, complaint, require
+from onetrip.core.errors import require
 from onetrip.lab.mcp.server import create_server
 from onetrip.lab.store.database import connect
+from onetrip.lab.web.listen import listen
 from onetrip.lab.web.security import LOOPBACK_HOSTS, Gate
 from onetrip.lab.web.session_token import Keys, Scope, kept_secret
 
@@ -62,18 +62,7 @@ def serve_http(
     secret = kept_secret(database)
     app = gated_app(database, token=secret, by=by)
     config = uvicorn.Config(app, log_level="warning", access_log=False, ws="none")
-    with closing(_listen(port)) as listener:
+    with closing(listen("127.0.0.1", port)) as listener:
         say(f"http://127.0.0.1:{listener.getsockname()[1]}{PATH}")
         say(f"Authorization: Bearer {Keys(secret).token(Scope.PROPOSE)}")
         uvicorn.Server(config).run(sockets=[listener])
-
-
-def _listen(port: int) -> socket.socket:
-    try:
-        return socket.create_server(("127.0.0.1", port))
-    except OSError as error:
-        got = f"{port} ({error.strerror or error})"
-        way_out = "0 takes a free one."
-        raise ArgumentError(
-            complaint("port", expected="a free port", got=got, way_out=way_out)
-        ) from error

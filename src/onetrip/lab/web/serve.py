@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from onetrip.core.errors import ArgumentError, complaint
 from onetrip.lab.store.database import connect
 from onetrip.lab.web.app import create_app
+from onetrip.lab.web.listen import listen
 from onetrip.lab.web.sampler import Sampler
 from onetrip.lab.web.security import LOOPBACK_HOSTS
 from onetrip.lab.web.session_token import kept_secret
@@ -66,7 +67,7 @@ def serve(
         addresses at once and no name is allowed.
     """
     hosts = _hosts(host, allow_remote, tuple(allowed_hosts))
-    with closing(_listen(host, port)) as listener:
+    with closing(listen(host, port)) as listener:
         server, address = _server(database, listener, host, hosts, read_only)
         say(f"The lab's page: {address.with_token}")
         say("Ctrl-C ends it. The token is a key to this lab: keep it to yourself.")
@@ -79,7 +80,7 @@ def serve(
 @contextmanager
 def serving(database: Path, *, port: int = 0, read_only: bool = False) -> Iterator[Address]:
     """Serve on this machine, in a thread, for as long as the block lasts."""
-    with closing(_listen("127.0.0.1", port)) as listener:
+    with closing(listen("127.0.0.1", port)) as listener:
         server, address = _server(database, listener, "127.0.0.1", LOOPBACK_HOSTS, read_only)
         thread = threading.Thread(
             target=server.run, kwargs={"sockets": [listener]}, name="onetrip-page", daemon=True
@@ -172,15 +173,3 @@ def _is_wildcard(host: str) -> bool:
         return ipaddress.ip_address(host).is_unspecified
     except ValueError:
         return False
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family)
-    except OSError as error:
-        way_out = "Another lab may run there already; 0 takes a free one."
-        got = f"{port} ({error.strerror or error})"
-        raise ArgumentError(
-            complaint("port", expected=f"a free port of {host}", got=got, way_out=way_out)
-        ) from error
