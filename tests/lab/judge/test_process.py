@@ -153,6 +153,56 @@ def test_the_worker_imports_while_it_waits():
         assert "no such task" in ended.tail
 
 
+STAYING = """
+import json, os, sys
+for line in sys.stdin:
+    print("job", line.strip()[:9], flush=True)
+    answer = {"pid": os.getpid(), "outcome": json.loads(line)["outcome"]}
+    os.write(int(sys.argv[1]), json.dumps({"answer": answer}).encode() + b"\\n")
+"""
+
+
+def test_a_worker_stays_for_more_jobs_until_one_goes_wrong():
+    def is_done(answer):
+        return answer["outcome"] == "done"
+
+    pids, tails = [], []
+    with Relay((sys.executable, "-c", STAYING), [], ahead=True) as relay:
+        for outcome in ("done", "done", "incorrect", "done"):
+            with relay.worker() as worker_now:
+                ended = worker_now.run({"outcome": outcome}, seconds=30, stays=is_done)
+            assert worker_now.stays == (outcome == "done")
+            assert is_gone(worker_now.pid) == (outcome != "done")
+            assert ended.answer is not None
+            pids.append(ended.answer["pid"])
+            tails.append(ended.tail)
+        left = [worker_now.pid]
+    assert pids[0] == pids[1] == pids[2] != pids[3]
+    assert all(tail.count("job") == 1 for tail in tails)
+    assert all(is_gone(pid) for pid in left)
+
+
+def test_a_worker_that_stays_is_ended_by_time_and_by_death():
+    with Relay(worker("time.sleep(600)"), [], ahead=True) as relay:
+        with relay.worker() as slow:
+            assert slow.run({}, seconds=0.3, stays=lambda answer: True).timed_out
+        assert is_gone(slow.pid)
+        with relay.worker() as other:
+            assert other.pid != slow.pid
+
+
+def test_the_real_worker_does_one_job_after_another():
+    jobs = {"task": "machine", "device": "cpu", "seconds": 30.0}
+    with Relay(WORKER, ["onetrip.lab.judge.machine"], ahead=True) as relay:
+        pids = set()
+        for _ in range(2):
+            with relay.worker() as same:
+                ended = same.run(jobs, seconds=30, stays=lambda answer: True)
+            assert ended.answer is not None, ended.tail
+            pids.add(same.pid)
+    assert len(pids) == 1
+
+
 def test_a_left_over_worker_is_ended_but_never_a_stranger():
     sleeper = subprocess.Popen(
         [sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True

@@ -1,5 +1,6 @@
 """One candidate's trial: run it on inputs it never saw, hold it to the truth, then time it."""
 
+import gc
 from collections.abc import Callable, Mapping
 
 import torch
@@ -19,7 +20,17 @@ from onetrip.testing.poison import poisoned
 
 def run(document: Mapping, stage: Stage) -> dict[str, object]:
     """Answer a job document with a verdict document. What the candidate raises goes to the top."""
-    return judge(judge_job_from(document), stage).as_dict()
+    try:
+        return judge(judge_job_from(document), stage).as_dict()
+    finally:
+        _leave_nothing()
+
+
+def _leave_nothing() -> None:
+    """The next job of this worker finds the device as a new process would."""
+    if torch.cuda.is_initialized():
+        gc.collect()
+        torch.cuda.empty_cache()
 
 
 def judge(job: JudgeJob, stage: Stage) -> Verdict:

@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,17 +23,20 @@ def die_with_parent(parent_pid: int) -> None:
         sys.exit("the tuner is gone")
 
 
-def limit_cpu_time(seconds: float) -> None:
-    """No core files, and no more CPU time than all cores have in `seconds`.
+def limit_cpu_time(seconds: float, *, more_follow: bool = False) -> None:
+    """No core files, and no more CPU time from now on than all cores have in `seconds`.
 
-    A backstop: the tuner's own clock comes first while the tuner lives.
+    A backstop: the tuner's own clock comes first while the tuner lives. A hard limit can only be
+    lowered, so a process whose next job will need another one sets none.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    soft = int(seconds * (os.cpu_count() or 1)) + _SPARE_CPU_S
+    soft = int(time.process_time() + seconds * (os.cpu_count() or 1)) + _SPARE_CPU_S
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     if hard == resource.RLIM_INFINITY or hard > soft + _SIGNAL_GRACE_S:
         # The soft limit's signal says what happened, the hard one's does not.
-        resource.setrlimit(resource.RLIMIT_CPU, (soft, soft + _SIGNAL_GRACE_S))
+        resource.setrlimit(
+            resource.RLIMIT_CPU, (soft, hard if more_follow else soft + _SIGNAL_GRACE_S)
+        )
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -36,8 +36,8 @@ class Worker:
     """A worker process that waits for its job, in a group of its own.
 
     It may be started long before: meanwhile it imports `modules`, so that a job need not wait for
-    that. A worker does one job. Use it as a context: on the way out, whatever happened, its whole
-    group is gone.
+    that. A worker does one job, and more only as long as `run` is told that it stays. Use it as a
+    context: on the way out, whatever happened, its whole group is gone.
     """
 
     def __init__(self, command: Sequence[str] = WORKER, modules: Sequence[str] = ()) -> None:
@@ -64,6 +64,11 @@ class Worker:
         """Number of the process, and of its group."""
         return self._process.pid
 
+    @property
+    def stays(self) -> bool:
+        """Whether it waits for another job."""
+        return self._process.returncode is None
+
     def __enter__(self) -> "Worker":
         return self
 
@@ -80,6 +85,7 @@ class Worker:
         seconds: float,
         on_start: Callable[[int, str | None], None] = lambda pid, started: None,
         on_message: Callable[[Message], None] = lambda message: None,
+        stays: Callable[[Message], bool] | None = None,
     ) -> Ended:
         """Send `job` and wait for its answer, at most `seconds`; then the worker is gone.
 
@@ -90,19 +96,23 @@ class Worker:
         ----------
         on_start : receives the worker's pid and `process_started` before it sees the job.
         on_message : receives each message as it comes.
+        stays : says by the answer whether the worker may wait for another job.
         """
         started = time.monotonic()
+        said = self._log.seek(0, os.SEEK_END)
         on_start(self.pid, process_started(self.pid))
-        _send(self._process, {**job, "parent_pid": os.getpid()})
+        document = {**job, "parent_pid": os.getpid(), "stays": stays is not None}
+        _send(self._process, document, last=stays is None)
         answer, timed_out = _receive(self._channel.fileno(), started + seconds, on_message)
-        self._end()
+        if answer is None or stays is None or not stays(answer):
+            self._end()
         return Ended(
             answer=answer,
             # What our own kill makes of it says nothing about the worker.
             returncode=None if timed_out else self._process.returncode,
             timed_out=timed_out,
             seconds=time.monotonic() - started,
-            tail=_tail(self._log),
+            tail=_tail(self._log, said),
         )
 
     def _end(self) -> None:
@@ -133,35 +143,44 @@ def run_job(
 class Relay:
     """Workers one after the other, the next one started while one works.
 
-    Where importing takes longer than judging, as on a device, a job waits for nothing. On a CPU
-    the next worker's imports would take the cores that the present one is timed on: there,
-    `ahead` is False.
+    Where importing takes longer than judging, as on a device, a job waits for nothing: a worker
+    that stays after its job does the next one too, and one that is ready takes the place of one
+    that does not. On a CPU the next worker's imports would take the cores that the present one is
+    timed on, and memory would be counted together: there, `ahead` is False, and none stays.
     """
 
     def __init__(self, command: Sequence[str], modules: Sequence[str], *, ahead: bool) -> None:
-        self._command, self._modules, self._ahead = command, modules, ahead
+        self._command, self._modules, self.ahead = command, modules, ahead
+        self._staying: Worker | None = None
         self._next: Worker | None = None
 
     def __enter__(self) -> "Relay":
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._next is not None:
-            self._next.__exit__()
-            self._next = None
+        for worker in (self._staying, self._next):
+            if worker is not None:
+                worker.__exit__()
+        self._staying = self._next = None
 
     @contextmanager
     def worker(self) -> Iterator[Worker]:
         """The next worker; the one after it starts when this one has been handed out."""
-        taken = self._next or self._start()
-        self._next = None
-        with taken:
-            if self._ahead:
+        taken = self._staying or self._next or self._start()
+        if taken is self._next:
+            self._next = None
+        self._staying = None
+        with ExitStack() as stack:
+            stack.push(taken)
+            if self.ahead and self._next is None:
                 self._next = self._start()
             yield taken
+            if taken.stays:
+                stack.pop_all()
+                self._staying = taken
 
     def _start(self) -> Worker:
-        return Worker(self._command, self._modules if self._ahead else ())
+        return Worker(self._command, self._modules if self.ahead else ())
 
 
 def kill_group(pgid: int) -> None:
@@ -192,12 +211,14 @@ def kill_left_over(pid: int | None, started: str | None) -> bool:
     return True
 
 
-def _send(process: subprocess.Popen, job: Mapping[str, object]) -> None:
+def _send(process: subprocess.Popen, job: Mapping[str, object], *, last: bool) -> None:
     if process.stdin is None:
         raise ValueError("the worker was started without a standard input")
     try:
-        process.stdin.write(json.dumps(job).encode())
-        process.stdin.close()
+        process.stdin.write(json.dumps(job).encode() + b"\n")
+        process.stdin.flush()
+        if last:
+            process.stdin.close()
     except BrokenPipeError:
         # It died before it read: its exit status tells the story.
         return
@@ -226,7 +247,7 @@ def _receive(
             on_message(message)
 
 
-def _tail(log: IO[bytes]) -> str:
+def _tail(log: IO[bytes], start: int) -> str:
     end = log.seek(0, os.SEEK_END)
-    log.seek(max(0, end - 4 * _TAIL_CHARACTERS))
+    log.seek(max(start, end - 4 * _TAIL_CHARACTERS))
     return log.read().decode(errors="replace")[-_TAIL_CHARACTERS:].strip()

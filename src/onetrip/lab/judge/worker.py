@@ -1,7 +1,7 @@
-"""The worker's side: read one job, do it, answer on the pipe, die with whoever started it.
+"""The worker's side: read a job, do it, answer on the pipe, die with whoever started it.
 
-Run as ``python -m onetrip.lab.judge.worker DESCRIPTOR [MODULE ...]`` with the job on standard
-input. The modules are imported while it waits for the job.
+Run as ``python -m onetrip.lab.judge.worker DESCRIPTOR [MODULE ...]`` with a job a line on standard
+input. The modules are imported while it waits for the first. It ends with its input.
 """
 
 import importlib
@@ -9,6 +9,8 @@ import json
 import os
 import sys
 import traceback
+from collections.abc import Mapping
+from itertools import chain
 from types import TracebackType
 
 from onetrip.lab.judge.failure import Stage, describe
@@ -39,16 +41,21 @@ class Channel:
 
 
 def main() -> None:
-    """Do the job on standard input."""
+    """Do the jobs on standard input."""
     channel = Channel(int(sys.argv[1]))
     for module in sys.argv[2:]:
         importlib.import_module(module)
-    text = sys.stdin.read()
-    if not text:
+    lines = iter(sys.stdin.readline, "")
+    first = next(lines, None)
+    if first is None:
         sys.exit("no job: the tuner was killed before it sent one")
-    job = json.loads(text)
+    for line in chain([first], lines):
+        _work(json.loads(line), channel)
+
+
+def _work(job: Mapping, channel: Channel) -> None:
     die_with_parent(job["parent_pid"])
-    limit_cpu_time(job["seconds"])
+    limit_cpu_time(job["seconds"], more_follow=job["stays"])
     stage = Stage(channel.send)
 
     def report(
