@@ -175,7 +175,7 @@ class KMeans(BaseKMeans):
         self.inertia_ = float(best.inertia)
         self.n_iter_ = best.n_iter
         self.reevaluated_share_ = best.reevaluated_share
-        distinct = int(torch.unique(best.labels).numel())
+        distinct = int(torch.bincount(best.labels).count_nonzero())
         if distinct < self.n_clusters and self.process_group is None:
             warnings.warn(
                 f"Number of distinct clusters ({distinct}) found smaller than n_clusters "

@@ -20,6 +20,9 @@ from onetrip.ops.kmeans.workers import Workers, pass_rows, slices
 
 # Changed rows that are worth a thread of their own.
 _ROWS = 8192
+# Up to here a product with a row of signs a cluster is faster than a scattered sum: measured on
+# two cores, 8 against 64 ns a row at 8 clusters of 16 features, 32 against 78 at 64 features.
+_FEW_CLUSTERS = 16
 # Terms that one pass over changed rows holds in float64: 1 MiB stays in a core's cache, 128 MiB
 # fill a device.
 _TERMS = {"cpu": 1 << 17, "cuda": 1 << 24}
@@ -68,12 +71,26 @@ class ClusterSums:
         width = points.x.shape[1] * len(points.magics)
         self._terms = torch.zeros(clusters, width, dtype=torch.float64, device=device)
         self._weight = torch.zeros(clusters, dtype=torch.float64, device=device)
+        self._signs = None
+        if clusters <= _FEW_CLUSTERS:
+            # Zeros for the label -1, then a row a cluster.
+            eye = torch.eye(clusters, dtype=torch.float64, device=device)
+            self._signs = torch.cat((torch.zeros_like(eye[:1]), eye))
 
     def move(self, rows: Tensor, before: Tensor, after: Tensor, workers: Workers) -> None:
         """Take rows [M] from the clusters `before` (-1 is none) and add them to those `after`."""
-        pieces = max(1, min(workers.threads, rows.shape[0] // _ROWS))
+        pieces = min(workers.threads, rows.shape[0] // _ROWS)
+        if pieces < 2:
+            self._change((rows, before, after), self._terms, self._weight)
+            return
+
+        def change(share: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+            sums = torch.zeros_like(self._terms), torch.zeros_like(self._weight)
+            self._change(share, *sums)
+            return sums
+
         shares = [tensor.tensor_split(pieces) for tensor in (rows, before, after)]
-        for terms, weight in workers.map(self._change, list(zip(*shares, strict=True))):
+        for terms, weight in workers.map(change, list(zip(*shares, strict=True))):
             self._terms += terms
             self._weight += weight
 
@@ -83,18 +100,24 @@ class ClusterSums:
         terms = reduced(self._terms, dist.ReduceOp.SUM, group)
         return terms.clone(), reduced(self._weight, dist.ReduceOp.SUM, group).clone()
 
-    def _change(self, share: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        terms, weight = torch.zeros_like(self._terms), torch.zeros_like(self._weight)
+    def _change(self, share: tuple[Tensor, Tensor, Tensor], terms: Tensor, weight: Tensor) -> None:
+        """Add the rows, labels until now and labels of a `share` to `terms` and `weight`."""
         step = max(256, _TERMS[terms.device.type] // terms.shape[1])
-        for rows, old, new in zip(*(tensor.split(step) for tensor in share), strict=True):
+        for part in slices(slice(0, share[0].shape[0]), step):
+            rows, old, new = (tensor[part] for tensor in share)
             row_terms, row_weight = self.points.terms(rows), self.points.weights(rows)
+            if self._signs is not None:
+                sign = self._signs.index_select(0, new + 1)
+                sign -= self._signs.index_select(0, old + 1)
+                terms.addmm_(sign.T, row_terms)
+                weight.addmv_(sign.T, row_weight)
+                continue
             terms.index_add_(0, new, row_terms)
             weight.index_add_(0, new, row_weight)
             had = (old >= 0).nonzero().squeeze(1)
             if had.numel():
                 terms.index_add_(0, old[had], row_terms[had], alpha=-1.0)
                 weight.index_add_(0, old[had], row_weight[had], alpha=-1.0)
-        return terms, weight
 
 
 def lloyd(
@@ -116,9 +139,8 @@ def lloyd(
     n_iter, settled = 0, False
     while n_iter < max_iter and not settled:
         rows, before = assigner.assign(centers, movement, workers, last=False)
-        sums.move(rows, before, assigner.labels[rows], workers)
-        moved = torch.tensor(rows.shape[0], device=centers.device)
-        settled = reduced(moved, dist.ReduceOp.SUM, points.group).item() == 0
+        sums.move(rows, before, assigner.labels.index_select(0, rows), workers)
+        settled = _over_processes(rows.shape[0], points) == 0
         n_iter += 1
         if settled:
             break
@@ -140,6 +162,14 @@ def lloyd(
     )
 
 
+def _over_processes(count: int, points: Points) -> int:
+    """Sum of a `count` of each process."""
+    if points.group is None:
+        return count
+    own = torch.tensor(count, device=points.x.device)
+    return int(reduced(own, dist.ReduceOp.SUM, points.group))
+
+
 def _inertia(points: Points, centers: Tensor, labels: Tensor, workers: Workers) -> Tensor:
     """Weighted sum of squared distances to the own centre, in float64, exact for these terms."""
     per_row = torch.empty(labels.shape[0], dtype=torch.float64, device=centers.device)
@@ -158,11 +188,13 @@ def _averages(
     points: Points, sums: ClusterSums, centers: Tensor, labels: Tensor, spherical: bool
 ) -> Tensor:
     terms, weight = sums.over_processes()
-    if bool((weight == 0).any()):
+    has_empty = float(weight.min()) == 0.0
+    if has_empty:
         relocate_empty(points, centers, labels, terms, weight)
     mean = points.joined(terms) / weight[:, None]
-    # A cluster that stays empty goes where the largest is, as in scikit-learn.
-    mean = torch.where((weight > 0)[:, None], mean, mean[weight.argmax()])
+    if has_empty:
+        # A cluster that stays empty goes where the largest is, as in scikit-learn.
+        mean = torch.where((weight > 0)[:, None], mean, mean[weight.argmax()])
     if spherical:
         mean = F.normalize(mean, dim=1)
     return mean.to(centers.dtype)

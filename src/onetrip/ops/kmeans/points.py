@@ -73,7 +73,7 @@ def prepare(
     metric: str,
     group: dist.ProcessGroup | None = None,
 ) -> Points:
-    """Make samples ready: one pass for their mean and size, one for norms and variance.
+    """Make samples ready: one pass for mean and norms, one more far from the origin.
 
     Parameters
     ----------
@@ -93,26 +93,29 @@ def prepare(
         weight = on_grid(weight.clone(), grid_magic(total_weight))
     with rows_workers(x) as workers:
         blocks = slices(slice(0, rows), pass_rows(x))
-        sums = torch.stack(workers.map(lambda block: _sum(x[block]), blocks))
-        count = torch.tensor([float(rows)], dtype=torch.float64, device=x.device)
-        totals = reduced(torch.cat((sums.sum(0), count)), dist.ReduceOp.SUM, group)
-        mean, samples = totals[:-1] / totals[-1], float(totals[-1])
-        offset, centred = mean.to(x.dtype), x
         norm = torch.empty(rows, dtype=x.dtype, device=x.device)
 
         def measure(block: slice) -> Tensor:
-            square = (x[block] - offset).square_()
-            torch.sqrt(square.sum(1), out=norm[block])
-            return _sum(square)
+            part = x[block] if centred is None else centred[block]
+            torch.linalg.vector_norm(part, dim=1, out=norm[block])
+            square = norm[block].double().square().sum()
+            return torch.cat((_sum(part), square[None]))
 
-        spread = torch.stack(workers.map(measure, blocks)).sum()
-        variance = reduced(spread, dist.ReduceOp.SUM, group).item() / samples
-        if mean.square().sum().item() <= variance:
-            # Rounding errors grow with norms, which such an offset hardly changes: spare the copy.
-            offset = torch.zeros_like(offset)
-            workers.map(measure, blocks)
-        else:
+        offset, centred = torch.zeros_like(x[0]), None
+        sums = torch.stack(workers.map(measure, blocks)).sum(0)
+        count = torch.tensor([float(rows)], dtype=torch.float64, device=x.device)
+        totals = reduced(torch.cat((sums, count)), dist.ReduceOp.SUM, group)
+        samples = float(totals[-1])
+        mean, square = totals[:-2] / samples, float(totals[-2]) / samples
+        away = mean.square().sum().item()
+        variance = square - away
+        if away > variance:
+            # Otherwise spare the copy: rounding errors grow with norms, which such an offset
+            # hardly changes.
+            offset = mean.to(x.dtype)
             centred = x - offset
+            spread = torch.stack(workers.map(measure, blocks)).sum(0)[-1]
+            variance = reduced(spread, dist.ReduceOp.SUM, group).item() / samples
     largest = torch.stack((norm.max() + offset.abs().max(), _largest(weight, x)))
     largest = reduced(largest.double(), dist.ReduceOp.MAX, group)
     bound = 1.01 * float(largest[0] * largest[1]) * samples
@@ -122,7 +125,7 @@ def prepare(
         magics += (grid_magic(bound * 2.0**-51 * samples),)
     return Points(
         x=x,
-        centred=centred,
+        centred=x if centred is None else centred,
         offset=offset,
         norm=norm,
         weight=weight,

@@ -7,6 +7,7 @@ not looked at (`movement.py`); where that spares too few, the bounds rest for so
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,15 +15,16 @@ from onetrip.core.selection import Config
 from onetrip.ops.kmeans.movement import Bounds, Movement, Rest
 from onetrip.ops.kmeans.points import Points
 from onetrip.ops.kmeans.resolve import nearest_anew
-from onetrip.ops.kmeans.two_nearest import two_least
+from onetrip.ops.kmeans.two_nearest import FEW_COLUMNS, Reach, Rounding, certain_least, two_least
 from onetrip.ops.kmeans.workers import Workers, slices
 from onetrip.tile.certified import UNIT_ROUNDOFF, distance_bound, score_bound
 
 # With fewer centres the product of a row costs no more than the distance that might spare it.
 _TIGHTEN_FROM = 128
-# With fewer products a row than this, bounds cost more than the products that they might spare:
-# measured on two cores at 8 clusters of 16 features.
+# With fewer products a row, or in all, than this, bounds cost more than the products that they
+# might spare: measured on two cores at 8 clusters of 16 features, and on 1797 digits.
 _BOUND_FROM = 512
+_BOUND_FROM_ALL = 1 << 23
 # A task is some blocks, so that what is done once a task costs little a row; and there are enough
 # tasks for the threads to end together.
 _BLOCKS_PER_TASK = 8
@@ -32,21 +34,23 @@ _MANY = 0.5
 
 
 class Target(NamedTuple):
-    """The centres of one iteration: as they are, centred, with norms."""
+    """The centres of one iteration: as they are, centred, with norms and what rounding reaches.
+
+    `reach` is None where the second least scores are to be known.
+    """
 
     centers: Tensor
     centred: Tensor
     square: Tensor
     largest: Tensor
+    reach: Reach | None
 
 
 class _Done(NamedTuple):
-    """What one task changed: rows, their labels until now; how many it looked at, how many anew."""
+    """What one task did: how many rows it looked at, and which of them need a second look."""
 
-    rows: Tensor
-    before: Tensor
     looks: int
-    anew: int
+    doubtful: Tensor
 
 
 class TorchAssigner:
@@ -66,11 +70,14 @@ class TorchAssigner:
         self.labels = torch.full((N,), -1, dtype=torch.int32, device=device)
         self.looks = 0
         self.anew = 0
-        block_rows = max(config["least_rows"], config["scores"] // clusters)
-        self._task_rows = max(config["least_rows"], min(_BLOCKS_PER_TASK * block_rows, N // _TASKS))
-        self._block_rows = min(block_rows, self._task_rows)
+        self._least_rows = config["least_rows"]
+        self._block_rows = max(self._least_rows, config["scores"] // clusters)
         self._tightens = clusters >= _TIGHTEN_FROM
-        self._is_bounded = clusters * points.x.shape[1] >= _BOUND_FROM
+        self._is_few = clusters <= FEW_COLUMNS and self._block_rows * clusters < 1 << 24
+        self._is_few &= certified
+        self._of_few: Rounding | None = None
+        products = clusters * points.x.shape[1]
+        self._is_bounded = products >= _BOUND_FROM and N * products >= _BOUND_FROM_ALL
         self._bounds: Bounds | None = None
         self._rest = Rest()
         dtype = str(points.x.dtype).removeprefix("torch.")
@@ -88,27 +95,42 @@ class TorchAssigner:
         """
         centred = centers - self.points.offset
         square = centred.square().sum(1)
-        target = Target(centers, centred, square, square.max().sqrt())
         N = self.labels.shape[0]
         used = self._bounds
         if self._is_bounded and used is None and not last and self._rest.is_over():
             self._bounds = Bounds(N, centers.device)
-        tasks = slices(slice(0, N), self._task_rows)
+        largest = square.max().sqrt()
+        target = Target(centers, centred, square, largest, self._reach(largest))
+        before = self.labels.clone()
+        share = N // (1 if workers.threads == 1 else _TASKS)
+        task_rows = max(self._least_rows, min(_BLOCKS_PER_TASK * self._block_rows, share))
+        tasks = slices(slice(0, N), task_rows)
         done = workers.map(lambda task: self._task(task, target, movement, used), tasks)
         looks = sum(part.looks for part in done)
         if used is not None and self._rest.begins(looks / N):
             self._bounds = None
+        doubtful = [part.doubtful for part in done if part.doubtful.numel()]
+        if doubtful:
+            self._look_again(torch.cat(doubtful), target, movement)
         self.looks += looks
-        self.anew += sum(part.anew for part in done)
-        return torch.cat([part.rows for part in done]), torch.cat([part.before for part in done])
+        changed = _unequal(before, self.labels)
+        return changed, before.index_select(0, changed)
+
+    def _reach(self, largest: Tensor) -> Reach | None:
+        """What rounding reaches, where that is all there is to know of second least scores."""
+        if not self._is_few or self._bounds is not None:
+            return None
+        if self._of_few is None:
+            self._of_few = Rounding(*self._rounding)
+        return self._of_few.reach(float(largest))
 
     def _task(self, task: slice, target: Target, movement: Movement, used: Bounds | None) -> _Done:
         rows = task if used is None else self._doubtful(task, target, movement, used)
-        before = self.labels[rows].clone()
-        anew = self._look(rows, target, movement) if before.numel() else 0
-        changed = (before != self.labels[rows]).nonzero().squeeze(1)
-        absolute = changed + rows.start if isinstance(rows, slice) else rows[changed]
-        return _Done(absolute, before[changed], before.shape[0], anew)
+        looks = rows.stop - rows.start if isinstance(rows, slice) else rows.shape[0]
+        doubtful = self._look(rows, target, movement) if looks else rows
+        if isinstance(rows, slice):
+            return _Done(looks, doubtful + rows.start)
+        return _Done(looks, rows[doubtful])
 
     def _doubtful(
         self, task: slice, target: Target, movement: Movement, bounds: Bounds
@@ -136,33 +158,46 @@ class TorchAssigner:
         square = difference.square_().sum(1).double()
         return square.sqrt_().mul_(1.0 + (D + 4) * unit).add_(lengths, alpha=2.0 * unit)
 
-    def _look(self, rows: slice | Tensor, target: Target, movement: Movement) -> int:
-        """Label rows and store their bounds; how many of them were evaluated anew."""
-        best, label, second, blur = self._two_least(rows, target)
+    def _look(self, rows: slice | Tensor, target: Target, movement: Movement) -> Tensor:
+        """Label rows and store their bounds; places of those whose label is not certain."""
         norm, largest = self.points.norm[rows], target.largest
-        blurred = (2.0 * blur) * largest * (largest + norm) if blur else 0.0
-        doubtful = None
-        if self.certified:
-            bound = score_bound(norm, largest, *self._rounding) + blurred
-            # Not "is within": a bound that is not a number certifies nothing.
-            doubtful = (second - best > 2.0 * bound).logical_not_().nonzero().squeeze(1)
-        anew = 0 if doubtful is None else doubtful.shape[0]
-        found = None
-        if doubtful is not None and anew:
-            absolute = doubtful + rows.start if isinstance(rows, slice) else rows[doubtful]
-            found = nearest_anew(self.points, target.centers, absolute)
-            label[doubtful] = found.label.to(label.dtype)
+        if target.reach is not None and isinstance(rows, slice):
+            return self._look_at_few(rows, target, target.reach)
+        best, label, second, blur = self._two_least(rows, target)
         self.labels[rows] = label
+        blurred = (2.0 * blur) * largest * (largest + norm) if blur else 0.0
         if self._bounds is not None:
             length = norm.double().square()
             reach = (distance_bound(norm, largest, *self._rounding) + blurred).double()
             upper = (length + best).add_(reach).clamp_(min=0.0).sqrt_()
             lower = (length + second).sub_(reach).clamp_(min=0.0).sqrt_()
-            if found is not None:
-                upper[doubtful], lower[doubtful] = found.upper, found.lower
             self._bounds.upper[rows] = upper.sub_(movement.path.index_select(0, label))
             self._bounds.lower[rows] = lower.add_(movement.longest)
-        return anew
+        if not self.certified:
+            return label.new_empty(0, dtype=torch.int64)
+        bound = score_bound(norm, largest, *self._rounding) + blurred
+        # Not "is within": a bound that is not a number certifies nothing.
+        return (second - best > 2.0 * bound).logical_not_().nonzero().squeeze(1)
+
+    def _look_at_few(self, rows: slice, target: Target, reach: Reach) -> Tensor:
+        """Label rows whose second least scores nobody asks for; places of those in doubt."""
+        doubtful = []
+        for block in slices(rows, self._block_rows):
+            x, norm = self.points.centred[block], self.points.norm[block]
+            label, places = certain_least(x, norm, target.centred, target.square, reach)
+            self.labels[block] = label
+            doubtful.append(places + (block.start - rows.start))
+        return doubtful[0] if len(doubtful) == 1 else torch.cat(doubtful)
+
+    def _look_again(self, rows: Tensor, target: Target, movement: Movement) -> None:
+        """Label rows whose two least scores were too close, all of an iteration at once."""
+        found = nearest_anew(self.points, target.centers, rows)
+        self.labels[rows] = found.label.to(self.labels.dtype)
+        self.anew += rows.shape[0]
+        if self._bounds is not None:
+            path = movement.path.index_select(0, found.label)
+            self._bounds.upper[rows] = found.upper - path
+            self._bounds.lower[rows] = found.lower + movement.longest
 
     def _two_least(
         self, rows: slice | Tensor, target: Target
@@ -178,3 +213,10 @@ class TorchAssigner:
             parts.append(found)
         best, label, second = (torch.cat(part) for part in zip(*parts, strict=True))
         return best, label, second, blur
+
+
+def _unequal(one: Tensor, other: Tensor) -> Tensor:
+    """Places where two vectors differ; NumPy's search is twice as fast as torch's on a CPU."""
+    if one.is_cpu:
+        return torch.from_numpy(np.flatnonzero(one.numpy() != other.numpy()))
+    return (one != other).nonzero().squeeze(1)

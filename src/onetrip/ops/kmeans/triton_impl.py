@@ -21,6 +21,7 @@ class TritonAssigner(TorchAssigner):
         self._config = config
         # Gathering rows and centres to spare some products would cost more memory than it saves.
         self._tightens = False
+        self._is_few = False  # the kernel finds the two least of any number
         exact = is_interpreting() or torch.version.hip is not None
         self._precision = "ieee" if exact else "tf32"
         unit = 0.0 if exact else UNIT_ROUNDOFF["tf32"]
