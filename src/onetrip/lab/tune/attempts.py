@@ -208,11 +208,6 @@ def _is_done(answer: Message) -> bool:
     return answer["outcome"] == Outcome.DONE
 
 
-def _is_done(answer: Message) -> bool:
-    """Whether its process may judge the next: it ran our own code, and nothing went wrong."""
-    return answer["outcome"] == Outcome.DONE
-
-
 def _candidate(claim: claims.Claim) -> Contender:
     config = claim.contender.config
     values = {name: value for name, value in config.items() if isinstance(value, int)}
