@@ -1,0 +1,76 @@
+"""The races on a device: a wrong answer of ours is never timed, a peer's is marked."""
+
+import importlib
+from dataclasses import replace
+
+import device_bars
+import pytest
+import torch
+from device_races.protocol import Race
+
+from onetrip.core.device import DEVICES
+from onetrip.core.operators import load_spec
+from onetrip.lab.verdict import Outcome
+
+SIZES = {"N": 64, "D": 8, "C": 3}
+
+
+def missing(inputs):
+    raise ImportError("No module named 'nowhere'", name="nowhere")
+
+
+def sums(inputs):
+    return inputs["x"].sum(1)
+
+
+def errors(inputs, answer):
+    return {"off": float((answer - inputs["x"].sum(1)).abs().max())}
+
+
+RACE = Race(
+    "tiny",
+    SIZES,
+    lambda: {"x": torch.ones(64, 8)},
+    {"onetrip": sums, "peer": lambda inputs: sums(inputs) + 1, "absent": missing},
+    errors,
+    {"off": 1e-6},
+)
+
+
+def run(race):
+    return device_bars.run_race(race, samples=5, seconds=0.1, device="cpu")
+
+
+def test_lines_have_the_outcome_of_each_contender(monkeypatch):
+    monkeypatch.setattr(device_bars, "environment", lambda device: {})
+    report, found, absent = run(RACE)
+    assert absent == {"absent": "no module nowhere"}
+    rows = device_bars.rows_of("multinomial_nb", RACE, report, found, DEVICES["h100"])
+    assert {row["contender"]: row["outcome"] for row in rows} == {
+        "onetrip": Outcome.DONE,
+        "peer": Outcome.INCORRECT,
+    }
+    for row in rows:
+        assert row["floor_ms"] > 0
+        assert row["latency_ms"]["low"] <= row["latency_ms"]["median"] <= row["latency_ms"]["high"]
+
+
+@pytest.mark.parametrize("wrong", [lambda inputs: sums(inputs) * torch.nan, missing])
+def test_no_time_is_taken_where_ours_is_wrong_or_missing(wrong):
+    with pytest.raises(RuntimeError):
+        run(replace(RACE, contenders={**RACE.contenders, "onetrip": wrong}))
+
+
+@pytest.mark.parametrize("operator", device_bars.race_files())
+def test_every_race_names_the_axes_of_its_operator(operator):
+    races = importlib.import_module(f"device_races.{operator}").RACES
+    assert len({race.name for race in races}) == len(races)
+    for race in races:
+        assert set(race.axes) <= set(load_spec(operator).axes)
+        assert {"onetrip"} <= set(race.contenders)
+        device_bars.count_cost(
+            device_bars.operator_module(operator, "cost").estimate_cost,
+            race.axes,
+            dtype=race.dtype,
+            options=race.options,
+        )

@@ -1,0 +1,79 @@
+"""Races of hdbscan: the whole clustering, and the spanning tree alone."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+import onetrip
+from device_races.flashlib_imports import primitive
+from device_races.protocol import Inputs, Race
+from onetrip.cluster import HDBSCAN
+from onetrip.ops.hdbscan.reference import make_inputs
+
+_MIN_SAMPLES = 5
+_MIN_CLUSTER_SIZE = 25
+
+
+def _make(N: int, D: int, data: str) -> Inputs:
+    return {"x": make_inputs({"N": N, "D": D}, dtype=torch.float32, data=data)["x"].cuda()}
+
+
+def _onetrip(inputs: Inputs) -> Any:
+    return HDBSCAN(min_cluster_size=_MIN_CLUSTER_SIZE, min_samples=_MIN_SAMPLES).fit(inputs["x"])
+
+
+def _tree(inputs: Inputs) -> Any:
+    return onetrip.hdbscan(inputs["x"], min_samples=_MIN_SAMPLES)
+
+
+def _flashlib(inputs: Inputs) -> Any:
+    # It does not count the sample itself.
+    return primitive("hdbscan").flash_hdbscan(
+        inputs["x"],
+        min_cluster_size=_MIN_CLUSTER_SIZE,
+        min_samples=_MIN_SAMPLES - 1,
+        approximate=False,
+    )
+
+
+def _errors(inputs: Inputs, answer: Any) -> dict[str, float]:
+    """How far labels, or weights of the tree, are from those that a CPU decides in float64."""
+    x = inputs["x"].cpu()
+    if isinstance(answer, tuple):
+        expected = onetrip.hdbscan(x, min_samples=_MIN_SAMPLES, impl="torch")[0]
+        difference = (answer[0].cpu() - expected).abs() / expected.clamp_min(1e-30)
+        return {"disagreement": float(difference.max())}
+    from sklearn.metrics import adjusted_rand_score
+
+    labels = answer.labels_.cpu() if hasattr(answer, "labels_") else answer
+    truth = HDBSCAN(min_cluster_size=_MIN_CLUSTER_SIZE, min_samples=_MIN_SAMPLES).fit(x).labels_
+    return {"disagreement": 1.0 - float(adjusted_rand_score(truth, np.asarray(labels)))}
+
+
+def _unchecked(inputs: Inputs, answer: Any) -> dict[str, float]:
+    return {}
+
+
+def _race(name: str, N: int, D: int, data: str, *, checked: bool = True) -> Race:
+    contenders = {"onetrip": _onetrip, "onetrip-tree": _tree}
+    if checked:
+        contenders["flashlib"] = _flashlib
+    return Race(
+        name,
+        {"N": N, "D": D},
+        partial(_make, N, D, data),
+        contenders,
+        _errors if checked else _unchecked,
+        {"disagreement": 1e-5} if checked else {},
+    )
+
+
+RACES = (
+    _race("50k-32", 50_000, 32, "blobs"),
+    _race("50k-32-random", 50_000, 32, "random"),
+    _race("100k-16", 100_000, 16, "blobs"),
+    # N x N of it would be 4 TB, and a tree on a CPU takes minutes.
+    _race("1m-16", 1_000_000, 16, "blobs", checked=False),
+)

@@ -1,0 +1,82 @@
+"""Races of truncated_svd: tall samples with a falling spectrum, as they are and centred (PCA)."""
+
+from functools import partial
+from typing import Any
+
+import torch
+
+import onetrip
+from device_races.flashlib_imports import primitive
+from device_races.protocol import Inputs, Race
+
+
+def _make(N: int, D: int, *, center: bool) -> Inputs:
+    generator = torch.Generator("cuda").manual_seed(0)
+    x = torch.randn(N, D, generator=generator, device="cuda")
+    x /= 1 + torch.arange(D, device="cuda") / 16
+    return {"x": x, "centred": x - x.mean(0) if center else None}
+
+
+def _onetrip(inputs: Inputs, *, k: int, center: bool) -> Any:
+    return onetrip.truncated_svd(inputs["x"], n_components=k, center=center)[0]
+
+
+def _gram(inputs: Inputs, *, k: int, center: bool) -> Any:
+    x = inputs["x"] - inputs["x"].mean(0) if center else inputs["x"]
+    values, _ = torch.linalg.eigh(x.T @ x)
+    return values.flip(0)[:k].clamp_min(0).sqrt()
+
+
+def _lowrank(inputs: Inputs, *, k: int) -> Any:
+    return torch.svd_lowrank(inputs["x"], k)[1]
+
+
+def _flashlib(inputs: Inputs, *, k: int) -> Any:
+    return primitive("truncated_svd").flash_truncated_svd(inputs["x"], k)[0]
+
+
+def _flashlib_pca(inputs: Inputs, *, k: int) -> Any:
+    """It does not centre: the copy that it needs is made for it outside the clock."""
+    variances, _ = primitive("pca").flash_pca(inputs["centred"], k)
+    return (variances * inputs["x"].shape[0]).clamp_min(0).sqrt().sort(descending=True).values
+
+
+def _errors(inputs: Inputs, values: Any, *, k: int, center: bool) -> dict[str, float]:
+    """Largest relative error of a singular value."""
+    x = inputs["x"]
+    D = x.shape[1]
+    shift = x.double().mean(0) if center else torch.zeros(D, device=x.device).double()
+    gram = torch.zeros(D, D, dtype=torch.float64, device=x.device)
+    for part in x.split(1 << 16):
+        wide = part.double() - shift
+        gram.addmm_(wide.T, wide)
+    truth = torch.linalg.eigvalsh(gram).flip(0)[:k].sqrt()
+    return {"relative_error": float(((values.double() - truth) / truth).abs().max())}
+
+
+def _race(name: str, N: int, D: int, k: int, *, center: bool) -> Race:
+    contenders = {
+        "onetrip": partial(_onetrip, k=k, center=center),
+        "torch-gram-eigh": partial(_gram, k=k, center=center),
+    }
+    if center:
+        contenders["flashlib"] = partial(_flashlib_pca, k=k)
+    else:
+        contenders["flashlib"] = partial(_flashlib, k=k)
+        contenders["torch-svd-lowrank"] = partial(_lowrank, k=k)
+    return Race(
+        name,
+        {"N": N, "D": D, "K": k},
+        partial(_make, N, D, center=center),
+        contenders,
+        partial(_errors, k=k, center=center),
+        {"relative_error": 1e-6},
+        {"center": center},
+    )
+
+
+RACES = tuple(
+    _race(f"{kind}-{size}", N, D, k, center=kind == "pca")
+    for size, N, D, k in (("1m-256", 1_000_000, 256, 32), ("500k-1024", 500_000, 1024, 64))
+    for kind in ("svd", "pca")
+)

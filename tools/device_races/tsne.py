@@ -1,0 +1,60 @@
+"""Races of tsne: twenty clusters, five hundred iterations; and one that only we can run."""
+
+from functools import partial
+from typing import Any
+
+import torch
+
+import onetrip
+from device_races.flashlib_imports import primitive
+from device_races.protocol import Inputs, Race
+
+_CLUSTERS = 20
+_ITERATIONS = 500
+_CHECKED_ROWS = 2000
+
+
+def _make(N: int, D: int) -> Inputs:
+    generator = torch.Generator("cuda").manual_seed(0)
+    centres = 4 * torch.randn(_CLUSTERS, D, generator=generator, device="cuda")
+    x = torch.randn(N, D, generator=generator, device="cuda")
+    labels = torch.arange(N, device="cuda") % _CLUSTERS
+    return {"x": x + centres[labels], "labels": labels}
+
+
+def _onetrip(inputs: Inputs) -> Any:
+    return onetrip.tsne(inputs["x"], max_iter=_ITERATIONS)[0]
+
+
+def _flashlib(inputs: Inputs) -> Any:
+    run = primitive("tsne").flash_tsne
+    return run(inputs["x"], n_iter=_ITERATIONS, lr=200.0, perplexity=30.0, seed=0)
+
+
+def _errors(inputs: Inputs, embedding: Any) -> dict[str, float]:
+    """Share of samples whose nearest neighbour in the embedding is of another cluster."""
+    labels, N = inputs["labels"], embedding.shape[0]
+    rows = torch.linspace(0, N - 1, min(_CHECKED_ROWS, N), device=labels.device).long()
+    distances = torch.cdist(embedding[rows].double(), embedding.double())
+    distances[torch.arange(len(rows), device=rows.device), rows] = torch.inf
+    mixed = labels[distances.argmin(1)] != labels[rows]
+    return {"mixed_share": float(mixed.double().mean())}
+
+
+def _race(name: str, N: int, D: int, contenders: dict[str, Any]) -> Race:
+    return Race(
+        name,
+        {"N": N, "D": D},
+        partial(_make, N, D),
+        contenders,
+        _errors,
+        {"mixed_share": 0.01},
+        {"max_iter": _ITERATIONS},
+    )
+
+
+RACES = (
+    _race("20k-128", 20_000, 128, {"onetrip": _onetrip, "flashlib": _flashlib}),
+    # The indices of FlashLib's N x N matrices do not fit 32 bits here.
+    _race("100k-50", 100_000, 50, {"onetrip": _onetrip}),
+)
