@@ -3,11 +3,11 @@
 import importlib
 from dataclasses import replace
 
-import device_bars
 import pytest
 import torch
-from device_races.protocol import Race
 
+import device_bars
+from device_races.protocol import Race
 from onetrip.core.device import DEVICES
 from onetrip.core.operators import load_spec
 from onetrip.lab.verdict import Outcome
