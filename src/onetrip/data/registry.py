@@ -6,7 +6,7 @@ import inspect
 import pkgutil
 import sys
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar
@@ -28,7 +28,7 @@ def find(kind: type[Kind], name: str) -> type[Kind]:
     """
     if ":" in name:
         return _own_class(kind, name)
-    _import_room(_ROOMS[kind], only=name)
+    _import_room(_ROOMS[kind], only=((name,), (name, kind.__name__.lower())))
     if name not in (known := _known(kind)):
         _import_room(_ROOMS[kind])
         known = _known(kind)
@@ -98,12 +98,13 @@ def _own_class(kind: type[Kind], name: str) -> type[Kind]:
     return found
 
 
-def _import_room(room: str, only: str | None = None) -> None:
-    """Import the modules of a room; with `only`, those that carry this name."""
+def _import_room(room: str, only: Sequence[tuple[str, ...]] = ((),)) -> None:
+    """Import the modules of a room, those whose path ends so."""
     package = importlib.import_module(room)
     for module in pkgutil.walk_packages(package.__path__, f"{room}."):
-        words = module.name.removeprefix(f"{room}.").split(".")
-        if module.name not in sys.modules and (only is None or only in words):
+        words = tuple(module.name.removeprefix(f"{room}.").split("."))
+        fits = any(words[len(words) - len(end) :] == end for end in only)
+        if fits and module.name not in sys.modules:
             importlib.import_module(module.name)
 
 

@@ -41,7 +41,7 @@ def parsed(text, names=NAMES, wanted=NAMES, block=7):
     values, places, rejects, blank, line = [], [], [], 0, 0
     for chunk in source.chunks():
         got = parser.parse(chunk, line + 1, last=source.ended)
-        source.put_back(*got.rest)
+        source.settle(got.lines_taken, got.rest_bytes)
         line = source.behind
         values += zip(*(column.to_pylist() for column in got.columns), strict=True)
         places += got.lines.tolist()

@@ -1,26 +1,32 @@
-"""Run a generator in a thread of its own, some items ahead of who takes them."""
+"""Run an iterator in a thread of its own, some items ahead of who takes them."""
 
 import queue
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
-from onetrip.core.errors import OnetripError
+Item = TypeVar("Item")
 
 _DEPTH = 4
 _LOOK_S = 0.1
 
 
 @contextmanager
-def ahead(blocks: Iterator[bytes]) -> Iterator[Iterator[bytes]]:
-    """The same blocks, made while earlier ones are worked on; the thread ends with the context.
+def ahead(items: Iterator[Item]) -> Iterator[Iterator[Item]]:
+    """The same items, made while earlier ones are worked on; the thread ends with the context.
 
-    Inflating holds no lock of the interpreter, and nor does parsing: together they use two cores.
+    Inflating and parsing hold no lock of the interpreter, nor do most steps, nor does writing:
+    together they use two cores. What they raise is raised to who takes the items.
+
+    >>> with ahead(iter(range(3))) as numbers:
+    ...     list(numbers)
+    [0, 1, 2]
     """
-    made: queue.Queue[bytes | Exception | None] = queue.Queue(_DEPTH)
+    made: queue.Queue[tuple[Item] | BaseException | None] = queue.Queue(_DEPTH)
     stopped = threading.Event()
 
-    def offer(item: bytes | Exception | None) -> None:
+    def offer(item: tuple[Item] | BaseException | None) -> None:
         while not stopped.is_set():
             try:
                 made.put(item, timeout=_LOOK_S)
@@ -30,22 +36,22 @@ def ahead(blocks: Iterator[bytes]) -> Iterator[Iterator[bytes]]:
 
     def work() -> None:
         try:
-            for block in blocks:
-                offer(block)
+            for item in items:
+                offer((item,))
                 if stopped.is_set():
-                    return
-        except (OnetripError, OSError, MemoryError) as error:
+                    break
+        except BaseException as error:
             offer(error)
         else:
             offer(None)
 
-    def taken() -> Iterator[bytes]:
+    def taken() -> Iterator[Item]:
         while (item := made.get()) is not None:
-            if isinstance(item, Exception):
+            if isinstance(item, BaseException):
                 raise item
-            yield item
+            yield item[0]
 
-    thread = threading.Thread(target=work, name="onetrip-inflate", daemon=True)
+    thread = threading.Thread(target=work, name="onetrip-read", daemon=True)
     thread.start()
     try:
         yield taken()

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 
 from onetrip.data.engine.account import Account, merged
+from onetrip.data.engine.ahead import ahead
 from onetrip.data.engine.chain import Chain, StepFailed
 from onetrip.data.engine.outcome import Checkpoint, Outcome, UnitOutcome, save_checkpoint
 from onetrip.data.engine.output import Held, Output
@@ -13,7 +14,7 @@ from onetrip.data.engine.task import Moved, Places, Report, Task
 from onetrip.data.reject import Reject
 from onetrip.data.sources.source import Read, Source, Unit, UnitError
 
-# Batches of a source are as small as its blocks; steps see them joined.
+# Batches of a source are as small as its blocks. Steps see them joined; a writer joins them itself.
 JOINED_BYTES = 24 << 20
 
 
@@ -115,18 +116,23 @@ class _Reading:
         waiting: list[pa.RecordBatch] = []
         rows = waiting_bytes = 0
         last = Read(pa.RecordBatch.from_arrays([], []))
-        reads = self._source.read(
+        source = self._source.read(
             self._unit, skip_lines=self._lines, skip_rows=self._rows_at_checkpoint
         )
         try:
-            for last in reads:
-                self._enter_read(last)
-                waiting.append(last.batch)
-                rows += last.batch.num_rows
-                waiting_bytes += last.batch.nbytes
-                if rows >= self._task.batch_rows or waiting_bytes >= JOINED_BYTES:
-                    yield _join(waiting), last
-                    waiting, rows, waiting_bytes = [], 0, 0
+            with ahead(source) as reads:
+                for last in reads:
+                    self._enter_read(last)
+                    waiting.append(last.batch)
+                    rows += last.batch.num_rows
+                    waiting_bytes += last.batch.nbytes
+                    if (
+                        rows >= self._task.batch_rows
+                        or waiting_bytes >= JOINED_BYTES
+                        or not self._stage.chain
+                    ):
+                        yield _join(waiting), last
+                        waiting, rows, waiting_bytes = [], 0, 0
         except UnitError as error:
             if error.salvaged and rows:
                 yield _join(waiting), last

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from onetrip.data.store.aside import AsideFile, Written
+from onetrip.data.store.behind import Behind
 
 # A reader of one row group holds this much at most, whatever the width of a row.
 GROUP_ROWS = 65_536
@@ -36,7 +37,8 @@ class Shard:
 class ShardWriter:
     """Writes batches to ``<stem>-00000.parquet`` and on.
 
-    A shard ends at `SHARD_BYTES`, or when told.
+    A shard ends at `SHARD_BYTES`, or when told. While one row group is compressed and written, in a
+    thread of its own, the rows of the next are taken; no third one waits.
 
     Shards that are closed stand under their names; nobody knows them before a sidecar names them.
     """
@@ -48,6 +50,7 @@ class ShardWriter:
         self._rows = self._memory_bytes = 0
         self._file: AsideFile | None = None
         self._writer: pq.ParquetWriter | None = None
+        self._behind = Behind()
         self.closed_shards: list[Shard] = []
         self._kept = 0
 
@@ -59,13 +62,18 @@ class ShardWriter:
         self._waiting_rows += batch.num_rows
         self._waiting_bytes += batch.nbytes
         if self._waiting_rows >= GROUP_ROWS or self._waiting_bytes >= GROUP_BYTES:
-            self._flush(everything=self._waiting_bytes >= GROUP_BYTES)
+            self._behind.wait()
             if self._file is not None and self._file.tell() >= SHARD_BYTES:
-                self.end_shard()
+                self._close()
+            self._flush(everything=self._waiting_bytes >= GROUP_BYTES)
 
     def end_shard(self) -> None:
         """Publish what there is as a shard; without rows there is none."""
         self._flush(everything=True)
+        self._behind.wait()
+        self._close()
+
+    def _close(self) -> None:
         if self._writer is None or self._file is None:
             return
         self._writer.close()
@@ -83,6 +91,7 @@ class ShardWriter:
 
     def discard(self) -> None:
         """Take back everything that was written, save what is to be kept."""
+        self._behind.give_up()
         if self._file is not None:
             self._file.discard()
         for shard in self.closed_shards[self._kept :]:
@@ -98,7 +107,7 @@ class ShardWriter:
         rows = table.num_rows if everything else table.num_rows - table.num_rows % GROUP_ROWS
         group, rest = table.slice(0, rows), table.slice(rows)
         writer = self._writer or self._open(group)
-        writer.write_table(group, row_group_size=GROUP_ROWS)
+        self._behind.begin(lambda: writer.write_table(group, row_group_size=GROUP_ROWS))
         self._rows += rows
         self._memory_bytes += group.nbytes
         self._waiting = rest.to_batches() if rest.num_rows else []

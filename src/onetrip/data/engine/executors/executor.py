@@ -9,6 +9,9 @@ from onetrip.data.engine.outcome import Outcome
 from onetrip.data.engine.plan import Stage
 from onetrip.data.engine.task import Moved, Places, Task
 
+# What a worker says first, so that one which cannot start is told from one that dies at work.
+READY = "ready"
+
 
 @dataclass(frozen=True, slots=True)
 class Progressed:

@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import ClassVar
 
-from onetrip.data.engine.executors.executor import Event, Executor, Finished, Lost, Progressed
+from onetrip.core.errors import DataError
+from onetrip.data.engine.executors.executor import (
+    READY,
+    Event,
+    Executor,
+    Finished,
+    Lost,
+    Progressed,
+)
 from onetrip.data.engine.outcome import Outcome
 from onetrip.data.engine.plan import Stage
 from onetrip.data.engine.task import Moved, Places, Task
@@ -29,6 +37,7 @@ serve({handle})
 class _Worker:
     process: subprocess.Popen[bytes]
     connection: Connection
+    ready: bool = False
     stage: Stage | None = None
     task: Task | None = None
     unit_id: str = ""
@@ -105,12 +114,20 @@ class LocalExecutor(Executor):
             return
         try:
             message = worker.connection.recv()
-        except (EOFError, ConnectionResetError):
+        except (EOFError, ConnectionResetError) as error:
             self._workers.remove(worker)
             worker.connection.close()
             code = worker.process.wait()
             self._clean()
+            if not worker.ready:
+                raise DataError(
+                    f"No worker can start: the first one ended with {_ending(code)} before it took "
+                    "a task. What it printed stands above; `--executor inline` starts none."
+                ) from error
             yield Lost(task, "S02", f"its worker died: {_ending(code)}", worker.unit_id)
+            return
+        if message == READY:
+            worker.ready = True
             return
         if isinstance(message, Moved):
             worker.unit_id = message.unit_id

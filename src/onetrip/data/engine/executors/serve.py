@@ -4,6 +4,8 @@ from multiprocessing.connection import Connection
 
 import pyarrow as pa
 
+from onetrip.data.engine.executors.executor import READY
+from onetrip.data.engine.executors.without_pandas import leave_pandas_out, let_pandas_in
 from onetrip.data.engine.plan import Stage
 from onetrip.data.engine.task import Moved, Places, Task
 from onetrip.data.engine.worker import run_task
@@ -15,7 +17,9 @@ def serve(handle: int) -> None:
     # One task keeps one core busy; the executor decides how many there are.
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
+    leave_pandas_out()
     connection = Connection(handle)
+    connection.send(READY)
     stage: Stage | None = None
     places: Places | None = None
     while True:
@@ -28,6 +32,8 @@ def serve(handle: int) -> None:
                 _run(connection, stage, places, message)
         else:
             stage, places = message
+            if stage is not None:
+                let_pandas_in(step for step in (stage.head, *stage.chain, stage.tail) if step)
 
 
 def _run(connection: Connection, stage: Stage, places: Places, task: Task) -> None:

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from onetrip.data.codes import explained
-from onetrip.data.sources.oas.bytes_in import count_byte
 from onetrip.data.sources.source import UnitError
 
-# A chunk is parsed at once; a row is a few kilobytes. Each call of pyarrow's reader costs as much
-# as parsing a hundred rows: chunks of 8 MiB took 17 µs a row where those of 1 MiB took 24.
-CHUNK_BYTES = 8 << 20
+# A chunk is parsed at once. Less, and a call costs more than what it does; more, and no cache holds
+# what the next call needs again.
+CHUNK_BYTES = 4 << 20
 _FIRST_BYTES = 1 << 18
 # No row is longer; text without line breaks must not fill the memory.
 LINE_BYTES = 16 << 20
@@ -24,11 +23,14 @@ class Chunk:
     data: bytearray
     start: int
     stop: int
-    lines: int
 
     def text(self) -> bytes:
         """A copy of the lines."""
         return bytes(self.data[self.start : self.stop])
+
+    def holds(self, text: bytes) -> bool:
+        """Whether some text stands in the lines."""
+        return self.data.find(text, self.start, self.stop) >= 0
 
     def bytes(self) -> np.ndarray:
         """The lines [N], uint8, as they stand in the buffer."""
@@ -40,7 +42,7 @@ class Lines:
 
     Attributes
     ----------
-    behind : lines that were given out.
+    behind : lines that are dealt with: read, left out, or settled.
     ended : whether the chunk that was given out is the last one.
     broken : whether it is the last one because the blocks broke off with an error.
     rest : what was left of the last line, which has no end, when the blocks broke off.
@@ -68,7 +70,7 @@ class Lines:
     def skip(self, lines: int) -> None:
         """Leave out so many lines."""
         while lines > 0:
-            there = self._breaks(self._stop)
+            there = self._data.count(b"\n", self._start, self._stop)
             if there >= lines:
                 for _ in range(lines):
                     self._start = self._data.index(b"\n", self._start) + 1
@@ -81,10 +83,10 @@ class Lines:
                 return
 
     def chunks(self) -> Iterator[Chunk]:
-        """Whole lines, about `CHUNK_BYTES` at once; only the last may lack its end.
+        """Whole lines, about `CHUNK_BYTES` at once, each with its end; then call `settle`.
 
-        Where the blocks break off with an error, the whole lines before it come first, and what
-        is left is `rest`.
+        The last line of the text gets an end if it has none. Where the blocks break off with an
+        error, the whole lines before it come first, and what is left is `rest`.
         """
         failure = None
         while not self.ended:
@@ -95,28 +97,28 @@ class Lines:
             except UnitError as error:
                 failure = error
                 self.ended = self.broken = True
-            stop = self._data.rfind(b"\n", self._start, self._stop) + 1
             if self.ended and not self.broken:
-                stop = self._stop
+                self._end_last_line()
+            stop = self._data.rfind(b"\n", self._start, self._stop) + 1
             if stop > self._start:
-                yield self._given(stop)
+                chunk = Chunk(self._data, self._start, stop)
+                self._start = stop
+                yield chunk
             elif not self.ended:
                 self._take_block()
         if failure is not None:
             self.rest = bytes(self._data[self._start : self._stop])
             raise failure
 
-    def put_back(self, bytes_: int, lines: int) -> None:
-        """Have the last lines of a chunk come again, with the next chunk."""
-        self._start -= bytes_
-        self.behind -= lines
-
-    def _given(self, stop: int) -> Chunk:
-        lines = self._breaks(stop) + (self._data[stop - 1] != ord("\n"))
-        chunk = Chunk(self._data, self._start, stop, lines)
-        self._start = stop
+    def settle(self, lines: int, rest_bytes: int) -> None:
+        """Say how many lines of the last chunk are dealt with; its rest comes again."""
         self.behind += lines
-        return chunk
+        self._start -= rest_bytes
+
+    def _end_last_line(self) -> None:
+        if self._stop > self._start and self._data[self._stop - 1] != ord("\n"):
+            self._data[self._stop] = ord("\n")
+            self._stop += 1
 
     def _take_block(self) -> bool:
         block = next(self._blocks, b"")
@@ -124,17 +126,14 @@ class Lines:
         if waiting + len(block) > LINE_BYTES:
             particulars = f"Line {self.behind + 1} has more than {LINE_BYTES >> 20} MiB."
             raise UnitError("U17", explained("U17", particulars), line=self.behind + 1)
-        if self._stop + len(block) > len(self._data):
-            # Chunks that were given out may still be looked at: a longer buffer is a new one.
+        if self._stop + len(block) >= len(self._data):
+            # Chunks that were given out may still be looked at: a longer buffer is a new one. One
+            # byte is left for the end of the last line.
             tail = bytes(self._data[self._start : self._stop])
-            if waiting + len(block) > len(self._data):
+            if waiting + len(block) >= len(self._data):
                 self._data = bytearray(2 * (waiting + len(block)))
             memoryview(self._data)[:waiting] = tail
             self._start, self._stop = 0, waiting
         memoryview(self._data)[self._stop : self._stop + len(block)] = block
         self._stop += len(block)
         return bool(block)
-
-    def _breaks(self, stop: int) -> int:
-        text = np.frombuffer(self._data, np.uint8, stop - self._start, self._start)
-        return count_byte(text, ord("\n"))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import pyarrow as pa
@@ -9,7 +10,6 @@ import pyarrow.compute as pc
 
 from onetrip.data.codes import explained
 from onetrip.data.reject import Reject
-from onetrip.data.sources.oas.ahead import ahead
 from onetrip.data.sources.oas.columns import Layout
 from onetrip.data.sources.oas.header import check_header, parse_header
 from onetrip.data.sources.oas.inflate import Inflated
@@ -62,6 +62,8 @@ class Reading:
         self._layout: Layout = layout
         self._lines = self._rows = self._wrong_loci = self._damaged_from = 0
         self._began = False
+        self._repeated: dict[str, pa.Array] = {}
+        self._repeated_rows = -1
 
     def read(self, skip_lines: int, skip_rows: int) -> Iterator[Read]:
         """Every row; with a damage, those before it in whole lines, and then UnitError."""
@@ -90,27 +92,25 @@ class Reading:
 
     def _pass(self, skip_lines: int, fine_from: int | None) -> Iterator[Read]:
         inflated = Inflated(self._unit.path, fine_from)
-        with ahead(iter(inflated)) as blocks:
-            lines = Lines(blocks)
-            try:
-                head = self._head(lines)
-                if skip_lines:
-                    lines.skip(skip_lines - lines.behind)
-                self._began = True
+        lines = Lines(iter(inflated))
+        try:
+            head = self._head(lines)
+            if skip_lines:
+                lines.skip(skip_lines - lines.behind)
+            self._began = True
+            self._lines = lines.behind
+            parser = RowParser(self._unit.unit_id, head.names, head.there)
+            for chunk in lines.chunks():
+                last = lines.ended and not (lines.broken and fine_from is None)
+                parsed = parser.parse(chunk, self._lines + 1, last=last)
+                lines.settle(parsed.lines_taken, parsed.rest_bytes)
                 self._lines = lines.behind
-                parser = RowParser(self._unit.unit_id, head.names, head.there)
-                for chunk in lines.chunks():
-                    first = self._lines + 1
-                    last = lines.ended and not (lines.broken and fine_from is None)
-                    parsed = parser.parse(chunk, first, last=last)
-                    lines.put_back(*parsed.rest)
-                    self._lines = lines.behind
-                    yield self._as_read(parsed, head, inflated.position)
-            except UnitError:
-                self._damaged_from = inflated.position
-                if fine_from is not None and lines.rest:
-                    yield self._cut_off(lines.rest)
-                raise
+                yield self._as_read(parsed, head, inflated.position)
+        except UnitError:
+            self._damaged_from = inflated.position
+            if fine_from is not None and lines.rest:
+                yield self._cut_off(lines.rest)
+            raise
         yield from self._remark(*self._remarks(head.metadata, inflated.garbage_bytes))
 
     def _head(self, lines: Lines) -> _Head:
@@ -130,19 +130,25 @@ class Reading:
         count = len(parsed.lines)
         self._rows += count + len(parsed.rejects)
         columns = dict(zip(head.there, parsed.columns, strict=True))
-        values = head.metadata.values
-        facts = {column: values[key] for key, column in META_COLUMNS.items()}
-        columns |= {
-            "unit_id": pa.repeat(pa.scalar(self._unit.unit_id), count),
-            "row_in_unit": _numbers(parsed.lines - LINES_ABOVE_ROWS),
-            **{name: pa.repeat(pa.scalar(v, pa.string()), count) for name, v in facts.items()},
-        }
+        columns["row_in_unit"] = _numbers(parsed.lines - LINES_ABOVE_ROWS)
+        columns |= self._same_in_all(head, count)
         absent = pa.nulls(count, pa.string())
         arrays = [columns.get(name, absent) for name in self._schema.names]
         batch = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
-        self._wrong_loci += _wrong_loci(batch, values["Chain"])
+        self._wrong_loci += _wrong_loci(batch, head.metadata.values["Chain"])
         counts = {"blank_lines": parsed.blank_lines} if parsed.blank_lines else {}
         return Read(batch, parsed.rejects, position, self._lines, counts)
+
+    def _same_in_all(self, head: _Head, count: int) -> dict[str, pa.Array]:
+        """Columns whose value is that of the unit; parts of the longest that were made."""
+        if count > self._repeated_rows:
+            facts = {column: head.metadata.values[key] for key, column in META_COLUMNS.items()}
+            self._repeated = {
+                name: pa.repeat(pa.scalar(value, pa.string()), count)
+                for name, value in {"unit_id": self._unit.unit_id, **facts}.items()
+            }
+            self._repeated_rows = count
+        return {name: column.slice(0, count) for name, column in self._repeated.items()}
 
     def _cut_off(self, text: bytes) -> Read:
         self._rows += 1
@@ -191,9 +197,9 @@ def _numbers(values: np.ndarray) -> pa.Array:
 def _wrong_loci(batch: pa.RecordBatch, chain: str | None) -> int:
     """Rows whose locus is none of the chain that line 1, or the column's name, says."""
     columns = {"locus": chain or "", **_LOCUS_COLUMNS}
-    wrong = np.zeros(batch.num_rows, bool)
+    right = None
     for name, of_chain in columns.items():
         if name in batch.schema.names and of_chain in _LOCI and batch[name].null_count == 0:
-            fits = pc.is_in(batch[name], pa.array(_LOCI[of_chain]))
-            wrong |= ~fits.to_numpy(zero_copy_only=False)
-    return int(wrong.sum())
+            fits = reduce(pc.or_, [pc.equal(batch[name], locus) for locus in _LOCI[of_chain]])
+            right = fits if right is None else pc.and_(right, fits)
+    return 0 if right is None else batch.num_rows - right.true_count

@@ -1,0 +1,141 @@
+"""Bytes of one kind in a text, as bits: one for each byte, 64 in a word, the first byte lowest.
+
+What is done to words costs a hundredth of what is done to bytes.
+"""
+
+import numpy as np
+
+# Compared at once: what stays in the second level of a cache. A multiple of what a word covers.
+_BLOCK_BYTES = 1 << 18
+_COVERED = 64
+_WORD = "<u8"
+_ALL = np.uint64(2**64 - 1)
+_ONE, _TOP = np.uint64(1), np.uint64(63)
+_NO_BITS = np.zeros(1, _WORD)
+
+
+def marks(text: np.ndarray, *kinds: tuple[np.ufunc, int]) -> list[np.ndarray]:
+    r"""Which bytes of `text` [N], uint8, are of each kind: words [N / 64], uint64.
+
+    A kind is a comparison, and a byte to compare with. All are looked for while a block is near.
+
+    >>> text = np.frombuffer(b'x"y"', np.uint8)
+    >>> [f"{int(words[0]):b}" for words in marks(text, (np.equal, ord('"')), (np.greater, 99))]
+    ['1010', '101']
+    """
+    found = [np.zeros(-(-len(text) // _COVERED), _WORD) for _ in kinds]
+    packed = [words.view(np.uint8) for words in found]
+    holds = np.empty(min(len(text), _BLOCK_BYTES), bool)
+    for at in range(0, len(text), _BLOCK_BYTES):
+        block = text[at : at + _BLOCK_BYTES]
+        for (compare, byte), into in zip(kinds, packed, strict=True):
+            compare(block, byte, out=holds[: len(block)])
+            bits = np.packbits(holds[: len(block)], bitorder="little")
+            into[at // 8 : at // 8 + len(bits)] = bits
+    return found
+
+
+def count(words: np.ndarray) -> int:
+    """How many bytes are marked."""
+    return int(np.bitwise_count(words).sum(dtype=np.int64))
+
+
+class Quoted:
+    """What stands between quotes, whose marks are words [N].
+
+    Attributes
+    ----------
+    within : marks of bytes from each opening quote up to its closing one, without that.
+    closed : whether no quote stays open; else `within` goes on to the end.
+    """
+
+    def __init__(self, quotes: np.ndarray) -> None:
+        # Found in truth values sixty times as fast as in words.
+        self._busy = np.flatnonzero(quotes != 0)
+        self._quotes = quotes[self._busy]
+        self.within = np.zeros_like(quotes)
+        self.closed = True
+        if len(self._busy):
+            self._fill()
+
+    def _fill(self) -> None:
+        # Within a word: a byte is inside where an odd number of quotes stands at or below it.
+        within = self._quotes.copy()
+        for distance in (1, 2, 4, 8, 16, 32):
+            within ^= within << np.uint64(distance)
+        # What is open at the end of a word is open in all words up to the next one with quotes.
+        is_open = np.bitwise_xor.accumulate(np.bitwise_count(self._quotes) & 1)
+        filled = is_open * _ALL
+        within[1:] ^= filled[:-1]
+        spans = np.diff(self._busy, append=len(self.within))
+        self.within[self._busy[0] :] = np.repeat(filled, spans)
+        self.within[self._busy] = within
+        self.closed = not is_open[-1]
+
+    def fit(self, separators: np.ndarray) -> bool:
+        """Whether each quote has a separator on its outer side, so that whole values are quoted.
+
+        `separators` are marks [N]; the text begins behind one.
+        """
+        padded = np.concatenate([_NO_BITS, separators, _NO_BITS])
+        before, here, behind = (padded[self._busy + shift] for shift in (0, 1, 2))
+        follows_one = here << _ONE | before >> _TOP
+        follows_one[self._busy == 0] |= _ONE
+        precedes_one = here >> _ONE | behind << _TOP
+        within = self.within[self._busy]
+        wrong = within & ~follows_one | ~within & ~precedes_one
+        return not np.any(self._quotes & wrong)
+
+
+class Ranked:
+    """Places of marked bytes by their rank: the first one has rank 0.
+
+    Attributes
+    ----------
+    count : how many there are.
+    """
+
+    def __init__(self, words: np.ndarray) -> None:
+        counts = np.bitwise_count(words)
+        self._words = words
+        self._before = np.cumsum(counts, dtype=np.int32) - counts
+        self._word_of = np.repeat(np.arange(len(words), dtype=np.int32), counts)
+        self.count = len(self._word_of)
+
+    def places(self, ranks: np.ndarray) -> np.ndarray:
+        """Where the bytes of these ranks stand, int32, in the form of `ranks`.
+
+        >>> Ranked(np.array([0b1010, 1], np.uint64)).places(np.array([0, 2])).tolist()
+        [1, 64]
+        """
+        words = self._word_of[ranks]
+        within = place_in_word(self._words[words], ranks - self._before[words])
+        return words * np.int32(_COVERED) + within
+
+
+_EACH_BYTE = np.uint64(0x0101010101010101)
+_TOP_OF_EACH = np.uint64(0x8080808080808080)
+_PAIRS, _FOURS = np.uint64(0x5555555555555555), np.uint64(0x3333333333333333)
+_EIGHTS = np.uint64(0x0F0F0F0F0F0F0F0F)
+# Row: a byte; column: rank of a bit; value: its place.
+_PLACES = np.array(
+    [([at for at in range(8) if byte >> at & 1] + [0] * 8)[:8] for byte in range(256)], np.uint8
+)
+
+
+def place_in_word(words: np.ndarray, ranks: np.ndarray) -> np.ndarray:
+    """Which bit of each word is its set bit of that rank: Vigna's selection by counts of bytes.
+
+    >>> place_in_word(np.array([0b1010, 1 << 63], np.uint64), np.array([1, 0])).tolist()
+    [3, 63]
+    """
+    ranks = ranks.astype(np.uint64)
+    sums = words - (words >> _ONE & _PAIRS)
+    sums = (sums & _FOURS) + (sums >> np.uint64(2) & _FOURS)
+    # Each byte: bits that are set in it and in those below it.
+    sums = (sums + (sums >> np.uint64(4)) & _EIGHTS) * _EACH_BYTE
+    # Bytes whose sum is at most the rank lie wholly below the bit that is looked for.
+    below = np.bitwise_count((ranks * _EACH_BYTE | _TOP_OF_EACH) - sums & _TOP_OF_EACH)
+    shift = below.astype(np.uint64) * np.uint64(8)
+    of_byte = ranks - (sums << np.uint64(8) >> shift & np.uint64(0xFF))
+    return _PLACES[words >> shift & np.uint64(0xFF), of_byte] + shift.astype(np.int32)
