@@ -23,9 +23,8 @@ from onetrip.bench.environment import environment
 from onetrip.bench.results import append_results, results_path
 from onetrip.bench.roofline import measure_ceilings
 from onetrip.bench.timing import TimingReport, interleaved, release_memory
-from onetrip.core.cost import count_cost
 from onetrip.core.device import Device
-from onetrip.core.operators import operator_module
+from onetrip.core.estimate import estimate
 from onetrip.core.units import bytes_text, time_text
 
 OURS = "onetrip"
@@ -84,11 +83,8 @@ def rows_of(
     operator: str, race: Race, report: TimingReport, errors: Mapping[str, dict], ceilings: Device
 ) -> list[dict[str, object]]:
     """Lines for `results/`, one a contender, in the format that `onetrip bench --save` writes."""
-    cost = count_cost(
-        operator_module(operator, "cost").estimate_cost,
-        race.axes,
-        dtype=race.dtype,
-        options=race.options,
+    answer = estimate(
+        operator, device=ceilings, dtype=race.dtype, options=dict(race.options), **race.axes
     )
     rows = []
     for name, timing in report.timings.items():
@@ -102,6 +98,7 @@ def rows_of(
                 "options": dict(race.options),
                 "passes": "forward",
                 "contender": name,
+                "impl": answer.choice.impl if name == OURS else None,
                 "outcome": "incorrect" if race.excess(errors[name]) else "done",
                 "errors": errors[name],
                 "latency_ms": {
@@ -111,8 +108,8 @@ def rows_of(
                     "samples": len(timing.samples_ms),
                 },
                 "speedup_of_ours": {"median": ratio.median, "low": ratio.low, "high": ratio.high},
-                "floor_ms": cost.floor_ms(ceilings, race.dtype),
-                "bound": cost.bound(ceilings, race.dtype),
+                "floor_ms": answer.floor_ms,
+                "bound": answer.bound,
                 "peak_bytes": timing.peak_bytes,
                 "worst_share": None,
                 "ceilings": ceilings.as_dict(),
