@@ -59,12 +59,13 @@ def submitted(run_json, kernel):
     return run_json("submit", kernel, "-p", "toy", "--why", "one read")["experiment"]
 
 
-def finish(lab, outcome=Outcome.DONE):
+def finish(lab, outcome=Outcome.DONE, evidence=None):
     """Judge what is first in the queue."""
     timing = Timing("candidate", "", {}, (1.9, 2.0, 2.1), 2.0, 1.9, 2.1, 64, "small", floor_ms=1.0)
     verdict = Verdict(
         outcome,
         "" if outcome is Outcome.DONE else "output: 1 of 8 [values]",
+        evidence=evidence or {},
         checks=(Check("output", outcome is Outcome.DONE, 1e-7, 1e-6, "at [0]", "small"),),
         timings=(timing,) if outcome is Outcome.DONE else (),
         comparisons=(Comparison("baseline", 1.5, 1.4, 1.6, "small"),)
@@ -127,6 +128,11 @@ def test_show_names_the_check_that_failed(run, lab, submitted):
     out, _, _ = run("show", str(submitted))
     assert "output: 1 of 8 [values]" in out
     assert "small output: at [0]" in out
+
+
+def test_show_says_why_a_rival_was_not_timed(run, lab, submitted):
+    finish(lab, evidence={"baseline is out": "incorrect: two rows"})
+    assert "baseline is out: incorrect: two rows" in run("show", str(submitted))[0]
 
 
 def test_show_prints_the_source_alone(run, submitted):

@@ -6,6 +6,7 @@ from typing import Any
 
 from onetrip.cli.screen import console, facts_table, notes_table, plain, table
 from onetrip.core.units import bytes_text, time_text
+from onetrip.lab.verdict import OUT
 
 Row = Mapping[str, Any]
 _LONGEST_CELL = 80
@@ -243,6 +244,9 @@ def _attempt(attempt: Row) -> None:
             out.print(plain(f"  {check['workload']} {check['tensor']}: {check['message']}"))
     for flag in attempt.get("flags") or ():
         out.print(plain(f"  flag {flag['rule']} ({flag['source']}): {_short(flag['evidence'])}"))
+    for name, value in (attempt.get("evidence") or {}).items():
+        if name.endswith(OUT):
+            out.print(plain(f"  {name}: {value}"), soft_wrap=True)
     if attempt.get("invalid"):
         out.print(plain(f"  counts for nothing: {attempt['invalid']}"))
 

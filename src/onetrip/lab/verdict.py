@@ -7,6 +7,9 @@ from enum import StrEnum
 
 from onetrip.core.selection import Config
 
+# Ends the name of the evidence that says why a rival could not be timed.
+OUT = " is out"
+
 
 class Outcome(StrEnum):
     """How an attempt ends. These are data about a candidate, not errors of the lab.

@@ -51,6 +51,22 @@ def test_nothing_is_fetched_and_every_link_has_its_end(html):
     assert "@import" not in html
 
 
+def test_on_a_phone_the_numbers_stand_below_the_title(html):
+    row = re.search(r'<tr id="row-.*?</tr>', html, re.DOTALL)
+    assert row is not None
+    number_cells = re.findall(r'<td class="number([^"]*)">', row[0])
+    assert number_cells[1:] == [" wide-only"] * 3
+    assert "phone-only" in html
+
+
+def test_the_file_has_the_rights_of_any_new_file(filled, tmp_path):
+    other = tmp_path / "other"
+    other.touch()
+    page = write_campaign_page(filled(80), tmp_path / "page.html", campaign_id=1)
+    assert page.stat().st_mode == other.stat().st_mode
+    assert {path.name for path in tmp_path.glob("*page*")} == {"page.html"}
+
+
 def test_the_campaign_is_all_there(html, lab):
     for title in ("Best so far", "Roofline", "Time against peak memory"):
         assert f"<title>{title}</title>" in html

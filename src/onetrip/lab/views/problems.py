@@ -21,6 +21,7 @@ UNDECIDED = ("open", "testing", "inconclusive")
 # Groups of failures that a brief tells, the most frequent first.
 _FAILURES = 12
 _EXAMPLES = 3
+_LONGEST_EXAMPLE = 200
 
 
 def list_problems(connection: sqlite3.Connection) -> list[dict]:
@@ -152,7 +153,7 @@ def failures(connection: sqlite3.Connection, problem_id: int) -> list[dict]:
         {
             "state": state,
             "reason": alike,
-            "example": found[0]["reason"].strip().partition("\n")[0][:200],
+            "example": _first_line(found[0]["reason"]),
             "count": len(found),
             "experiments": [row["id"] for row in found[:_EXAMPLES]],
         }
@@ -222,3 +223,8 @@ def _budgets(connection: sqlite3.Connection, problem_id: int) -> list[dict]:
         campaign["exhausted"] = within_budget(connection, campaign["id"])
         found.append(campaign)
     return found
+
+
+def _first_line(text: str) -> str:
+    line = text.strip().partition("\n")[0]
+    return line if len(line) <= _LONGEST_EXAMPLE else f"{line[: _LONGEST_EXAMPLE - 1]}…"

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import os
 import sqlite3
-import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import closing
@@ -79,9 +78,9 @@ def write_campaign_page(
     with closing(connect(database)) as connection:
         page = campaign_page(connection, campaign_id=campaign_id, problem_id=problem_id)
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, aside = tempfile.mkstemp(dir=target.parent, prefix=target.stem, suffix=".tmp")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(page)
+    # Made with the rights of any new file: it is there to be shared.
+    aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    aside.write_text(page, encoding="utf-8")
     os.replace(aside, target)
     return target
 

@@ -41,10 +41,10 @@ COLUMNS = (
     Column("Problem", "problem", "wide-only"),
     Column("By", "proposer", "wide-only"),
     Column("Tests", "hypothesis", "wide-only"),
-    Column("Median [95 %]", "median", "number"),
-    Column("Of floor", "-share", "number"),
-    Column("To best peer", "-peer", "number"),
-    Column("Changed", "-updated", "number"),
+    Column("Median [95 %]", "median", "number wide-only"),
+    Column("Of floor", "-share", "number wide-only"),
+    Column("To best peer", "-peer", "number wide-only"),
+    Column("Changed", "-updated", "number wide-only"),
 )
 
 
