@@ -84,7 +84,12 @@ def rows_of(
 ) -> list[dict[str, object]]:
     """Lines for `results/`, one a contender, in the format that `onetrip bench --save` writes."""
     answer = estimate(
-        operator, device=ceilings, dtype=race.dtype, options=dict(race.options), **race.axes
+        operator,
+        device=ceilings,
+        dtype=race.dtype,
+        backward=False,
+        options=dict(race.options),
+        **race.axes,
     )
     rows = []
     for name, timing in report.timings.items():
