@@ -81,7 +81,7 @@ def run_race(
 
 def rows_of(
     operator: str, race: Race, report: TimingReport, errors: Mapping[str, dict], ceilings: Device
-) -> list[dict[str, object]]:
+) -> list[dict[str, Any]]:
     """Lines for `results/`, one a contender, in the format that `onetrip bench --save` writes."""
     answer = estimate(
         operator,
