@@ -138,15 +138,15 @@ def truncated_svd(
         singular_values, components, mean, total = _randomly(
             x, center, kept, iterations, columns, seed, config
         )
+        square = total if center else total + N * mean.square().sum()
     else:
         moments = _implementation(chosen).gram_moments(x, center, config)
         correct = "never"
         if precision == "certified":
             exact = solver == "full" and x.dtype == torch.float64
             correct = "float64" if exact else "float32"
-        singular_values, components = decompose(x, moments, kept, center, correct, config)
-        mean, total = moments.mean, moments.total
-    square = total if center else total + N * mean.square().sum()
+        singular_values, components, moments = decompose(x, moments, kept, center, correct, config)
+        mean, total, square = moments.mean, moments.total, moments.gram.trace()
     residual = square - singular_values.square().sum()
     if kept == min(N, D) or bool(residual < _NOTHING * square):
         residual = torch.zeros_like(residual)

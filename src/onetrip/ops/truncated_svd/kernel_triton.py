@@ -1,17 +1,23 @@
+# pyright: reportArgumentType=false, reportCallIssue=false, reportIndexIssue=false
 """Triton kernel of truncated_svd: the Gram matrix of a tall or wide matrix, and its sums.
 
 Idea: the smaller side of x has S elements, the longer one L. One program owns a tile
 [BLOCK_S, BLOCK_S] of the Gram matrix on or above the diagonal and a part of the longer side. It
-reads two slabs of x, takes out the mean, and multiplies them in float64, which the tensor cores
-of an A100 and an H100 do as fast as float32 without them (60 of 51 TFLOP/s): the square of x
-needs it, since half of the digits of a small singular value sit below float32's. Parts are added
-by torch in a fixed order, so two runs are bit-equal.
+reads two slabs of x, takes out a shift, and splits each number into two of float16, ``x = high +
+low``, of 22 significant bits together; columns are scaled by powers of two first, so that neither
+end of float16's range is near. Three products of the halves run on tensor cores at float16's full
+rate. They are exact; sums of BLOCK_N of them are float32, and sums of those are added to float64
+every FLUSH blocks. An entry is right to about `SPLIT_UNIT` of the lengths of its two columns:
+`solve.py` decides from the result whether that is enough, and takes the trip again in float64
+where it is not. Sums of columns are products of the halves with ones, so that no program waits
+for its warps to add up theirs.
 
 Tiling: programs of one part run together, so its slab is read from memory once and from the
-second-level cache S / BLOCK_S times. Predicted on an H100 for 1,000,000 x 256: 66 GFLOP, 1.1 ms;
-the bytes take 0.3 ms. Not measured yet. Products of TF32 in three parts would take half of that
-and give float32 digits of the square, which is not enough to skip the correction.
+second-level cache S / BLOCK_S times. A program adds to its own tile of its own part, and torch
+adds the parts in order: two runs are bit-equal.
 """
+
+import contextlib
 
 import torch
 import triton
@@ -19,14 +25,26 @@ import triton.language as tl
 from torch import Tensor
 
 from onetrip.core.selection import Config
-from onetrip.ops.truncated_svd.moments import Moments
+from onetrip.ops.truncated_svd.moments import SPLIT_UNIT, Moments
+from onetrip.ops.truncated_svd.torch_impl import mean_and_variance
 from onetrip.tile.compile_case import CompileCase
+
+# Rows that tell the mean and the spread of a column beforehand, roughly.
+_SAMPLE = 256
+
+
+@triton.jit
+def _halves(x):
+    """`x` as a float16 and what it leaves, as a float16."""
+    high = x.to(tl.float16)
+    return high, (x - high.to(tl.float32)).to(tl.float16)
 
 
 @triton.jit
 def _truncated_svd_gram_kernel(
     x_ptr,
     shift_ptr,
+    scale_ptr,
     gram_ptr,
     sums_ptr,
     L,
@@ -37,6 +55,7 @@ def _truncated_svd_gram_kernel(
     SHIFT_BY_LINE: tl.constexpr,
     BLOCK_N: tl.constexpr,
     BLOCK_S: tl.constexpr,
+    FLUSH: tl.constexpr,
 ):
     pid_row, pid_col, part = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     if pid_col < pid_row:
@@ -44,68 +63,114 @@ def _truncated_svd_gram_kernel(
     rows = pid_row * BLOCK_S + tl.arange(0, BLOCK_S)
     cols = pid_col * BLOCK_S + tl.arange(0, BLOCK_S)
     mask_rows, mask_cols = rows < S, cols < S
-    acc = tl.zeros((BLOCK_S, BLOCK_S), dtype=tl.float64)
-    sums = tl.zeros((BLOCK_S,), dtype=tl.float64)
-    begin = part.to(tl.int64) * lines_per_part
-    for step in range(0, lines_per_part, BLOCK_N):
-        lines = begin + step + tl.arange(0, BLOCK_N)
-        mask_lines = lines < L
-        mask_a = mask_lines[:, None] & mask_rows[None, :]
-        mask_b = mask_lines[:, None] & mask_cols[None, :]
-        line_ptrs = x_ptr + lines[:, None] * stride_xl
-        a = tl.load(line_ptrs + rows[None, :].to(tl.int64) * stride_xs, mask=mask_a, other=0.0)
-        b = tl.load(line_ptrs + cols[None, :].to(tl.int64) * stride_xs, mask=mask_b, other=0.0)
-        if SHIFT_BY_LINE:
-            shift = tl.load(shift_ptr + lines, mask=mask_lines, other=0.0)  # [BLOCK_N]
-            shift_a, shift_b = shift[:, None], shift[:, None]
-        else:
-            shift_a = tl.load(shift_ptr + rows, mask=mask_rows, other=0.0)[None, :]
-            shift_b = tl.load(shift_ptr + cols, mask=mask_cols, other=0.0)[None, :]
-        a = tl.where(mask_a, a.to(tl.float64) - shift_a, 0.0)  # [BLOCK_N, BLOCK_S]
-        b = tl.where(mask_b, b.to(tl.float64) - shift_b, 0.0)  # [BLOCK_N, BLOCK_S]
-        sums += tl.sum(a, axis=0)
-        acc = tl.dot(tl.trans(a), b, acc, out_dtype=tl.float64)
-    gram_ptrs = gram_ptr + (part.to(tl.int64) * S + rows[:, None]) * S + cols[None, :]
-    tl.store(gram_ptrs, acc, mask=mask_rows[:, None] & mask_cols[None, :])
-    if pid_col == pid_row:
-        tl.store(sums_ptr + part * S + rows, sums, mask=mask_rows)
+    scale_a = tl.load(scale_ptr + rows, mask=mask_rows, other=0.0)[None, :]
+    scale_b = tl.load(scale_ptr + cols, mask=mask_cols, other=0.0)[None, :]
+    if not SHIFT_BY_LINE:
+        shift_a = tl.load(shift_ptr + rows, mask=mask_rows, other=0.0)[None, :]
+        shift_b = tl.load(shift_ptr + cols, mask=mask_cols, other=0.0)[None, :]
+    part = part.to(tl.int64)
+    gram_ptrs = gram_ptr + (part * S + rows[:, None]) * S + cols[None, :]
+    mask_gram = mask_rows[:, None] & mask_cols[None, :]
+    on_diagonal = pid_col == pid_row
+    begin = part * lines_per_part
+    end = tl.minimum(begin + lines_per_part, L)
+    ones = tl.full((BLOCK_N, 16), 1.0, dtype=tl.float16)
+    for first in range(begin, end, FLUSH * BLOCK_N):
+        acc = tl.zeros((BLOCK_S, BLOCK_S), dtype=tl.float32)
+        sums = tl.zeros((BLOCK_S, 16), dtype=tl.float32)  # the same 16 times
+        last = tl.minimum(first + FLUSH * BLOCK_N, end)
+        for line in range(first, last, BLOCK_N):
+            lines = line + tl.arange(0, BLOCK_N)
+            mask_lines = lines < last
+            line_ptrs = x_ptr + lines[:, None].to(tl.int64) * stride_xl
+            mask_a = mask_lines[:, None] & mask_rows[None, :]
+            mask_b = mask_lines[:, None] & mask_cols[None, :]
+            a_ptrs = line_ptrs + rows[None, :].to(tl.int64) * stride_xs
+            b_ptrs = line_ptrs + cols[None, :].to(tl.int64) * stride_xs
+            a = tl.load(a_ptrs, mask=mask_a, other=0.0).to(tl.float32)  # [BLOCK_N, BLOCK_S]
+            b = tl.load(b_ptrs, mask=mask_b, other=0.0).to(tl.float32)  # [BLOCK_N, BLOCK_S]
+            if SHIFT_BY_LINE:
+                shift = tl.load(shift_ptr + lines, mask=mask_lines, other=0.0)  # [BLOCK_N]
+                shift_a, shift_b = shift[:, None], shift[:, None]
+            a_high, a_low = _halves(tl.where(mask_lines[:, None], (a - shift_a) * scale_a, 0.0))
+            b_high, b_low = _halves(tl.where(mask_lines[:, None], (b - shift_b) * scale_b, 0.0))
+            # Each block begins at zero: what tensor cores cut off grows with their running sum.
+            block = tl.dot(tl.trans(a_low), b_high)
+            block = tl.dot(tl.trans(a_high), b_low, block)
+            block = tl.dot(tl.trans(a_high), b_high, block)
+            acc = tl.fma(block, 1.0, acc)
+            if not SHIFT_BY_LINE:
+                if on_diagonal:
+                    added = tl.dot(tl.trans(a_low), ones)
+                    sums += tl.dot(tl.trans(a_high), ones, added)
+        if not SHIFT_BY_LINE:
+            if on_diagonal:
+                sums_ptrs = sums_ptr + part * S + rows
+                summed = tl.max(sums, axis=1).to(tl.float64)
+                tl.store(sums_ptrs, tl.load(sums_ptrs, mask=mask_rows) + summed, mask=mask_rows)
+        before = tl.load(gram_ptrs, mask=mask_gram)
+        tl.store(gram_ptrs, before + acc.to(tl.float64), mask=mask_gram)
 
 
 def gram_moments(x: Tensor, center: bool, config: Config) -> Moments:
     """Gram matrix of the smaller side of x [N, D], its mean and its variance."""
     N, D = x.shape
     if N < D:
-        mean = x.mean(0, dtype=torch.float64)  # [D]
-        gram, _ = _gram(x.T, mean if center else torch.zeros_like(mean), True, config)
-        total = gram.trace()
-        if not center:
-            total = total - N * mean.square().sum()
-        return Moments(gram, mean, total.clamp_min(0.0))
-    shift = torch.zeros(D, dtype=torch.float64, device=x.device)
-    if center:
-        # A provisional mean, so that taking out the true one afterwards cancels nothing.
-        shift = x[: config["BLOCK_N"]].mean(0, dtype=torch.float64)
-    gram, sums = _gram(x, shift, False, config)
+        return _wide_moments(x, center, config)
+    sample = x[:: max(1, N // _SAMPLE)].double()
+    spread, mean = torch.std_mean(sample, 0, correction=0)  # [D]
+    # A provisional mean, where it is more than the spread: to put the true one in place, or to put
+    # none in place, cancels nothing then.
+    shift = torch.where(mean.abs() > spread, mean, 0.0).float()
+    spread = torch.hypot(spread, mean - shift).float()
+    gram, sums = _gram(x, shift, spread, False, config)
+    errors = SPLIT_UNIT * gram.diagonal()
     total = gram.trace() - sums.square().sum() / N
     if center:
-        gram.addr_(sums, sums, alpha=-1.0 / N)
-    return Moments(gram, shift + sums / N, total.clamp_min(0.0))
+        gram = torch.addr(gram, sums, sums, alpha=-1.0 / N)
+    else:
+        wide = shift.double()
+        cross = torch.outer(wide, sums + 0.5 * N * wide)
+        gram = gram + cross + cross.T
+    return Moments(gram, shift + sums / N, total.clamp_min(0.0), errors)
 
 
-def _gram(x: Tensor, shift: Tensor, by_line: bool, config: Config) -> tuple[Tensor, Tensor]:
-    """``(x - shift)ᵀ (x - shift)`` [S, S] and the sums [S] of x [L, S], of any strides."""
+def _wide_moments(x: Tensor, center: bool, config: Config) -> Moments:
+    """The same for fewer samples than features, whose Gram matrix is that of the samples."""
+    mean, total = mean_and_variance(x, config)
+    shift = mean.float() if center else torch.zeros_like(mean, dtype=torch.float32)
+    step = max(1, x.shape[1] // _SAMPLE)
+    spread = (x[:, ::step].float() - shift[::step]).square().mean(1).sqrt_()  # [N]
+    gram, _ = _gram(x.T, shift, spread, True, config)
+    errors = SPLIT_UNIT * gram.diagonal()
+    if center:
+        # What the rounding of the mean left is a mean still.
+        rows = gram.mean(0)
+        gram = gram - rows - rows[:, None] + rows.mean()
+    return Moments(gram, mean, total, errors)
+
+
+def _gram(
+    x: Tensor, shift: Tensor, spread: Tensor, by_line: bool, config: Config
+) -> tuple[Tensor, Tensor]:
+    """``(x - shift)ᵀ (x - shift)`` [S, S] and its sums [S], of x [L, S] of any strides."""
     L, S = x.shape
-    tiles = triton.cdiv(S, config["BLOCK_S"])
-    parts = min(config["parts"], triton.cdiv(L, config["BLOCK_N"]))
-    lines_per_part = triton.cdiv(triton.cdiv(L, parts), config["BLOCK_N"]) * config["BLOCK_N"]
+    block_s = min(config["BLOCK_S"], max(16, triton.next_power_of_2(S)))
+    tiles = triton.cdiv(S, block_s)
+    chunk = config["BLOCK_N"] * config["FLUSH"]
+    parts = max(1, 2 * config["programs"] // (tiles * (tiles + 1)))
+    lines_per_part = triton.cdiv(triton.cdiv(L, parts), chunk) * chunk
     parts = triton.cdiv(L, lines_per_part)
+    scale = _scale(spread)
     # Tiles below the diagonal are not written: they stay zero.
     gram = torch.zeros(parts, S, S, dtype=torch.float64, device=x.device)
-    sums = torch.empty(parts, S, dtype=torch.float64, device=x.device)
-    with torch.cuda.device_of(x):
+    sums = torch.zeros(parts, S, dtype=torch.float64, device=x.device)
+    on_device = torch.cuda.device(x.device) if x.is_cuda else contextlib.nullcontext()
+    with on_device:
         _truncated_svd_gram_kernel[(tiles, tiles, parts)](
             x,
             shift,
+            scale,
             gram,
             sums,
             L,
@@ -114,28 +179,44 @@ def _gram(x: Tensor, shift: Tensor, by_line: bool, config: Config) -> tuple[Tens
             lines_per_part,
             SHIFT_BY_LINE=by_line,
             BLOCK_N=config["BLOCK_N"],
-            BLOCK_S=config["BLOCK_S"],
+            BLOCK_S=block_s,
+            FLUSH=config["FLUSH"],
             num_warps=config["num_warps"],
+            num_stages=config["num_stages"],
         )
     upper = gram.sum(0).triu_()
-    return upper + upper.triu(1).T, sums.sum(0)
+    undo = 1.0 / scale.double()
+    return (upper + upper.triu(1).T) * undo * undo[:, None], sums.sum(0) * undo
 
+
+def _scale(spread: Tensor) -> Tensor:
+    """Powers of two [S] that bring columns of this spread to one of 8 to 16.
+
+    Low halves are then rounded to 2⁻²⁸ of it at worst. A number 4,000 times the spread overflows;
+    the Gram matrix is not finite then, which `solve.py` looks for. A spread of zero in the sample
+    tells nothing: that of the widest column is taken.
+    """
+    spread = torch.where(spread > 0, spread, spread.amax())
+    exponent = torch.frexp(spread)[1].clamp_(-100, 100)
+    return torch.ldexp(torch.ones_like(spread), 4 - exponent)
+
+
+_TILE = {"BLOCK_N": 64, "BLOCK_S": 128, "FLUSH": 32}
 
 COMPILE_CASES = tuple(
     CompileCase(
         f"{side}-{dtype}",
         _truncated_svd_gram_kernel,
-        {"x_ptr": f"*{dtype}", "shift_ptr": "*fp64", "gram_ptr": "*fp64", "sums_ptr": "*fp64"}
-        | {"L": "i32", "S": "i32", long: "i32", "lines_per_part": "i32"},
-        {short: 1, "SHIFT_BY_LINE": side == "wide", "BLOCK_N": 16, "BLOCK_S": 64},
-        # Triton 3.6 stops with an error on float64 products for sm_100 and gfx942, and on those
-        # of operands widened from half precision.
-        targets=("sm_80", "sm_90"),
+        {"x_ptr": f"*{dtype}", "shift_ptr": "*fp32", "scale_ptr": "*fp32", "gram_ptr": "*fp64"}
+        | {"sums_ptr": "*fp64", "L": "i32", "S": "i32", long: "i32", "lines_per_part": "i32"},
+        {short: 1, "SHIFT_BY_LINE": side == "wide", **_TILE},
+        num_warps=8,
+        num_stages=3,
         multiples_of_16=("S", long, "lines_per_part"),
     )
     for side, long, short in (
         ("tall", "stride_xl", "stride_xs"),
         ("wide", "stride_xs", "stride_xl"),
     )
-    for dtype in ("fp32", "fp64")
+    for dtype in ("fp32", "bf16")
 )

@@ -1,10 +1,13 @@
 """Coordinates of samples along components, without a centred copy of them."""
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
 from onetrip.ops.truncated_svd.plan import tile_rows
-from onetrip.ops.truncated_svd.torch_impl import tiles
+from onetrip.ops.truncated_svd.torch_impl import row_shares, tiles
+from onetrip.tile.side_by_side import run_side_by_side
 
 _TILE_ELEMENTS = 1 << 18
 
@@ -29,6 +32,13 @@ def project(x: Tensor, mean: Tensor | None, components: Tensor) -> Tensor:
         return x.to(dtype) @ basis
     found = torch.empty(x.shape[0], basis.shape[1], dtype=dtype, device=x.device)
     rows = tile_rows(_TILE_ELEMENTS, x.shape[1])
-    for part, tile in zip(found.split(rows), tiles(x, rows, mean, dtype), strict=True):
-        torch.mm(tile, basis, out=part)
+    shares = row_shares(x, rows)
+    # Views, split alike, into which every thread writes its own rows.
+    targets = found.tensor_split(len(shares))
+
+    def share(x: Tensor, found: Tensor) -> None:
+        for part, tile in zip(found.split(rows), tiles(x, rows, mean, dtype), strict=True):
+            torch.mm(tile, basis, out=part)
+
+    run_side_by_side([partial(share, *one) for one in zip(shares, targets, strict=True)])
     return found

@@ -7,15 +7,19 @@ from torch import Tensor
 
 from onetrip.core.selection import Config
 from onetrip.ops.truncated_svd.moments import Moments
-from onetrip.ops.truncated_svd.torch_impl import back_through, square_through
+from onetrip.ops.truncated_svd.torch_impl import back_through, gram_moments, square_through
 
 _FLOAT64_UNIT = 2.0**-53
 _FLOAT32_UNIT = 2.0**-24
+# Relative error of a singular value that an inexact Gram matrix may cause: four units of float32.
+_ALLOWED = 2.0**-22
+# Least share of the trace beside the components: 2^-23 of the trace is then a thousandth of it.
+_LEFT = 2.0**-13
 
 
 def decompose(
     x: Tensor, moments: Moments, kept: int, center: bool, correct: str, config: Config
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Moments]:
     """Singular values [K] and right vectors [K, D] of x [N, D], or of the centred x.
 
     Parameters
@@ -28,22 +32,55 @@ def decompose(
         Up to which precision small singular values must be right. The Gram matrix squares them,
         so that rounding, relative to the largest, is relative to a square.
     config : tile size
+
+    Returns
+    -------
+    singular_values, right vectors, and the moments that they are from: `moments`, or new ones
+    summed in float64 where those were not exact enough.
     """
-    values, vectors = torch.linalg.eigh(moments.gram)
+    gram, errors = moments.gram, moments.errors
+    values, vectors = torch.linalg.eigh(gram if errors is None else _finite(gram))
     values, vectors = values.flip(0)[:kept], vectors.flip(1)[:, :kept].contiguous()
+    if errors is not None and not _is_exact_enough(gram, errors, values, vectors, correct):
+        return decompose(x, gram_moments(x, center, config), kept, center, correct, config)
     singular_values = values.clamp_min(0.0).sqrt()
     shift = moments.mean if center else None
     if x.shape[0] < x.shape[1]:
-        return _right_vectors(back_through(x, shift, vectors, config))
+        return *_right_vectors(back_through(x, shift, vectors, config)), moments
     if correct != "never" and _is_uncertain(singular_values, x.shape[1], correct):
-        return _corrected(x, shift, vectors, singular_values, config)
-    return singular_values, vectors.T
+        return *_corrected(x, shift, vectors, singular_values, config), moments
+    return singular_values, vectors.T, moments
 
 
 def with_fixed_signs(components: Tensor) -> Tensor:
     """`components` [K, D], the entry of largest modulus of each made positive."""
     largest = components.gather(1, components.abs().argmax(1, keepdim=True))
     return torch.where(largest < 0, -components, components)
+
+
+def _finite(gram: Tensor) -> Tensor:
+    """`gram`, or the identity where a number overflowed: no decomposition ends on infinities."""
+    ok = gram.isfinite().all()
+    return torch.where(ok, gram, torch.eye(gram.shape[0], dtype=gram.dtype, device=gram.device))
+
+
+def _is_exact_enough(
+    gram: Tensor, errors: Tensor, values: Tensor, vectors: Tensor, correct: str
+) -> bool:
+    """Whether errors of the entries of the Gram matrix stay out of sight.
+
+    To first order an eigenvalue is off by ``vᵀ E v``, where v is its vector and E the errors:
+    about the sum of ``v² errors`` over the entries of v, and a singular value by the half of that.
+    What the components leave of the trace is a difference, so it must not be too small.
+    """
+    error = vectors.square().T @ errors  # [K]
+    trace = gram.trace()
+    enough = trace.isfinite()
+    if correct != "never":
+        enough &= (0.5 * error <= _ALLOWED * values).all()
+        if vectors.shape[0] > vectors.shape[1]:
+            enough &= trace - values.sum() > _LEFT * trace
+    return bool(enough)
 
 
 def _is_uncertain(singular_values: Tensor, D: int, correct: str) -> bool:

@@ -1,6 +1,7 @@
 """The trips over x in plain torch: a tile of it in float64 at a time, which stays in cache."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -8,8 +9,10 @@ from torch import Tensor
 from onetrip.core.selection import Config
 from onetrip.ops.truncated_svd.moments import Moments
 from onetrip.ops.truncated_svd.plan import tile_rows
+from onetrip.tile.side_by_side import run_side_by_side, worker_count
 
-# Columns of the Gram matrix that one product fills: what lies below them is left out.
+# Columns of the Gram matrix that one product fills: what lies below them is left out. With more
+# columns the products keep all threads busy by themselves, and one matrix for all spares memory.
 _BLOCK = 256
 
 
@@ -18,14 +21,15 @@ def gram_moments(x: Tensor, center: bool, config: Config) -> Moments:
     N, D = x.shape
     if N < D:
         return _wide_moments(x, center, config)
-    gram = torch.zeros(D, D, dtype=torch.float64, device=x.device)
-    sums = torch.zeros(D, dtype=torch.float64, device=x.device)
     rows = tile_rows(config["tile_elements"], D)
     # A provisional mean, so that taking out the true one afterwards cancels nothing.
     shift = x[:rows].mean(0, dtype=torch.float64) if center else None
-    for tile in tiles(x, rows, shift):
-        sums += tile.sum(0)
-        _add_upper(gram, tile)
+    shares = row_shares(x, rows) if D <= _BLOCK else [x]
+    found = run_side_by_side([partial(_upper_and_sums, share, rows, shift) for share in shares])
+    gram, sums = found[0]
+    for more_gram, more_sums in found[1:]:
+        gram += more_gram
+        sums += more_sums
     _mirror(gram)
     square_of_sums = sums.square().sum() / N
     total = gram.trace() - square_of_sums
@@ -33,6 +37,17 @@ def gram_moments(x: Tensor, center: bool, config: Config) -> Moments:
         gram.addr_(sums, sums, alpha=-1.0 / N)
     mean = sums / N if shift is None else shift + sums / N
     return Moments(gram, mean, total.clamp_min(0.0))
+
+
+def _upper_and_sums(x: Tensor, rows: int, shift: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Gram matrix [D, D] of the shifted x [N, D], above its diagonal, and sums [D]."""
+    D = x.shape[1]
+    gram = torch.zeros(D, D, dtype=torch.float64, device=x.device)
+    sums = torch.zeros(D, dtype=torch.float64, device=x.device)
+    for tile in tiles(x, rows, shift):
+        sums += tile.sum(0)
+        _add_upper(gram, tile)
+    return gram, sums
 
 
 def _wide_moments(x: Tensor, center: bool, config: Config) -> Moments:
@@ -105,6 +120,16 @@ def mean_and_variance(x: Tensor, config: Config) -> tuple[Tensor, Tensor]:
     return shift + sums / x.shape[0], total.clamp_min(0.0)
 
 
+def row_shares(x: Tensor, rows: int) -> list[Tensor]:
+    """Rows of x [N, D] in a part a thread, each at least a tile of `rows`; as one on a device.
+
+    A tile takes some calls of less than a millisecond. Threads that meet after every one of them
+    wait for each other longer than they work.
+    """
+    parts = min(worker_count(), x.shape[0] // rows) if x.is_cpu else 1
+    return list(x.tensor_split(max(1, parts)))
+
+
 def tiles(
     x: Tensor, rows: int, shift: Tensor | None, dtype: torch.dtype = torch.float64
 ) -> Iterator[Tensor]:
@@ -118,6 +143,9 @@ def tiles(
     room = torch.empty(min(rows, x.shape[0]), x.shape[1], dtype=dtype, device=x.device)
     narrow = None if shift is None else shift.to(dtype)
     for part in x.split(rows):
+        if narrow is not None and x.dtype == dtype:
+            yield torch.sub(part, narrow, out=room[: part.shape[0]])
+            continue
         tile = room[: part.shape[0]].copy_(part)  # [rows, D]
         yield tile if narrow is None else tile.sub_(narrow)
 
