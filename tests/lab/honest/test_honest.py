@@ -27,7 +27,6 @@ def judge():
         yield judge
 
 
-@pytest.mark.quiet
 @pytest.mark.parametrize("path", CANDIDATES, ids=lambda path: path.stem)
 def test_an_honest_candidate_passes(path, judge, record_property):
     if path.stem == "c_compiler" and shutil.which("cc") is None:

@@ -165,8 +165,8 @@ def test_a_hostile_candidate_costs_only_itself(attempt, name):
     assert not verdict.timings
 
 
-@pytest.mark.quiet
-def test_work_before_the_clock_starts_is_seen(attempt):
+def test_work_before_the_clock_starts_wins_nothing(attempt):
+    """Seen as work ahead; on a busy machine it comes too late, and is timed as the work it is."""
     verdict = attempt(
         HEAD
         + """
@@ -177,7 +177,8 @@ def ahead():
     while True:
         data = harness.__dict__.get("_tree")
         if data is not None and results.get("of") is not data:
-            for _ in range(200):
+            begun = time.thread_time()
+            while time.thread_time() - begun < 0.01:
                 y = torch.add(*data, alpha=2)
             results["y"], results["of"] = y, data
         time.sleep(0.0001)
@@ -188,8 +189,12 @@ def custom_kernel(data):
     return results["y"]
 """
     )
-    assert verdict.outcome is Outcome.HACKED, verdict
-    assert "ahead" in verdict.reason
+    if verdict.outcome is Outcome.DONE:
+        # Of ten milliseconds of work at least the seven that the rule lets nobody do ahead.
+        assert min(t.median_ms for t in verdict.timings if t.subject == "candidate") > 7
+    else:
+        assert verdict.outcome is Outcome.HACKED, verdict
+        assert "ahead" in verdict.reason
 
 
 def test_a_candidate_that_hangs_is_killed_in_time(judge, add, honest):

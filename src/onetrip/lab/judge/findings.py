@@ -13,7 +13,7 @@ from onetrip.lab.judge.race import Race
 from onetrip.lab.judge.ruling import Ruling
 from onetrip.lab.judge.side import Sample, Side
 from onetrip.lab.judge.trial import Trial
-from onetrip.lab.verdict import Comparison, Flag, Outcome, Timing
+from onetrip.lab.verdict import OUT, Comparison, Flag, Outcome, Timing
 
 # Below this share of the floor a time is not believed: ceilings are measured to some percent, and
 # a CPU's caches keep what a flush of 64 MiB does not reach.
@@ -24,9 +24,8 @@ _GAP_SHARE = 0.25
 _OVERHEAD_SHARE = 0.5
 # Work of other threads between the arrival of the inputs and the start of the clock.
 _LEAST_AHEAD_NS = 1_000_000
-# A machine that got busier since the calibration took 1.7 times as long over an honest candidate's
-# inputs, most of it the flush. Warm calls have none: there a millisecond is seen.
-_TAKING_SHARE = 0.8
+# Most of it is the flush. Warm calls have none: there a millisecond is seen.
+_TAKING_SHARE = 0.5
 _AHEAD_SHARE = 0.3
 # Processor time of other processes comes in ticks of ten milliseconds.
 _LEAST_HELP_NS = 50_000_000
@@ -286,4 +285,4 @@ def _by_block(samples: Sequence[Sample], case: str, regime: str) -> dict[int, li
 
 def failures_of(sides: Sequence[Side]) -> dict[str, str]:
     """Why rivals are out, for the evidence."""
-    return {f"{side.name} is out": side.failure for side in sides if side.failure}
+    return {f"{side.name}{OUT}": side.failure for side in sides if side.failure}

@@ -20,6 +20,7 @@ from onetrip.lab.judge.race import Race, race
 from onetrip.lab.judge.ruling import LabAtFault, Ruling
 from onetrip.lab.judge.side import CONTENDER, Side, start_side, unforeseen_draw
 from onetrip.lab.judge.static_rules import static_flags
+from onetrip.lab.judge.suspicion import after_both, is_suspicion, once_more
 from onetrip.lab.judge.telemetry import Telemetry
 from onetrip.lab.judge.trial import Stage, Trial
 from onetrip.lab.judge.trial_job import TrialJob
@@ -83,7 +84,20 @@ class Judge:
         on_start: OnStart = lambda pid, started: None,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> Verdict:
-        """Try one candidate; see `judge_isolated`."""
+        """Try one candidate; see `judge_isolated`. A suspicion has a limit of its own."""
+
+        def once(job: TrialJob) -> Verdict:
+            return self._once(job, on_stage, on_start, should_stop)
+
+        first = once(job)
+        if not is_suspicion(first):
+            return first
+        on_stage("suspected: looking again, beside a control", None)
+        return after_both(first, once(once_more(job)))
+
+    def _once(
+        self, job: TrialJob, on_stage: Stage, on_start: OnStart, should_stop: Callable[[], bool]
+    ) -> Verdict:
         deadline = Deadline(time.monotonic() + job.seconds, should_stop)
         sides: dict[str, Side] = {}
         trial = None
