@@ -5,8 +5,6 @@ import subprocess
 import sys
 from contextlib import closing
 
-import pytest
-
 from onetrip.cli.lab_demo import problem_folder
 from onetrip.lab.store.database import connect
 
@@ -15,11 +13,10 @@ def test_the_problem_is_found():
     assert (problem_folder() / "task.yml").is_file()
 
 
-@pytest.mark.slow
 def test_the_demo_ends_by_itself_and_says_how_to_go_on(tmp_path):
     database = tmp_path / "lab.sqlite"
     command = [sys.executable, "-m", "onetrip.cli.main", "lab", "demo", "--until-done"]
-    options = ["--seconds", "25", "--db", str(database)]
+    options = ["--seconds", "2", "--db", str(database)]
     done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     first, *_ = done.stderr.splitlines()

@@ -79,12 +79,12 @@ def _campaign(database: Path, device: str, seconds: float) -> "CampaignEnd":
     from onetrip.lab.queue.submit import add_problem
     from onetrip.lab.work.campaign import CampaignPlan, run_campaign
 
-    deadline = time.monotonic() + seconds
     with screen.working() as say, opened(database) as connection:
         say(f"loading {NAME}, and trying wrong answers on it")
         options = {} if device == "cpu" else {"task": "task_device.yml"}
         facts = facts_of(ProblemRef("folder", str(problem_folder()), options))
         problem_id = add_problem(connection, facts)
+        deadline = time.monotonic() + seconds
         with following(database, say):
             return run_campaign(
                 database,

@@ -26,6 +26,7 @@ NOT_HERE = {
 }
 MACHINE_CODE = {"h05_native_clock.py", "h15_one_shape_in_no_time.py"}
 TIMED_MS = 4.5
+TRIES = 3
 
 
 def tried():
@@ -85,17 +86,28 @@ def nothing_stays():
 @pytest.mark.skipif(sys.platform != "linux", reason="hacks of Linux")
 def test_every_hack_wins_where_nobody_looks(filled_in, nothing_stays, monkeypatch):
     monkeypatch.setenv("LAB_SECRET", "kept-in-the-lab-4711")
-    hacks = [hack for hack in tried() for _ in range(hack.times)]
+    hacks = list(tried())
+    # Who only seems slow on a busy machine gets another chance; what never wins stays lost.
+    for _ in range(TRIES):
+        lost = lost_of(hacks, filled_in)
+        hacks = [hack for hack in hacks if hack.file in lost]
+        if not hacks:
+            break
+    assert not lost
+
+
+def lost_of(hacks, filled_in):
+    """Those that did not win, with what the naive harness says of them."""
+    # Some need an earlier try; the last one counts.
+    turns = [hack for hack in hacks for _ in range(hack.times)]
     done = subprocess.run(
         [sys.executable, str(HERE / "naive.py")],
-        input=json.dumps([trial(hack, filled_in(hack)) for hack in hacks]),
+        input=json.dumps([trial(hack, filled_in(hack)) for hack in turns]),
         capture_output=True,
         text=True,
         timeout=120,
     )
     reports = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(reports) == len(hacks), done.stderr[-2000:]
-    # The last try counts: some need an earlier one.
-    last = {hack.file: (hack, report) for hack, report in zip(hacks, reports, strict=True)}
-    lost = {file: report for file, (hack, report) in last.items() if not won(hack, report)}
-    assert not lost, done.stderr[-3000:]
+    assert len(reports) == len(turns), done.stderr[-2000:]
+    last = {hack.file: (hack, report) for hack, report in zip(turns, reports, strict=True)}
+    return {file: report for file, (hack, report) in last.items() if not won(hack, report)}
