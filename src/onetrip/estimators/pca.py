@@ -4,11 +4,13 @@ from numbers import Integral, Real
 from typing import Any, Self
 
 import torch
+from scipy import sparse
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from torch import Tensor
 
 from onetrip.core.errors import ArgumentError, UnsupportedError, complaint
+from onetrip.core.selection import Config
 from onetrip.estimators.arrays import Given, take
 from onetrip.estimators.gaussian_model import GaussianModel
 from onetrip.estimators.pca_rank import likeliest_rank, rank_for_share
@@ -16,6 +18,9 @@ from onetrip.estimators.sparse_svd import sparse_truncated_svd
 from onetrip.estimators.truncated_svd import SEEDS, refuse_normalizer
 from onetrip.ops.truncated_svd.api import truncated_svd
 from onetrip.ops.truncated_svd.plan import power_iterations
+from onetrip.ops.truncated_svd.running import RunningMoments
+from onetrip.ops.truncated_svd.select import default_config
+from onetrip.tile.problem import problem_on
 
 
 class PCA(GaussianModel):
@@ -131,13 +136,54 @@ class PCA(GaussianModel):
         given = self._fit(X)
         return given.answer(self._coordinates(given))
 
-    def _fit(self, X: Any) -> Given:
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """Learn the components of all samples so far, of which `X` are the next; `y` is ignored.
+
+        Batches give what one `fit` of all of them gives, whatever their sizes: what is kept of
+        them is their number, mean and Gram matrix, `n_features` squared in float64. `fit` forgets
+        them. Where there are too many features for that, `IncrementalPCA` keeps as many directions
+        as it returns, and approximates.
+
+        Parameters
+        ----------
+        X : array-like or Tensor of shape (n_samples, n_features)
+            As many features as in the batches before. A sparse matrix is refused.
+        """
+        self._check_options()
+        if self.svd_solver not in ("auto", "full", "covariance_eigh"):
+            expected = '"auto", "full" or "covariance_eigh" for partial_fit'
+            raise UnsupportedError(complaint("svd_solver", expected=expected, got=self.svd_solver))
+        if sparse.issparse(X):
+            raise TypeError("PCA.partial_fit takes dense batches: pass X.toarray().")
+        running = getattr(self, "_running", None)
+        given = take(self, X, reset=running is None, device=self.device)
+        batch, features = given.shape
+        count = batch + (0 if running is None else running.count)
+        smaller = min(count, features)
+        asked = smaller if self.n_components is None else self.n_components
+        _check_count(asked, "full", count, features)
+        if running is None:
+            running = RunningMoments(features, given.samples.device)
+        running.add(given.samples, _tiling(given.samples))
+        self._running = running
+        # A share or an estimate is decided when all variances are known.
+        wanted = int(asked) if isinstance(asked, Integral) else smaller
+        dtype = torch.promote_types(given.samples.dtype, torch.float32)
+        values, extra = running.components(max(1, wanted), dtype)
+        self._learn(given, count, values, extra, asked)
+        return self
+
+    def _check_options(self) -> None:
         self._validate_params()
         refuse_normalizer(self.power_iteration_normalizer)
         if self.tol:
             raise UnsupportedError(
                 complaint("tol", expected="0: exact values have no tolerance", got=self.tol)
             )
+
+    def _fit(self, X: Any) -> Given:
+        self._check_options()
+        self._running = None
         given = take(self, X, reset=True, device=self.device, accept_sparse=True)
         solver, asked = self._negotiate(given)
         smaller = min(given.shape)
@@ -159,7 +205,7 @@ class PCA(GaussianModel):
         else:
             options["precision"] = self.precision
             values, extra = truncated_svd(given.samples, **options)
-        self._learn(given, values, extra, asked)
+        self._learn(given, given.shape[0], values, extra, asked)
         return given
 
     def _negotiate(self, given: Given) -> tuple[str, Any]:
@@ -184,8 +230,10 @@ class PCA(GaussianModel):
         _check_count(asked, solver, samples, features)
         return "full" if solver == "arpack" else solver, asked
 
-    def _learn(self, given: Given, values: Tensor, extra: dict[str, Tensor], asked: Any) -> None:
-        samples, features = given.shape
+    def _learn(
+        self, given: Given, samples: int, values: Tensor, extra: dict[str, Tensor], asked: Any
+    ) -> None:
+        features = given.shape[1]
         freedom = max(samples - 1, 1)
         variance = values.double().square() / freedom
         total = float(extra["total_variance"]) * samples / freedom
@@ -223,6 +271,11 @@ class PCA(GaussianModel):
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         tags.input_tags.sparse = self.svd_solver in ("auto", "arpack", "covariance_eigh")
         return tags
+
+
+def _tiling(samples: Tensor) -> Config:
+    axes = {"N": samples.shape[0], "D": samples.shape[1], "K": samples.shape[1]}
+    return default_config("torch", problem_on(samples.device, axes, samples.dtype, {}))
 
 
 def _check_count(asked: Any, solver: str, samples: int, features: int) -> None:

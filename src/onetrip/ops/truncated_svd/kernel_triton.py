@@ -26,6 +26,7 @@ from torch import Tensor
 
 from onetrip.core.selection import Config
 from onetrip.ops.truncated_svd.moments import SPLIT_UNIT, Moments
+from onetrip.ops.truncated_svd.plan import gram_parts
 from onetrip.ops.truncated_svd.torch_impl import mean_and_variance
 from onetrip.tile.compile_case import CompileCase
 
@@ -158,7 +159,7 @@ def _gram(
     block_s = min(config["BLOCK_S"], max(16, triton.next_power_of_2(S)))
     tiles = triton.cdiv(S, block_s)
     chunk = config["BLOCK_N"] * config["FLUSH"]
-    parts = max(1, 2 * config["programs"] // (tiles * (tiles + 1)))
+    parts = gram_parts(S, block_s, config["programs"])
     lines_per_part = triton.cdiv(triton.cdiv(L, parts), chunk) * chunk
     parts = triton.cdiv(L, lines_per_part)
     scale = _scale(spread)

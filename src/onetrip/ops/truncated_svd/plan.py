@@ -50,6 +50,16 @@ def tile_rows(tile_elements: int, columns: int) -> int:
     return max(8, tile_elements // max(1, columns))
 
 
+def gram_parts(smaller: int, block: int, programs: int) -> int:
+    """Parts of the longer side, for about so many programs that share tiles of a Gram matrix.
+
+    >>> gram_parts(256, 128, 396), gram_parts(1024, 128, 396), gram_parts(9000, 128, 396)
+    (132, 11, 1)
+    """
+    tiles = -(-smaller // block)
+    return max(1, 2 * programs // (tiles * (tiles + 1)))
+
+
 def workspace_bytes(axes: Mapping[str, int], tile_elements: int) -> int:
     """Bytes of Gram matrix, its eigenvectors and their workspace, and of tiles in float64."""
     N, D = axes["N"], axes["D"]

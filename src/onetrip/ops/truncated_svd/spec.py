@@ -35,5 +35,5 @@ SPEC = OperatorSpec(
         "Yamamoto et al., ETNA 44 (2015): CholeskyQR2, the correction of the Gram matrix",
     ),
     words={"N": "n_samples", "D": "n_features", "K": "n_components"},
-    estimators=("TruncatedSVD", "PCA"),
+    estimators=("TruncatedSVD", "PCA", "IncrementalPCA"),
 )

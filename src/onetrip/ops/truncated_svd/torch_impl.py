@@ -21,6 +21,26 @@ def gram_moments(x: Tensor, center: bool, config: Config) -> Moments:
     N, D = x.shape
     if N < D:
         return _wide_moments(x, center, config)
+    gram, sums, shift = _summed(x, center, config)
+    square_of_sums = sums.square().sum() / N
+    total = gram.trace() - square_of_sums
+    if center:
+        gram.addr_(sums, sums, alpha=-1.0 / N)
+    mean = sums / N if shift is None else shift + sums / N
+    return Moments(gram, mean, total.clamp_min(0.0))
+
+
+def shifted_moments(x: Tensor, config: Config) -> tuple[Tensor, Tensor]:
+    """Centred Gram matrix [D, D] and mean [D] of x [N, D], of features also where N < D."""
+    gram, sums, shift = _summed(x, True, config)
+    gram.addr_(sums, sums, alpha=-1.0 / x.shape[0])
+    mean = sums / x.shape[0]
+    return gram, mean if shift is None else mean + shift
+
+
+def _summed(x: Tensor, center: bool, config: Config) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Gram matrix [D, D] and sums [D] of x less a shift, and that shift if there is one."""
+    D = x.shape[1]
     rows = tile_rows(config["tile_elements"], D)
     # A provisional mean, so that taking out the true one afterwards cancels nothing.
     shift = x[:rows].mean(0, dtype=torch.float64) if center else None
@@ -31,12 +51,7 @@ def gram_moments(x: Tensor, center: bool, config: Config) -> Moments:
         gram += more_gram
         sums += more_sums
     _mirror(gram)
-    square_of_sums = sums.square().sum() / N
-    total = gram.trace() - square_of_sums
-    if center:
-        gram.addr_(sums, sums, alpha=-1.0 / N)
-    mean = sums / N if shift is None else shift + sums / N
-    return Moments(gram, mean, total.clamp_min(0.0))
+    return gram, sums, shift
 
 
 def _upper_and_sums(x: Tensor, rows: int, shift: Tensor | None) -> tuple[Tensor, Tensor]:
