@@ -16,14 +16,22 @@ _FEW_FEATURES = 6
 
 _TORCH_FEW: Config = {"leaf": 32, "tile": 1 << 18, "extra": 10}
 _TORCH_MANY: Config = {"leaf": 128, "tile": 1 << 18, "extra": 8}
-# Not measured on a device yet: a tile takes 32 registers a thread, in float64 half as many rows.
-_TRITON: Config = {"BLOCK": 64, "num_warps": 4}
-_TRITON_DOUBLE: Config = {"BLOCK": 32, "num_warps": 4}
+# Tiles of products: rows by columns.
+_PRODUCTS: Config = {"BLOCK_N": 64, "BLOCK_M": 64, "num_warps": 4}
+# Lists hold so many near points more than core distances need: most edges are among them.
+EXTRA_SAMPLES = 11
+# A tile of products keeps its columns in registers, and one column for each listed point.
+MAX_PRODUCT_FEATURES = 64
+MAX_PRODUCT_SAMPLES = 32
+# Sums of differences: a tile takes 32 registers a thread, in float64 half as many rows.
+DIFFERENCES: Config = {"BLOCK": 64, "num_warps": 4}
+_DIFFERENCES_DOUBLE: Config = {"BLOCK": 32, "num_warps": 4}
 _SPACE: Mapping[str, Mapping[str, tuple[int, ...]]] = {
     "reference": {},
     "torch": {"leaf": (16, 32, 64, 128), "tile": (1 << 16, 1 << 18), "extra": (2, 6, 10)},
-    "triton": {"BLOCK": (32, 64), "num_warps": (4, 8)},
+    "triton": {"BLOCK_N": (64, 128), "BLOCK_M": (64, 128), "num_warps": (4, 8)},
 }
+_DIFFERENCES_SPACE: Mapping[str, tuple[int, ...]] = {"BLOCK": (32, 64), "num_warps": (4, 8)}
 # Passes over all pairs that data without structure need: core distances, then rounds that shrink.
 _PASSES = 4
 
@@ -38,6 +46,11 @@ def unsupported_reason(impl: str, problem: Problem, config: Config | None = None
         return "Triton kernels need a GPU (or TRITON_INTERPRET=1, which only tests want)"
     if _samples(problem) > MAX_TRITON_SAMPLES:
         return f"Triton kernels hold at most {MAX_TRITON_SAMPLES} nearest distances a row"
+    if config is not None and "BLOCK_N" in config and not _by_products(problem):
+        return (
+            f"tiles of products take float32 of at most {MAX_PRODUCT_FEATURES} features and "
+            f"{MAX_PRODUCT_SAMPLES} samples; give a BLOCK for sums of differences"
+        )
     return None
 
 
@@ -49,12 +62,16 @@ def default_config(impl: str, problem: Problem) -> Config:
     if impl == "torch":
         return _TORCH_FEW if problem.axes["D"] <= _FEW_FEATURES else _TORCH_MANY
     if impl == "triton":
-        return _TRITON_DOUBLE if problem.dtype == "float64" else _TRITON
+        if _by_products(problem):
+            return _PRODUCTS
+        return _DIFFERENCES_DOUBLE if problem.dtype == "float64" else DIFFERENCES
     return {}
 
 
 def search_space(impl: str, problem: Problem) -> Mapping[str, tuple[int, ...]]:
     """Values that `onetrip tune` tries for each entry of the configuration."""
+    if impl == "triton" and not _by_products(problem):
+        return _DIFFERENCES_SPACE
     return _SPACE[impl]
 
 
@@ -80,7 +97,8 @@ def workspace_bytes(impl: str, problem: Problem, config: Config) -> int:
         return N * N * (8 * D + 64)  # differences, distances, reachability, sorted pairs
     if impl == "triton":
         # Places, components, bests and bounds of rows; the points in the tree's order.
-        return N * (200 + 6 * max(8, ITEMSIZE[problem.dtype]) * max(D, 1)) + (1 << 16)
+        lists = 2 * min(_samples(problem) + EXTRA_SAMPLES, N) * 2 * 8  # places and squares
+        return N * (lists + 250 + 6 * max(8, ITEMSIZE[problem.dtype]) * max(D, 1)) + (1 << 16)
     K = min(_samples(problem) + config["extra"], N)
     leaf = min(config["leaf"], N)
     lists = N * K * 72  # places, squares, weights, and a permutation of each
@@ -97,6 +115,12 @@ def predict_ms(
     rate = device.tflops_for("float64" if problem.dtype == "float64" else "float32")
     compute_ms = 2 * cost.flops / rate * 1e-9 * _PASSES
     return max(compute_ms, cost.memory_ms(device))
+
+
+def _by_products(problem: Problem) -> bool:
+    """Whether tiles of float16 products propose what differences decide."""
+    few = problem.axes["D"] <= MAX_PRODUCT_FEATURES and _samples(problem) <= MAX_PRODUCT_SAMPLES
+    return few and problem.dtype != "float64"
 
 
 def _samples(problem: Problem) -> int:

@@ -1,4 +1,4 @@
-"""Borůvka's rounds with Triton kernels: distances are recomputed, a few numbers are kept."""
+"""The spanning tree with Triton kernels: by products and lists, or by differences alone."""
 
 from dataclasses import replace
 
@@ -7,6 +7,8 @@ from torch import Tensor
 
 from onetrip.core.selection import Config
 from onetrip.ops.hdbscan.box_tree import build_tree
+from onetrip.ops.hdbscan.device_points import arranged, in_blocks
+from onetrip.ops.hdbscan.device_rounds import Rounds
 from onetrip.ops.hdbscan.edges import (
     Edges,
     Spanning,
@@ -17,7 +19,9 @@ from onetrip.ops.hdbscan.edges import (
     make_edges,
     merge,
 )
+from onetrip.ops.hdbscan.kernel_near import Near
 from onetrip.ops.hdbscan.kernel_triton import core_distances, nearest_outside
+from onetrip.ops.hdbscan.select import DIFFERENCES, EXTRA_SAMPLES
 
 
 def spanning_tree(
@@ -25,12 +29,38 @@ def spanning_tree(
 ) -> Spanning:
     """The tree of x [N, D], N > 0, decided in float32, float64 where x is.
 
-    Sums of differences need no certificate: `certified` changes nothing.
+    What products propose is decided by differences: `certified` changes nothing.
     """
-    N = x.shape[0]
     wide = x if x.dtype == torch.float64 else x.float()
     if x.shape[1] == 0:
-        wide = wide.new_zeros(N, 1)
+        wide = wide.new_zeros(x.shape[0], 1)
+    if "BLOCK_N" in config:
+        return _by_products(wide, min_samples, alpha, config)
+    return _by_differences(wide, min_samples, alpha, config)
+
+
+def _by_products(x: Tensor, min_samples: int, alpha: float, config: Config) -> Spanning:
+    """Lists of near points settle most edges; pairs for the others come from tiles of products."""
+    points = arranged(x.contiguous(), config["BLOCK_M"])
+    near = Near(points.x, points.low, points.high, min_samples, EXTRA_SAMPLES, config)
+    core = near.core
+    if near.short:
+        low, high = _boxes(points.x, DIFFERENCES["BLOCK"])
+        core = core_distances(
+            points.x.T.contiguous(), low, high, min(min_samples, len(x)), DIFFERENCES
+        )
+    edges = Rounds(points, near, core * (alpha * alpha), config, DIFFERENCES).edges()
+    # A power of two: its square may be beyond float32, where the weights are not.
+    unit = points.scale.double().square()
+    of_points = torch.empty(len(x), dtype=torch.float64, device=x.device)
+    of_points[points.order] = core.double() / unit
+    edges = replace(edges, weight=edges.weight.double() / (unit * alpha * alpha))
+    return Spanning(edges, of_points, points.order.new_empty(2, 0), of_points[:0], 0.0)
+
+
+def _by_differences(wide: Tensor, min_samples: int, alpha: float, config: Config) -> Spanning:
+    """Every distance is a sum of differences, in the precision of the points."""
+    N = wide.shape[0]
     order = build_tree(wide, config["BLOCK"]).order
     wide = wide[order]
     low, high = _boxes(wide, config["BLOCK"])
@@ -57,7 +87,7 @@ def _rounds(
     config: Config,
 ) -> Edges:
     """Edges between places. What a point has found stays its nearest until it is swallowed."""
-    N, blocks = order.shape[0], low.shape[1]
+    N = order.shape[0]
     place = torch.empty_like(order)
     place[order] = torch.arange(N, device=order.device)
     number = order.int()
@@ -71,7 +101,7 @@ def _rounds(
         outside = torch.isfinite(weight) & (component[nearest] != component)
         limit = lowest(weight[outside], component[outside], components)[component]
         stale = ~outside & (known <= limit)
-        padded = _padded(component.int(), config["BLOCK"], blocks)
+        padded = in_blocks(component.int(), config["BLOCK"])
         lighter, other = nearest_outside(
             points,
             low,
@@ -100,12 +130,5 @@ def _rounds(
 
 def _boxes(x: Tensor, block: int) -> tuple[Tensor, Tensor]:
     """Boxes around blocks of consecutive rows, feature by feature [D, blocks]."""
-    blocks = -(-x.shape[0] // block)
-    padded = _padded(x, block, blocks)  # [blocks, block, D]
+    padded = in_blocks(x, block)  # [blocks, block, D]
     return padded.amin(1).T.contiguous(), padded.amax(1).T.contiguous()
-
-
-def _padded(values: Tensor, block: int, blocks: int) -> Tensor:
-    """Rows in blocks, the last filled up with its last row again."""
-    rows = torch.arange(blocks * block, device=values.device).clamp_max_(values.shape[0] - 1)
-    return values[rows].view(blocks, block, *values.shape[1:])

@@ -1,0 +1,73 @@
+"""Points as kernels want them: in an order that keeps near ones together, scaled, with boxes."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+# Boxes are scaled to at most 2^13, far from what float16 cannot hold.
+_WIDTH_EXPONENT = 13
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """Points in the order of their places.
+
+    `x` [N, D], float32, times `scale` [], a power of two; `order` [N], the point at each place;
+    `low`, `high` [blocks, D], the boxes of blocks of consecutive places.
+    """
+
+    x: Tensor
+    scale: Tensor
+    order: Tensor
+    low: Tensor
+    high: Tensor
+
+
+def arranged(x: Tensor, block: int) -> Points:
+    """Arrange x [N, D], N and D > 0, float32; boxes hold `block` places each."""
+    width_exponent = torch.frexp((x.amax(0) - x.amin(0)).amax()).exponent
+    scale = power_of_two((_WIDTH_EXPONENT - width_exponent).clamp_(-100, 100))
+    order = tree_order(x, block)
+    x = x[order].mul_(scale)
+    padded = in_blocks(x, block)  # [blocks, block, D]
+    return Points(x, scale, order, padded.amin(1), padded.amax(1))
+
+
+def tree_order(x: Tensor, leaf: int) -> Tensor:
+    """Points [N] in the order of a tree that halves groups along their widest coordinate.
+
+    Every group but the last has a power of two times `leaf` points, so all splits of a level are
+    one sort, and nothing waits for the device.
+    """
+    N = x.shape[0]
+    depth = (-(-N // leaf) - 1).bit_length()
+    order = torch.arange(leaf << depth, device=x.device)
+    for level in range(depth):
+        order = order.view(1 << level, -1)  # [groups, places]
+        missing = order >= N
+        inside = x[torch.where(missing, order[:, :1], order).clamp_max_(N - 1)]
+        widest = (inside.amax(1) - inside.amin(1)).argmax(1)  # [groups]
+        widest = widest[:, None, None].expand(-1, order.shape[1], 1)
+        # What is missing goes last, so that the places of points are the first N.
+        key = inside.gather(2, widest).squeeze(2).masked_fill_(missing, torch.inf)
+        order = order.gather(1, key.argsort(dim=1, stable=True))
+    return order.view(-1)[:N]
+
+
+def in_blocks(values: Tensor, block: int) -> Tensor:
+    """Rows in blocks [blocks, block, ...], the last filled up with its last row again."""
+    N = values.shape[0]
+    blocks = -(-N // block)
+    if blocks * block > N:
+        values = torch.cat([values, values[-1:].expand(blocks * block - N, *values.shape[1:])])
+    return values.view(blocks, block, *values.shape[1:])
+
+
+def power_of_two(exponent: Tensor) -> Tensor:
+    """2 to the power of int32 exponents from -126 to 127, exactly, in float32.
+
+    >>> power_of_two(torch.tensor([-1, 0, 3], dtype=torch.int32)).tolist()
+    [0.5, 1.0, 8.0]
+    """
+    return ((exponent.int() + 127) << 23).view(torch.float32)

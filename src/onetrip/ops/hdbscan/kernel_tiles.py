@@ -1,0 +1,136 @@
+"""Device functions of hdbscan: tiles of squared distances from float16 products, and their bounds.
+
+Idea: a program centres its rows and every block of columns on the middle of its rows' box and
+rounds them to float16. With x̂ and ŷ for what is rounded, the triangle inequality bounds the
+distance: | |x − y| − |x̂ − ŷ| | ≤ |x − x̂| + |y − ŷ|. A residue is at most 2^-11 of its norm, and
+|y| ≤ |x| + |x − y|: so the bound depends on the row and the distance alone, and a limit of a row
+turns into one limit of its scores ``|ŷ|² − 2 x̂·ŷ``. Nothing is compared element by element but
+a score and a number of its row.
+
+Scaling: the caller scales the points by a power of two so that their box is at most 2^13 wide:
+nothing overflows, and what underflows is off by 2^-25.
+"""
+
+import triton
+import triton.language as tl
+
+# Blocks of columns whose boxes are looked at together: one bit each.
+CHUNK = 32
+
+
+@triton.jit
+def row_block(x_ptr, places, D, DP: tl.constexpr):
+    """Rows at `places` [BLOCK_N]: their box [DP], its middle, rounded rows, |x̂|² and |x|."""
+    offs_d = tl.arange(0, DP)
+    start = tl.cast(places, tl.int64) * D
+    x = tl.load(x_ptr + start[:, None] + offs_d[None, :], mask=(offs_d < D)[None, :], other=0.0)
+    low = tl.min(x, axis=0)
+    high = tl.max(x, axis=0)
+    middle = (low + high) * 0.5
+    local = x - middle[None, :]  # [BLOCK_N, DP]
+    half = local.to(tl.float16)
+    wide = half.to(tl.float32)
+    square = tl.sum(wide * wide, axis=1)  # [BLOCK_N]
+    norm = tl.sqrt(tl.sum(local * local, axis=1))  # [BLOCK_N]
+    return low, high, middle, half, square, norm
+
+
+@triton.jit
+def scores(x_ptr, half, middle, block, N, D, BLOCK_M: tl.constexpr, DP: tl.constexpr):
+    """``|ŷ|² − 2 x̂·ŷ`` of rows and a block of columns [BLOCK_N, BLOCK_M], infinity beyond N."""
+    offs_d = tl.arange(0, DP)
+    offs_m = tl.arange(0, BLOCK_M)
+    inside = block * BLOCK_M + offs_m < N
+    start = x_ptr + tl.cast(block, tl.int64) * BLOCK_M * D
+    mask = inside[:, None] & (offs_d < D)[None, :]
+    y = tl.load(start + offs_m[:, None] * D + offs_d[None, :], mask=mask, other=0.0)
+    local = tl.where(inside[:, None], y - middle[None, :], 0.0)
+    rounded = local.to(tl.float16)  # [BLOCK_M, DP]
+    wide = rounded.to(tl.float32)
+    square = tl.where(inside, tl.sum(wide * wide, axis=1), float("inf"))  # [BLOCK_M]
+    return square[None, :] - 2.0 * tl.dot(half, tl.trans(rounded))
+
+
+@triton.jit
+def near_blocks(
+    low_ptr, high_ptr, low, high, chunk, wanted, D, blocks, DP: tl.constexpr, CHUNK: tl.constexpr
+):
+    """Which blocks of a chunk may hold a point within `wanted` (squared) of a box [CHUNK]."""
+    offs_d = tl.arange(0, DP)
+    block = chunk * CHUNK + tl.arange(0, CHUNK)
+    mask = (block < blocks)[:, None] & (offs_d < D)[None, :]
+    at = block[:, None] * D + offs_d[None, :]
+    ahead = tl.load(low_ptr + at, mask=mask, other=0.0) - high[None, :]
+    behind = low[None, :] - tl.load(high_ptr + at, mask=mask, other=0.0)
+    apart = tl.maximum(tl.maximum(ahead, behind), 0.0)  # [CHUNK, DP]
+    # A few units in the last place nearer than computed: pairs are summed in another order.
+    gap = tl.sum(apart * apart, axis=1) * 0.99999
+    return (block < blocks) & (gap <= wanted)
+
+
+@triton.jit
+def as_bits(chosen, CHUNK: tl.constexpr):
+    """A number with the bits of the chosen [CHUNK]."""
+    one = tl.full([CHUNK], 1, tl.int64)
+    return tl.sum(tl.where(chosen, one << tl.arange(0, CHUNK).to(tl.int64), 0), axis=0)
+
+
+@triton.jit
+def lowest_bit(bits):
+    """Number of the lowest bit that is set."""
+    alone = bits ^ (bits & (bits - 1))
+    return (tl.log2(alone.to(tl.float32)) + 0.5).to(tl.int32)
+
+
+@triton.jit
+def kth_least(values, K, BLOCK_N: tl.constexpr):
+    """K-th smallest of every row of values, equal ones counted each [BLOCK_N]."""
+    found = tl.zeros([BLOCK_N], dtype=tl.float32) + float("inf")
+    count = tl.zeros([BLOCK_N], dtype=tl.int32)
+    for _ in range(0, K):
+        least = tl.min(values, axis=1)
+        found = tl.where(count < K, least, found)
+        same = values == least[:, None]
+        count += tl.sum(same.to(tl.int32), axis=1)
+        values = tl.where(same, float("inf"), values)
+    return found
+
+
+@triton.jit
+def _units(norm, D):
+    """Relative error of a rounded coordinate; of a product's sum; and both times the row's norm."""
+    rounding = 4.8923e-4  # 2^-11, and 2^-20 for what centring rounds
+    summing = (D + 8) * 2.3842e-7  # tensor cores truncate: two bits more than float32 has
+    tiny = tl.sqrt(D.to(tl.float32)) * 2.9803e-8  # 2^-25 a coordinate, below the normal range
+    size = norm * 1.001 + tiny
+    return rounding, summing, 2.0 * (rounding * size + tiny), 8.0 * summing * size * size
+
+
+@triton.jit
+def at_most(square, norm, D):
+    """No greater is the squared distance of a pair, in float32, whose computed one is `square`."""
+    rounding, summing, moved, lost = _units(norm, D)
+    hat = tl.sqrt(tl.maximum(square + lost, 0.0) / (1.0 - 2.0 * summing))
+    distance = (hat + moved) / (1.0 - rounding)
+    return distance * distance * (1.0 + (D + 8) * 1.2e-7)
+
+
+@triton.jit
+def computed_at_most(limit, norm, D):
+    """No greater is the computed square of a pair whose squared distance is at most `limit`."""
+    rounding, summing, moved, lost = _units(norm, D)
+    distance = tl.sqrt(limit * (1.0 + (D + 8) * 1.2e-7))
+    hat = distance * (1.0 + rounding) + moved
+    return hat * hat * (1.0 + 2.0 * summing + 1e-6) + lost
+
+
+@triton.jit
+def differences(x_ptr, first, second, mask, D):
+    """Squared distances of pairs of places, summed feature by feature: the same from either end."""
+    total = tl.zeros(first.shape, dtype=tl.float32)
+    rows = x_ptr + tl.cast(first, tl.int64) * D
+    columns = x_ptr + tl.cast(second, tl.int64) * D
+    for d in range(0, D):
+        apart = tl.load(rows + d, mask=mask, other=0.0) - tl.load(columns + d, mask=mask, other=0.0)
+        total += apart * apart
+    return total
