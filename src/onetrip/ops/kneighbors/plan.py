@@ -76,33 +76,3 @@ def splits_corpus(Q: int, N: int, width: int, workers: int, tiling: Tiling) -> b
     True
     """
     return Q < workers * _QUERIES_OF_A_WORKER and N >= 4 * workers * max(width, tiling.columns)
-
-
-# A program's list: registers hold no longer one beside a tile.
-LONGEST_LIST = 128
-# At 128, 144 to 171 registers of a thread spill on gfx942 and gfx950.
-LONGEST_LIST_HIP = 16
-# Programs that fill a large GPU twice over.
-_PROGRAMS = 264
-
-
-def triton_width(width: int) -> int:
-    """Length of a list in a kernel: a power of two, at least 16.
-
-    >>> triton_width(14), triton_width(72)
-    (16, 128)
-    """
-    return max(16, 1 << (width - 1).bit_length())
-
-
-def corpus_parts(Q: int, N: int, width: int, config: Config) -> int:
-    """Parts of the corpus that programs search side by side, so that few queries fill a GPU too.
-
-    >>> config = {"BLOCK_Q": 64, "BLOCK_N": 128}
-    >>> corpus_parts(100_000, 100_000, 16, config), corpus_parts(1, 10_000_000, 16, config)
-    (1, 264)
-    """
-    blocks = Q if Q <= FEW_QUERIES else -(-Q // config["BLOCK_Q"])
-    wanted = -(-_PROGRAMS // max(blocks, 1))
-    # A part much shorter than its list is all list and no search.
-    return max(1, min(wanted, N // (8 * max(width, config["BLOCK_N"]))))

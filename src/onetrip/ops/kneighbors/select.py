@@ -7,16 +7,14 @@ from onetrip.core.cost import ITEMSIZE
 from onetrip.core.device import Device
 from onetrip.core.selection import Choice, Config, Problem
 from onetrip.ops.kneighbors.cost import estimate_cost
-from onetrip.ops.kneighbors.plan import (
-    FEW_QUERIES,
+from onetrip.ops.kneighbors.device_plan import (
     LONGEST_LIST,
-    LONGEST_LIST_HIP,
-    corpus_parts,
-    list_width,
-    make_tiling,
-    rows_of_a_worker,
-    triton_width,
+    capacity,
+    few_tile,
+    make_blocks,
+    queries_of_a_round,
 )
+from onetrip.ops.kneighbors.plan import FEW_QUERIES, list_width, make_tiling, rows_of_a_worker
 
 OPERATOR = "kneighbors"
 
@@ -25,21 +23,15 @@ OPERATOR = "kneighbors"
 DEFAULTS: Mapping[str, Config] = {
     "reference": {},
     "torch": {"rows": 512, "columns": 2048, "group": 16},
-    # From first principles: a warp group of eight holds the scores in 32 registers a thread.
-    "triton": {"BLOCK_Q": 64, "BLOCK_N": 128, "BLOCK_D": 32, "num_warps": 8, "num_stages": 2},
-}
-# Longer lists leave fewer registers to the tile.
-_LONG_LIST: Config = {
-    **{"BLOCK_Q": 64, "BLOCK_N": 64, "BLOCK_D": 32},
-    **{"num_warps": 8, "num_stages": 2},
+    # Two programs of a multiprocessor: one forms minima while the other's products run.
+    "triton": {"BLOCK_Q": 256, "BLOCK_N": 64, "num_warps": 8, "num_stages": 2},
 }
 _SPACE: Mapping[str, Mapping[str, tuple[int, ...]]] = {
     "reference": {},
     "torch": {"rows": (256, 512, 1024), "columns": (2048, 4096), "group": (16, 32)},
     "triton": {
-        "BLOCK_Q": (32, 64, 128),
+        "BLOCK_Q": (128, 256),
         "BLOCK_N": (64, 128),
-        "BLOCK_D": (32, 64),
         "num_warps": (4, 8),
         "num_stages": (2, 3),
     },
@@ -77,24 +69,16 @@ def _triton_reason(problem: Problem, k: int) -> str | None:
     if problem.device_kind != "cuda" and not problem.options.get("interpreter"):
         return "Triton kernels need a GPU (or TRITON_INTERPRET=1, which only tests want)"
     if problem.dtype == "float64":
-        return "its products are TF32, and float64 means float64"
-    if problem.device_kind != "cuda" and problem.dtype == "bfloat16":
-        return "Triton's interpreter computes wrong bfloat16 products"
-    if not problem.hip and problem.arch >= 100 and problem.axes["Q"] > FEW_QUERIES:
-        return "Triton 3.6 does not compile its product for sm_100"
-    longest = LONGEST_LIST_HIP if problem.hip else LONGEST_LIST
-    if triton_width(list_width(k, k + LONGEST_LIST, True)) > longest:
-        return f"a list of {k} neighbours does not fit into registers"
+        return "its products are of float16, and float64 means float64"
+    if capacity(k) > LONGEST_LIST:
+        return f"the candidates of {k} neighbours are too many to compare each with each"
     return None
 
 
 def default_config(impl: str, problem: Problem) -> Config:
     """What a named implementation runs: an override, the tuning table, or the default."""
     known = tuning.known_config(OPERATOR, impl, problem)
-    if known is not None:
-        return known
-    long_list = triton_width(list_width(neighbors_of(problem), problem.axes["N"], True)) > 16
-    return _LONG_LIST if impl == "triton" and long_list else DEFAULTS[impl]
+    return DEFAULTS[impl] if known is None else known
 
 
 def search_space(impl: str, problem: Problem) -> Mapping[str, tuple[int, ...]]:
@@ -125,7 +109,7 @@ def workspace_bytes(impl: str, problem: Problem, config: Config) -> int:
         return Q * N * (3 * itemsize + 16) + 2 * (Q + N) * D * itemsize
     width = list_width(k, N, True)
     if impl == "triton":
-        return _triton_bytes(Q, N, D, k, width, config)
+        return _triton_bytes(Q, N, D, k, config)
     tiling = make_tiling(Q, N, width, config)
     rows = rows_of_a_worker(Q, 1 if Q <= tiling.rows else _WORKERS, tiling)
     # Scores, what passes of them, and the indices of what passes.
@@ -138,14 +122,19 @@ def workspace_bytes(impl: str, problem: Problem, config: Config) -> int:
     return min(_WORKERS, -(-max(Q, 1) // rows)) * (tile + corpus + queries + exact) + results
 
 
-def _triton_bytes(Q: int, N: int, D: int, k: int, width: int, config: Config) -> int:
-    width = triton_width(width)
-    lists = Q * width * corpus_parts(Q, N, width, config)
-    # Scores and indices of the lists; what settles them: float64 values, orders, masks.
-    settled = Q * width * 64
-    # Prepared queries; squared norms, factors; centred rows while norms are taken.
-    terms = Q * (D + 1) * 8 + 16 * N + 3 * min(N, 1 << 16) * D * 4
-    return 16 * lists + settled + terms + 3 * Q * k * 16 + (8 << 20)
+def _triton_bytes(Q: int, N: int, D: int, k: int, config: Config) -> int:
+    # Answers, the candidates of a query with their tiles and float64 values, and what is small.
+    lists = Q * (k * 16 + capacity(k) * 16 + 32) + (8 << 20)
+    if Q <= FEW_QUERIES:
+        tile = few_tile(N, k)
+        scores = Q * (-(-N // tile)) * (tile + 1) * 4
+    else:
+        blocks = make_blocks(Q, N, D, k, config)
+        scores = blocks.tiles(N) * 5 * 4 * queries_of_a_round(Q, N, D, blocks)
+    # Other metrics form products for a handful of queries too.
+    blocks = make_blocks(Q, N, D, k, config)
+    rows = (Q + N + blocks.queries + blocks.columns + 64) * (blocks.padded * 2 + 12)
+    return lists + scores + rows + 4096 * D * 24
 
 
 def predict_ms(

@@ -1,0 +1,100 @@
+"""How a search on a GPU is divided: tiles, rounds of queries, parts of the corpus, lists."""
+
+from dataclasses import dataclass
+
+from onetrip.core.selection import Config
+
+# Tiles are many times the neighbours, so that few of these share one.
+_TILES_PER_NEIGHBOR = 4
+_LEAST_COLUMNS = 16
+_LEAST_ROWS = 16
+_LEAST_DEPTH = 16
+# Up to here a row of queries stays on chip while the corpus streams past; beyond, steps of 64.
+_WHOLE_DEPTH = 256
+_DEPTH_STEP = 64
+# Minima of one round of queries: what they take, unless half of the data is more.
+_ROUND_BYTES = 128 << 20
+# Programs that fill a large GPU: two for each of its multiprocessors, five times over.
+_PROGRAMS = 1320
+# The most candidates of a query that are compared each with each.
+LONGEST_LIST = 256
+# Rows of the corpus whose least score is kept, where a handful of queries read it once.
+_FEW_TILE = 1024
+_LEAST_FEW_TILE = 32
+# Rows that are rounded together.
+ROWS_OF_A_PROGRAM = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """Tiles [queries, columns] of products over `depth` features at a time, of `padded` in all."""
+
+    queries: int
+    columns: int
+    depth: int
+    padded: int
+
+    def tiles(self, N: int) -> int:
+        """Tiles that cover the corpus."""
+        return -(-N // self.columns)
+
+
+def capacity(k: int) -> int:
+    """Room for the candidates of a query: a power of two, the neighbours and some to spare.
+
+    >>> capacity(10), capacity(64)
+    (32, 128)
+    """
+    return max(32, 1 << (k + max(8, k // 4) - 1).bit_length())
+
+
+def make_blocks(Q: int, N: int, D: int, k: int, config: Config) -> Blocks:
+    """Tiles of the configuration's size, smaller where there is less.
+
+    >>> config = {"BLOCK_Q": 256, "BLOCK_N": 64, "num_warps": 8, "num_stages": 2}
+    >>> make_blocks(100_000, 100_000, 100, 10, config)
+    Blocks(queries=256, columns=64, depth=128, padded=128)
+    >>> make_blocks(13, 67, 700, 5, config)
+    Blocks(queries=16, columns=16, depth=64, padded=704)
+    """
+    columns = config["BLOCK_N"]
+    while columns > _LEAST_COLUMNS and N < _TILES_PER_NEIGHBOR * k * columns:
+        columns //= 2
+    queries = max(_LEAST_ROWS, min(config["BLOCK_Q"], 1 << (Q - 1).bit_length()))
+    if D > _WHOLE_DEPTH:
+        return Blocks(queries, columns, _DEPTH_STEP, -(-D // _DEPTH_STEP) * _DEPTH_STEP)
+    depth = max(_LEAST_DEPTH, 1 << (D - 1).bit_length())
+    return Blocks(queries, columns, depth, depth)
+
+
+def few_tile(N: int, k: int) -> int:
+    """Rows of a tile where a handful of queries read the corpus once.
+
+    >>> few_tile(10_000_000, 10), few_tile(700, 7)
+    (1024, 32)
+    """
+    tile = _FEW_TILE
+    while tile > _LEAST_FEW_TILE and N < _TILES_PER_NEIGHBOR * k * tile:
+        tile //= 2
+    return tile
+
+
+def queries_of_a_round(Q: int, N: int, D: int, blocks: Blocks) -> int:
+    """Queries that are taken through the corpus together, so that their minima stay few.
+
+    >>> queries_of_a_round(100_000, 100_000, 128, Blocks(256, 64, 128, 128))
+    4096
+    """
+    bytes_of_a_query = blocks.tiles(N) * 5 * 4
+    room = max(_ROUND_BYTES, (Q + N) * D * 2)
+    most = max(1, room // (bytes_of_a_query * blocks.queries))
+    return min(most, -(-Q // blocks.queries)) * blocks.queries
+
+
+def parts_of_corpus(rows: int, N: int, blocks: Blocks) -> int:
+    """Parts of the corpus that programs take side by side, so that few queries fill a GPU too.
+
+    >>> parts_of_corpus(5120, 100_000, Blocks(256, 64, 128, 128))
+    66
+    """
+    return max(1, min(blocks.tiles(N), -(-_PROGRAMS // (rows // blocks.queries))))
