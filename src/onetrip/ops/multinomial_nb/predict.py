@@ -45,6 +45,10 @@ def likeliest_class(
     log_prior : Tensor [C], float64
     """
     C, D = log_prob.shape
+    if x.is_cuda and x.dtype in _NARROW and C > 1 and x.numel():
+        found = _on_device(x, log_prob, log_prior, certified)
+        if found is not None:
+            return found
     narrow = x.dtype in _NARROW and bool(torch.isfinite(log_prob).all())
     if not narrow or C == 1:
         return joint_log_likelihood(x, log_prob, log_prior).argmax(1), 0.0 if C == 1 else 1.0
@@ -59,6 +63,22 @@ def likeliest_class(
     if len(doubtful):
         labels[doubtful] = joint_log_likelihood(x[doubtful], log_prob, log_prior).argmax(1)
     return labels, len(doubtful) / max(len(labels), 1)
+
+
+def _on_device(
+    x: Tensor, log_prob: Tensor, log_prior: Tensor, certified: bool
+) -> tuple[Tensor, float] | None:
+    """The same by kernels, or None where a class has a feature that it never sees.
+
+    The host waits once, at the end, for the number of doubts and whether all was finite.
+    """
+    from onetrip.ops.multinomial_nb.kernel_predict_triton import likeliest_class_and_doubts
+
+    labels, doubts = likeliest_class_and_doubts(x, log_prob, log_prior, certified)
+    doubtful, finite = torch.cat([doubts, torch.isfinite(log_prob).all().reshape(1)]).tolist()
+    if not finite:
+        return None
+    return labels, doubtful / len(labels) if certified else 0.0
 
 
 def _blocks(x: Tensor, dtype: torch.dtype) -> Iterator[slice]:
