@@ -1,157 +1,164 @@
-"""Triton kernel of kmeans: the two least scores of every row, in one trip.
+"""Triton kernel of kmeans: the nearest centre of every row by half precision, and who is in doubt.
 
 Idea: a program owns BLOCK_N rows and walks over all centres, BLOCK_K at a time. The scores
-``|c|² - 2 x·c`` of a tile live in registers, and of them only the least, its column and the second
-least survive the tile: 12 bytes a row leave the chip, where the matrix of distances would be 4 K.
-The second least is what the certificate needs (`tile/certified.py`).
+``|c|²/2 - x·c`` of a tile live in registers, and of them only the least two of each thread survive
+the tile. Rows and centres are rounded to float16 after a scaling by powers of two; how much each
+row and each centre lost is known (`residue`), which bounds the error of every score. A row whose
+two least scores are closer than twice the bound goes to a list, with the limit that its nearest
+centre's score keeps in any case: `kernel_resolve_triton.py` decides those.
 
-Tiling: up to 128 features the rows stay in shared memory while the centres stream past
-(HOLD_X); a centre's tile is then read once for BLOCK_N rows, 64 operations a byte from L2 at 128
-rows, which feeds TF32 units. With more features both stream in steps of BLOCK_D. Rows may be
-given by number, so that rows whose nearest centre cannot have changed are not read at all.
+Tiling: up to MOST_HELD features the rows are rounded once and held while the centres stream past;
+with more features both stream in steps of BLOCK_D. The rows are read as they are, in float32: no
+copy in half precision is stored.
 
-Products are TF32 on NVIDIA: bfloat16 is twice as fast and leaves four times as many rows to be
-evaluated anew in float64, at a thirteenth of its rate. Tried: nothing on a device yet.
+The two least: per score one addition, one operation that writes the column's number into the last
+bits, and three minima or maxima. A tensor core leaves columns 8g + 2t + p to thread t of four, so
+a tile of numbers g, p is reduced within threads, and only the end of all tiles crosses threads.
 """
 
-import torch
 import triton
 import triton.language as tl
-from torch import Tensor
 
-from onetrip.core.selection import Config
-from onetrip.tile.compile_case import CompileCase
+from onetrip.tile.compile_case import TARGETS, CompileCase
 
-# Features of rows that stay in shared memory, by the format of the products: 64 KiB at 128 rows.
-# AMD's IEEE products have 64 KiB in all.
-MOST_HELD = {"tf32": 128, "ieee": 32}
+# Features of a row that are held: 128 rows of them take 64 KiB in half precision.
+MOST_HELD = 256
+# The score of a centre that is none: beyond all others, and finite with any last bits.
+BEYOND = 1e38
 
 
 @triton.jit
-def _kmeans_two_least_kernel(
+def _two_least(best, second, other_best, other_second):
+    """The least two of two pairs, each in order."""
+    larger = tl.maximum(best, other_best)
+    return tl.minimum(best, other_best), tl.minimum(larger, tl.minimum(second, other_second))
+
+
+@triton.jit
+def _halves(tile):
+    """[N, G, 4] as two [N, G / 2, 4]: within threads, where G is."""
+    pairs = tl.reshape(tile, [tile.shape[0], 2, tile.shape[1] // 2, 4])
+    return tl.split(tl.permute(pairs, [0, 2, 3, 1]))
+
+
+@triton.jit
+def _kmeans_nearest_kernel(
     x_ptr,
-    rows_ptr,
-    centers_ptr,
-    square_ptr,
-    best_ptr,
+    norm_ptr,
+    residue_ptr,
+    half_ptr,
+    level_ptr,
+    reach_ptr,
     label_ptr,
-    second_ptr,
+    doubt_ptr,
+    limit_ptr,
+    count_ptr,
+    scale,
+    keep,
     N,
-    K,
     D,
-    HAS_ROWS: tl.constexpr,
+    tiles,
+    WIDTH,
+    CERTIFIED: tl.constexpr,
     HOLD_X: tl.constexpr,
-    PRECISION: tl.constexpr,
+    NUMBER_BITS: tl.constexpr,
     BLOCK_N: tl.constexpr,
     BLOCK_K: tl.constexpr,
     BLOCK_D: tl.constexpr,
 ):
-    offs_n = tl.program_id(0).to(tl.int64) * BLOCK_N + tl.arange(0, BLOCK_N)
+    offs_n = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
     mask_n = offs_n < N
-    rows = offs_n
-    if HAS_ROWS:
-        rows = tl.load(rows_ptr + offs_n, mask=mask_n, other=0)
     offs_d = tl.arange(0, BLOCK_D)
     offs_k = tl.arange(0, BLOCK_K)
-    x_ptrs = x_ptr + rows[:, None] * D + offs_d[None, :]
-    best = tl.full([BLOCK_N], float("inf"), tl.float32)
-    second = tl.full([BLOCK_N], float("inf"), tl.float32)
-    label = tl.zeros([BLOCK_N], tl.int32)
+    x_ptrs = x_ptr + offs_n.to(tl.int64)[:, None] * D + offs_d[None, :]
+    c_ptrs = half_ptr + offs_k[None, :].to(tl.int64) * WIDTH + offs_d[:, None]
+    number = offs_k // 8 * 2 + offs_k % 2
+    best = tl.full([BLOCK_N, 4], float("inf"), tl.float32)
+    second = tl.full([BLOCK_N, 4], float("inf"), tl.float32)
+    at = tl.zeros([BLOCK_N, 4], tl.int32)
     if HOLD_X:
         held = tl.load(x_ptrs, mask=mask_n[:, None] & (offs_d < D)[None, :], other=0.0)
-    for start_k in range(0, K, BLOCK_K):
-        columns = start_k + offs_k
-        mask_k = columns < K
-        c_ptrs = centers_ptr + columns[None, :].to(tl.int64) * D + offs_d[:, None]
-        product = tl.zeros([BLOCK_N, BLOCK_K], tl.float32)
+        held = (held * scale).to(tl.float16)  # [BLOCK_N, BLOCK_D]
+    for tile in range(0, tiles):
+        level = tl.load(level_ptr + tile * BLOCK_K + offs_k)
         if HOLD_X:
-            c = tl.load(c_ptrs, mask=(offs_d < D)[:, None] & mask_k[None, :], other=0.0)
-            product = tl.dot(held, c, product, input_precision=PRECISION)
+            product = tl.dot(held, tl.load(c_ptrs))
         else:
-            for start_d in range(0, D, BLOCK_D):
+            product = tl.zeros([BLOCK_N, BLOCK_K], tl.float32)
+            for start_d in range(0, WIDTH, BLOCK_D):
                 mask_d = start_d + offs_d < D
                 x = tl.load(x_ptrs + start_d, mask=mask_n[:, None] & mask_d[None, :], other=0.0)
-                c = tl.load(c_ptrs + start_d, mask=mask_d[:, None] & mask_k[None, :], other=0.0)
-                product = tl.dot(x, c, product, input_precision=PRECISION)
-        square = tl.load(square_ptr + columns, mask=mask_k, other=float("inf"))
-        score = square[None, :] - 2.0 * product  # [BLOCK_N, BLOCK_K]
-        tile_best, place = tl.min(score, 1, return_indices=True)
-        others = tl.where(offs_k[None, :] == place[:, None], float("inf"), score)
-        tile_second = tl.min(others, 1)
-        second = tl.minimum(tl.maximum(best, tile_best), tl.minimum(second, tile_second))
-        label = tl.where(tile_best < best, start_k + place, label)
-        best = tl.minimum(best, tile_best)
-    tl.store(best_ptr + offs_n, best, mask=mask_n)
+                x = (x * scale).to(tl.float16)
+                product = tl.dot(x, tl.load(c_ptrs + start_d), product)
+        c_ptrs += BLOCK_K * WIDTH.to(tl.int64)
+        score = level[None, :] - product  # [BLOCK_N, BLOCK_K]
+        bits = score.to(tl.int32, bitcast=True) & keep | number[None, :]
+        score = bits.to(tl.float32, bitcast=True)
+        even, odd = tl.split(tl.reshape(score, [BLOCK_N, BLOCK_K // 2, 2]))
+        less = tl.reshape(tl.minimum(even, odd), [BLOCK_N, BLOCK_K // 8, 4])
+        more = tl.reshape(tl.maximum(even, odd), [BLOCK_N, BLOCK_K // 8, 4])
+        for _ in tl.static_range(NUMBER_BITS - 1):
+            less, other_less = _halves(less)
+            more, other_more = _halves(more)
+            less, more = _two_least(less, more, other_less, other_more)
+        tile_best = tl.reshape(less, [BLOCK_N, 4])
+        tile_second = tl.reshape(more, [BLOCK_N, 4])
+        at = tl.where(tile_best < best, tile, at)
+        best, second = _two_least(best, second, tile_best, tile_second)
+    least = tl.min(best, 1)
+    number = best.to(tl.int32, bitcast=True) & ~keep
+    column = at * BLOCK_K + number // 2 * 8 + number % 2 + 2 * tl.arange(0, 4)[None, :]
+    label = tl.min(tl.where(best == least[:, None], column, 2147483647), 1)
     tl.store(label_ptr + offs_n, label, mask=mask_n)
-    tl.store(second_ptr + offs_n, second, mask=mask_n)
-
-
-def two_least_scores(
-    x: Tensor, rows: Tensor | None, centers: Tensor, square: Tensor, precision: str, config: Config
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Least score, its column and the second least of each row.
-
-    Parameters
-    ----------
-    x : Tensor [N, D], float32, contiguous
-    rows : Tensor [R], int64, which rows; None for all
-    centers : Tensor [K, D], float32, contiguous
-    square : Tensor [K], float32, squared norms of the centres
-    precision : {"tf32", "ieee"}
-    config : BLOCK_N, BLOCK_K, BLOCK_D, num_warps, num_stages
-
-    Returns
-    -------
-    best, label, second : Tensor [R], float32, int32, float32
-    """
-    R = x.shape[0] if rows is None else rows.shape[0]
-    K, D = centers.shape
-    best, second = (torch.empty(R, dtype=torch.float32, device=x.device) for _ in range(2))
-    label = torch.empty(R, dtype=torch.int32, device=x.device)
-    hold = D <= MOST_HELD[precision]
-    blocks = {**config, "BLOCK_D": max(16, triton.next_power_of_2(D))} if hold else config
-    with torch.cuda.device_of(x):
-        _kmeans_two_least_kernel[(triton.cdiv(R, config["BLOCK_N"]),)](
-            x, x if rows is None else rows, centers, square, best, label, second, R, K, D,
-            HAS_ROWS=rows is not None, HOLD_X=hold, PRECISION=precision, **blocks,
-        )  # fmt: skip
-    return best, label, second
+    if CERTIFIED:
+        next_least = tl.min(tl.where(column == label[:, None], second, best), 1)
+        norm = tl.load(norm_ptr + offs_n, mask=mask_n, other=0.0) * scale
+        residue = tl.load(residue_ptr + offs_n, mask=mask_n, other=0.0)
+        reach = tl.load(reach_ptr) * residue + tl.load(reach_ptr + 1) * norm
+        reach += tl.load(reach_ptr + 2)
+        # Last bits that hold a number are at most so much of a score; 1 % covers the rest.
+        BLUR: tl.constexpr = 1.01 * 2.0 ** (NUMBER_BITS - 23)
+        limit = least + BLUR * tl.abs(least) + reach
+        # Not "is within": a bound that is not a number certifies nothing.
+        certain = next_least - BLUR * tl.abs(next_least) > limit
+        doubtful = (mask_n & (certain == 0)).to(tl.int32)
+        found = tl.sum(doubtful, 0)
+        if found > 0:
+            place = tl.atomic_add(count_ptr, found) + tl.cumsum(doubtful, 0) - doubtful
+            tl.store(doubt_ptr + place, offs_n, mask=doubtful > 0)
+            tl.store(limit_ptr + place, limit, mask=doubtful > 0)
 
 
 _SIGNATURE = {
-    "x_ptr": "*fp32",
-    "rows_ptr": "*i64",
-    "centers_ptr": "*fp32",
-    "square_ptr": "*fp32",
-    "best_ptr": "*fp32",
-    "label_ptr": "*i32",
-    "second_ptr": "*fp32",
-    "N": "i32",
-    "K": "i32",
-    "D": "i32",
+    **dict.fromkeys(("x_ptr", "norm_ptr", "residue_ptr", "level_ptr", "reach_ptr"), "*fp32"),
+    **dict.fromkeys(("label_ptr", "doubt_ptr", "count_ptr"), "*i32"),
+    **dict.fromkeys(("keep", "N", "D", "tiles", "WIDTH"), "i32"),
+    "half_ptr": "*fp16",
+    "limit_ptr": "*fp32",
+    "scale": "fp32",
 }
-_NVIDIA = ("sm_80", "sm_90", "sm_100")
-_AMD = ("gfx942", "gfx950")
 
 COMPILE_CASES = tuple(
     CompileCase(
-        f"{name}-{'rows' if has_rows else 'all'}-{precision}",
-        _kmeans_two_least_kernel,
+        name,
+        _kmeans_nearest_kernel,
         _SIGNATURE,
         {
-            "HAS_ROWS": has_rows,
-            "HOLD_X": name == "held",
-            "PRECISION": precision,
+            "CERTIFIED": True,
+            "HOLD_X": block_d != 64,
+            "NUMBER_BITS": 4,
             "BLOCK_N": 128,
             "BLOCK_K": 64,
-            "BLOCK_D": MOST_HELD[precision] if name == "held" else 32,
+            "BLOCK_D": block_d,
         },
         num_warps=8,
-        num_stages=2,
+        num_stages=stages,
         targets=targets,
-        multiples_of_16=("K", "D"),
+        multiples_of_16=("D", "WIDTH"),
     )
-    for precision, targets in (("tf32", _NVIDIA), ("ieee", _AMD))
-    for name in ("held", "streamed")
-    for has_rows in (False, True)
+    for name, block_d, stages, targets in (
+        ("held-32", 32, 3, TARGETS),
+        ("held-128", 128, 3, ("sm_80", "sm_90", "sm_100", "gfx950")),
+        ("streamed", 64, 3, ("sm_80", "sm_90", "sm_100", "gfx950")),
+    )
 )

@@ -144,7 +144,7 @@ def lloyd(
         n_iter += 1
         if settled:
             break
-        after = _averages(points, sums, centers, assigner.labels, spherical)
+        after = averages(points, *sums.over_processes(), centers, assigner.labels, spherical)
         movement.step(centers, after)
         centers = after
         if movement.shift_square <= tol * points.variance:
@@ -184,10 +184,10 @@ def _inertia(points: Points, centers: Tensor, labels: Tensor, workers: Workers) 
     return exact_total(per_row, points.group)
 
 
-def _averages(
-    points: Points, sums: ClusterSums, centers: Tensor, labels: Tensor, spherical: bool
+def averages(
+    points: Points, terms: Tensor, weight: Tensor, centers: Tensor, labels: Tensor, spherical: bool
 ) -> Tensor:
-    terms, weight = sums.over_processes()
+    """New centres [K, D] from sums [K, D · grids] and weights [K], which are used up."""
     has_empty = float(weight.min()) == 0.0
     if has_empty:
         relocate_empty(points, centers, labels, terms, weight)

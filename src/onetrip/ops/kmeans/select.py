@@ -14,8 +14,16 @@ OPERATOR = "kmeans"
 # work. On a device the block is what fills it.
 _CPU_TORCH: Config = {"scores": 1 << 18, "least_rows": 512}
 _DEVICE_TORCH: Config = {"scores": 1 << 26, "least_rows": 512}
-# Not measured yet: tiles of Triton's own matrix product on the same sizes.
-_TRITON: Config = {"BLOCK_N": 128, "BLOCK_K": 64, "BLOCK_D": 32, "num_warps": 8, "num_stages": 2}
+_TRITON: Config = {
+    "BLOCK_N": 128,
+    "BLOCK_K": 64,
+    "BLOCK_D": 64,
+    "BLOCK_R": 16,
+    "num_warps": 8,
+    "num_stages": 3,
+}
+# The interpreter takes as long for a small block as for a large one.
+_INTERPRETED: Config = {**_TRITON, "BLOCK_N": 1024, "BLOCK_R": 1024}
 _SPACE: Mapping[str, Mapping[str, tuple[int, ...]]] = {
     "reference": {},
     "torch": {"scores": (1 << 16, 1 << 18, 1 << 20), "least_rows": (256, 512, 2048)},
@@ -23,6 +31,7 @@ _SPACE: Mapping[str, Mapping[str, tuple[int, ...]]] = {
         "BLOCK_N": (64, 128, 256),
         "BLOCK_K": (32, 64, 128),
         "BLOCK_D": (32, 64),
+        "BLOCK_R": (16, 32),
         "num_warps": (4, 8),
         "num_stages": (2, 3),
     },
@@ -53,7 +62,9 @@ def default_config(impl: str, problem: Problem) -> Config:
         return known
     if impl == "torch":
         return _CPU_TORCH if problem.device_kind == "cpu" else _DEVICE_TORCH
-    return _TRITON if impl == "triton" else {}
+    if impl != "triton":
+        return {}
+    return _INTERPRETED if problem.options.get("interpreter") else _TRITON
 
 
 def search_space(impl: str, problem: Problem) -> Mapping[str, tuple[int, ...]]:

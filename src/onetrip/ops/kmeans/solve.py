@@ -1,7 +1,6 @@
 """From made-ready samples and a start to a solution: which implementation, and its run."""
 
-import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
@@ -10,16 +9,11 @@ from torch import Tensor
 from onetrip.core import selection
 from onetrip.core.selection import Config, Problem
 from onetrip.ops.kmeans import select
-from onetrip.ops.kmeans.lloyd import Assigner, Solution, lloyd
+from onetrip.ops.kmeans.lloyd import Solution, lloyd
 from onetrip.ops.kmeans.points import Points
+from onetrip.ops.kmeans.torch_impl import TorchAssigner
 from onetrip.ops.kmeans.workers import rows_workers
 from onetrip.tile.problem import problem_on
-
-# impl -> module, class of its assigner.
-_ASSIGNERS: Mapping[str, tuple[str, str]] = {
-    "torch": ("torch_impl", "TorchAssigner"),
-    "triton": ("triton_impl", "TritonAssigner"),
-}
 
 
 def problem_of(x: Tensor, clusters: int, options: Mapping[str, object]) -> Problem:
@@ -48,16 +42,15 @@ def solve(
     if config is None:
         # No iteration: one process of several may hold fewer samples than there are clusters.
         impl, config = resolve(impl, problem_of(points.x, centers.shape[0], {"max_iter": 0}))
-    file, name = _ASSIGNERS[impl]
-    make: Callable[..., Assigner] = getattr(
-        importlib.import_module(f"onetrip.ops.kmeans.{file}"), name
-    )
-    spherical = metric == "cosine"
+    spherical, certified = metric == "cosine", precision == "certified"
     start = centers.to(points.x.dtype).contiguous()
     if spherical:
         start = F.normalize(start, dim=1)
+    stop = {"max_iter": max_iter, "tol": tol, "spherical": spherical}
+    if impl == "triton":
+        from onetrip.ops.kmeans.triton_impl import lloyd_on_device
+
+        return lloyd_on_device(points, start, config, certified, **stop)
     with torch.no_grad(), rows_workers(points.x) as workers:
-        assigner = make(points, centers.shape[0], config, precision == "certified")
-        return lloyd(
-            points, start, assigner, workers, max_iter=max_iter, tol=tol, spherical=spherical
-        )
+        assigner = TorchAssigner(points, centers.shape[0], config, certified)
+        return lloyd(points, start, assigner, workers, **stop)

@@ -1,0 +1,107 @@
+"""Triton kernel of kmeans: the rows that half precision left in doubt, decided in float64.
+
+Idea: a doubtful row came with a limit that the score of its nearest centre keeps in any case
+(`kernel_triton.py`). A program takes BLOCK_R rows of the list, finds their scores again, tile by
+tile, and measures the few centres within the limit by differences in float64, in the order of
+their numbers: ties go to the first. How many rows there are is read on the device; a fixed number
+of programs shares them. No pair is stored.
+"""
+
+import triton
+import triton.language as tl
+
+from onetrip.tile.compile_case import CompileCase
+
+
+@triton.jit
+def _kmeans_resolve_kernel(
+    x_ptr,
+    raw_ptr,
+    centers_ptr,
+    half_ptr,
+    level_ptr,
+    doubt_ptr,
+    limit_ptr,
+    count_ptr,
+    label_ptr,
+    scale,
+    K,
+    D,
+    tiles,
+    WIDTH,
+    BLOCK_R: tl.constexpr,
+    BLOCK_K: tl.constexpr,
+    BLOCK_D: tl.constexpr,
+):
+    NONE: tl.constexpr = 2147483647
+    offs_r = tl.arange(0, BLOCK_R)
+    offs_k = tl.arange(0, BLOCK_K)
+    offs_d = tl.arange(0, BLOCK_D)
+    count = tl.load(count_ptr)
+    for start in range(tl.program_id(0) * BLOCK_R, count, tl.num_programs(0) * BLOCK_R):
+        mask_r = start + offs_r < count
+        rows = tl.load(doubt_ptr + start + offs_r, mask=mask_r, other=0).to(tl.int64)
+        limit = tl.load(limit_ptr + start + offs_r, mask=mask_r, other=float("-inf"))
+        x_ptrs = rows[:, None] * D + offs_d[None, :]
+        least = tl.full([BLOCK_R], float("inf"), tl.float64)
+        label = tl.zeros([BLOCK_R], tl.int32)
+        for tile in range(0, tiles):
+            columns = tile * BLOCK_K + offs_k
+            c_ptrs = half_ptr + columns[None, :].to(tl.int64) * WIDTH + offs_d[:, None]
+            product = tl.zeros([BLOCK_R, BLOCK_K], tl.float32)
+            for start_d in range(0, WIDTH, BLOCK_D):
+                mask = mask_r[:, None] & (start_d + offs_d < D)[None, :]
+                x = tl.load(x_ptr + x_ptrs + start_d, mask=mask, other=0.0)
+                product = tl.dot((x * scale).to(tl.float16), tl.load(c_ptrs + start_d), product)
+            level = tl.load(level_ptr + columns)
+            # Not "is beyond": with a limit that is not a number every centre is measured.
+            beyond = level[None, :] - product > limit[:, None]  # [BLOCK_R, BLOCK_K]
+            beyond = beyond | (columns >= K)[None, :] | (mask_r == 0)[:, None]
+            column = tl.min(tl.where(beyond, NONE, columns[None, :]), 1)
+            while tl.min(column, 0) < NONE:
+                has = column < NONE
+                square = tl.zeros([BLOCK_R], tl.float64)
+                for start_d in range(0, WIDTH, BLOCK_D):
+                    mask = has[:, None] & (start_d + offs_d < D)[None, :]
+                    place = column.to(tl.int64)[:, None] * D + offs_d[None, :] + start_d
+                    x = tl.load(raw_ptr + x_ptrs + start_d, mask=mask, other=0.0)
+                    c = tl.load(centers_ptr + place, mask=mask, other=0.0)
+                    gap = x.to(tl.float64) - c.to(tl.float64)
+                    square += tl.sum(gap * gap, 1)
+                nearer = has & (square < least)
+                least = tl.where(nearer, square, least)
+                label = tl.where(nearer, column, label)
+                beyond = beyond | (columns[None, :] <= column[:, None])
+                column = tl.min(tl.where(beyond, NONE, columns[None, :]), 1)
+        tl.store(label_ptr + rows, label, mask=mask_r)
+
+
+_SIGNATURE = {
+    "x_ptr": "*fp32",
+    "raw_ptr": "*fp32",
+    "centers_ptr": "*fp32",
+    "half_ptr": "*fp16",
+    "level_ptr": "*fp32",
+    "doubt_ptr": "*i32",
+    "limit_ptr": "*fp32",
+    "count_ptr": "*i32",
+    "label_ptr": "*i32",
+    "scale": "fp32",
+    "K": "i32",
+    "D": "i32",
+    "tiles": "i32",
+    "WIDTH": "i32",
+}
+
+COMPILE_CASES = tuple(
+    CompileCase(
+        f"features-{width}",
+        _kmeans_resolve_kernel,
+        _SIGNATURE,
+        {"BLOCK_R": 16, "BLOCK_K": 64, "BLOCK_D": width},
+        num_warps=4,
+        multiples_of_16=("D", "WIDTH"),
+        max_spills=8,  # of addresses, outside the loop over tiles
+    )
+    for width in (16, 128)
+)

@@ -1,0 +1,234 @@
+"""Triton kernels of kmeans between two searches: rows that change their cluster, and new centres.
+
+Sums are kept on a grid (`exact_sums.py`), so rows are taken from one sum and added to another in
+any order, by atomic additions in float64, and the bits are those of the CPU. Multiplications and
+additions must stay apart (`enable_fp_fusion=False`): the grid rounds twice.
+"""
+
+import triton
+import triton.language as tl
+
+from onetrip.tile.compile_case import CompileCase
+
+
+@triton.jit
+def _kmeans_rows_kernel(
+    x_ptr, norm_ptr, residue_ptr, scale, N, D, BLOCK_N: tl.constexpr, BLOCK_D: tl.constexpr
+):
+    """What rounding to half precision takes from each row, as a length, from above."""
+    offs_n = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
+    mask_n = offs_n < N
+    square = tl.zeros([BLOCK_N], tl.float32)
+    for start_d in range(0, D, BLOCK_D):
+        offs_d = start_d + tl.arange(0, BLOCK_D)
+        mask = mask_n[:, None] & (offs_d < D)[None, :]
+        x = tl.load(x_ptr + offs_n.to(tl.int64)[:, None] * D + offs_d[None, :], mask, other=0.0)
+        x *= scale
+        lost = x - x.to(tl.float16).to(tl.float32)  # [BLOCK_N, BLOCK_D]
+        square += tl.sum(lost * lost, 1)
+    norm = tl.load(norm_ptr + offs_n, mask=mask_n, other=0.0) * scale
+    # 1 % for the sum's own rounding, and what centring in float32 rounded off.
+    tl.store(residue_ptr + offs_n, 1.01 * tl.sqrt(square) + 2.0**-23 * norm, mask=mask_n)
+
+
+@triton.jit
+def _kmeans_move_kernel(
+    x_ptr,
+    weight_ptr,
+    before_ptr,
+    after_ptr,
+    magic_ptr,
+    terms_ptr,
+    totals_ptr,
+    moved_ptr,
+    N,
+    D,
+    HAS_WEIGHT: tl.constexpr,
+    BLOCK_N: tl.constexpr,
+    BLOCK_D: tl.constexpr,
+):
+    """Take rows from the clusters `before` (-1 is none) and add them to those `after`."""
+    offs_n = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
+    mask_n = offs_n < N
+    before = tl.load(before_ptr + offs_n, mask=mask_n, other=0)
+    after = tl.load(after_ptr + offs_n, mask=mask_n, other=0)
+    moved = before != after
+    leaves = moved & (before >= 0)
+    number = tl.sum(moved.to(tl.int32), 0)
+    if number > 0:
+        tl.atomic_add(moved_ptr, number, sem="relaxed")
+        magic = tl.load(magic_ptr)
+        weight = tl.full([BLOCK_N], 1.0, tl.float64)
+        if HAS_WEIGHT:
+            weight = tl.load(weight_ptr + offs_n, mask=moved, other=0.0)
+        tl.atomic_add(totals_ptr + after, weight, mask=moved, sem="relaxed")
+        tl.atomic_add(totals_ptr + before, -weight, mask=leaves, sem="relaxed")
+        for start_d in range(0, D, BLOCK_D):
+            offs_d = start_d + tl.arange(0, BLOCK_D)
+            mask_d = (offs_d < D)[None, :]
+            place = offs_n.to(tl.int64)[:, None] * D + offs_d[None, :]
+            x = tl.load(x_ptr + place, mask=moved[:, None] & mask_d, other=0.0).to(tl.float64)
+            if HAS_WEIGHT:
+                x *= weight[:, None]
+            term = (x + magic) - magic  # [BLOCK_N, BLOCK_D]
+            to = terms_ptr + after.to(tl.int64)[:, None] * D + offs_d[None, :]
+            tl.atomic_add(to, term, mask=moved[:, None] & mask_d, sem="relaxed")
+            out_of = terms_ptr + before.to(tl.int64)[:, None] * D + offs_d[None, :]
+            tl.atomic_add(out_of, -term, mask=leaves[:, None] & mask_d, sem="relaxed")
+
+
+@triton.jit
+def _kmeans_centers_kernel(
+    terms_ptr,
+    totals_ptr,
+    before_ptr,
+    offset_ptr,
+    centers_ptr,
+    half_ptr,
+    level_ptr,
+    norm_ptr,
+    residue_ptr,
+    step_ptr,
+    scale,
+    ratio,
+    D,
+    WIDTH,
+    FROM_SUMS: tl.constexpr,
+    BLOCK_D: tl.constexpr,
+):
+    """One centre a program: its mean, its step, its half-precision form and what that lost."""
+    k = tl.program_id(0).to(tl.int64)
+    lanes = tl.arange(0, BLOCK_D)
+    if FROM_SUMS:
+        total = tl.load(totals_ptr + k)
+        total = tl.where(total > 0.0, total, 1.0)  # the host sees to clusters without rows
+    step = tl.zeros([BLOCK_D], tl.float64)
+    square = tl.zeros([BLOCK_D], tl.float64)
+    lost = tl.zeros([BLOCK_D], tl.float64)
+    for start_d in range(0, D, BLOCK_D):
+        offs_d = start_d + lanes
+        mask_d = offs_d < D
+        if FROM_SUMS:
+            terms = tl.load(terms_ptr + k * D + offs_d, mask=mask_d, other=0.0)
+            center = (terms / total).to(tl.float32)
+            tl.store(centers_ptr + k * D + offs_d, center, mask=mask_d)
+        else:
+            center = tl.load(centers_ptr + k * D + offs_d, mask=mask_d, other=0.0)
+        wide = tl.where(mask_d, center, 0.0).to(tl.float64)
+        gap = wide - tl.load(before_ptr + k * D + offs_d, mask=mask_d, other=0.0).to(tl.float64)
+        step += gap * gap
+        wide -= tl.load(offset_ptr + offs_d, mask=mask_d, other=0.0).to(tl.float64)
+        wide *= scale
+        half = wide.to(tl.float32).to(tl.float16)
+        tl.store(half_ptr + k * WIDTH + offs_d, half, mask=mask_d)
+        square += wide * wide
+        gap = wide - half.to(tl.float64)
+        lost += gap * gap
+    square_sum = tl.sum(square, 0)
+    tl.store(step_ptr + k, tl.sum(step, 0))
+    tl.store(level_ptr + k, (0.5 * ratio * square_sum).to(tl.float32))
+    tl.store(norm_ptr + k, tl.sqrt(square_sum).to(tl.float32))
+    tl.store(residue_ptr + k, tl.sqrt(tl.sum(lost, 0)).to(tl.float32))
+
+
+@triton.jit
+def _kmeans_report_kernel(
+    totals_ptr,
+    level_ptr,
+    norm_ptr,
+    residue_ptr,
+    step_ptr,
+    count_ptr,
+    moved_ptr,
+    reach_ptr,
+    report_ptr,
+    K,
+    D,
+    BLOCK_K: tl.constexpr,
+):
+    """What the next search needs of all centres, and what the host asks; counters start anew."""
+    step = tl.zeros([BLOCK_K], tl.float64)
+    lightest = tl.full([BLOCK_K], float("inf"), tl.float64)
+    level = tl.zeros([BLOCK_K], tl.float32)
+    norm = tl.zeros([BLOCK_K], tl.float32)
+    residue = tl.zeros([BLOCK_K], tl.float32)
+    for start_k in range(0, K, BLOCK_K):
+        offs_k = start_k + tl.arange(0, BLOCK_K)
+        mask = offs_k < K
+        step += tl.load(step_ptr + offs_k, mask=mask, other=0.0)
+        totals = tl.load(totals_ptr + offs_k, mask=mask, other=float("inf"))
+        lightest = tl.minimum(lightest, totals)
+        level = tl.maximum(level, tl.load(level_ptr + offs_k, mask=mask, other=0.0))
+        norm = tl.maximum(norm, tl.load(norm_ptr + offs_k, mask=mask, other=0.0))
+        residue = tl.maximum(residue, tl.load(residue_ptr + offs_k, mask=mask, other=0.0))
+    largest = tl.max(norm, 0)
+    most_lost = tl.max(residue, 0)
+    # Twice the bound of a score: of the products |lost x||c| + |x||lost c|, of their sum, where
+    # a tensor core may truncate, two units of 2^-23 a term, and of what is added to it.
+    units = D * 2.0**-22
+    of_norm = most_lost + units * largest
+    tl.store(reach_ptr, 2.02 * (largest + of_norm))
+    tl.store(reach_ptr + 1, 2.02 * (of_norm + 2.0**-22 * largest))
+    tl.store(reach_ptr + 2, 2.02 * 2.0**-22 * tl.max(level, 0))
+    tl.store(report_ptr, tl.sum(step, 0))
+    tl.store(report_ptr + 1, tl.min(lightest, 0))
+    tl.store(report_ptr + 2, tl.load(moved_ptr).to(tl.float64))
+    tl.store(report_ptr + 3, tl.load(count_ptr).to(tl.float64))
+    tl.store(moved_ptr, 0)
+    tl.store(count_ptr, 0)
+
+
+@triton.jit
+def _kmeans_inertia_kernel(
+    x_ptr, centers_ptr, label_ptr, out_ptr, N, D, BLOCK_N: tl.constexpr, BLOCK_D: tl.constexpr
+):
+    """Squared distance of each row to its own centre, in float64."""
+    offs_n = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
+    mask_n = offs_n < N
+    label = tl.load(label_ptr + offs_n, mask=mask_n, other=0).to(tl.int64)
+    square = tl.zeros([BLOCK_N], tl.float64)
+    for start_d in range(0, D, BLOCK_D):
+        offs_d = start_d + tl.arange(0, BLOCK_D)
+        mask = mask_n[:, None] & (offs_d < D)[None, :]
+        x = tl.load(x_ptr + offs_n.to(tl.int64)[:, None] * D + offs_d[None, :], mask, other=0.0)
+        c = tl.load(centers_ptr + label[:, None] * D + offs_d[None, :], mask, other=0.0)
+        gap = x - c
+        square += tl.sum(gap * gap, 1).to(tl.float64)
+    tl.store(out_ptr + offs_n, square, mask=mask_n)
+
+
+_FLOAT, _DOUBLE, _INT = "*fp32", "*fp64", "*i32"
+_KINDS = {
+    **dict.fromkeys(("terms_ptr", "totals_ptr", "magic_ptr", "step_ptr", "report_ptr"), _DOUBLE),
+    **dict.fromkeys(("label_ptr", "count_ptr", "moved_ptr", "after_ptr"), _INT),
+    **dict.fromkeys(("N", "D", "K", "WIDTH"), "i32"),
+    **dict.fromkeys(("scale", "ratio"), "fp32"),
+    "out_ptr": _DOUBLE,
+    "half_ptr": "*fp16",
+}
+
+
+def _case(name: str, kernel, constexprs: dict, **more) -> CompileCase:
+    kinds = {**_KINDS, **more.pop("kinds", {})}
+    names = [each for each in kernel.arg_names if each not in constexprs]
+    signature = {each: kinds.get(each, _FLOAT) for each in names}
+    multiples = tuple(each for each in ("D", "WIDTH") if each in signature)
+    return CompileCase(name, kernel, signature, constexprs, multiples_of_16=multiples, **more)
+
+
+_ROWS = {"BLOCK_N": 16, "BLOCK_D": 128}
+
+COMPILE_CASES = (
+    _case("rows", _kmeans_rows_kernel, _ROWS),
+    _case("inertia", _kmeans_inertia_kernel, _ROWS),
+    _case(
+        "move",
+        _kmeans_move_kernel,
+        {**_ROWS, "HAS_WEIGHT": True},
+        kinds={"weight_ptr": _DOUBLE, "before_ptr": _INT},
+        num_warps=8,
+        options={"enable_fp_fusion": False},
+    ),
+    _case("centers", _kmeans_centers_kernel, {"FROM_SUMS": True, "BLOCK_D": 128}),
+    _case("report", _kmeans_report_kernel, {"BLOCK_K": 1024}),
+)
