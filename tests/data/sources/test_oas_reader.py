@@ -39,14 +39,20 @@ def parsed(text, names=NAMES, wanted=NAMES, block=7):
     blocks = (text[at : at + block] for at in range(0, len(text), block))
     source, parser = Lines(iter(blocks)), RowParser("unit", names, wanted)
     values, places, rejects, blank, line = [], [], [], 0, 0
-    for chunk in source.chunks():
-        got = parser.parse(chunk, line + 1, last=source.ended)
-        source.settle(got.lines_taken, got.rest_bytes)
-        line = source.behind
+
+    def enter(got):
+        nonlocal values, places, rejects, blank, line
+        line += got.lines_taken
         values += zip(*(column.to_pylist() for column in got.columns), strict=True)
         places += got.lines.tolist()
         rejects += got.rejects
         blank += got.blank_lines
+
+    for chunk in source.chunks():
+        enter(parser.parse(chunk, line + 1))
+        source.reuse(chunk)
+    if rest := parser.finish(line + 1):
+        enter(rest)
     return values, places, rejects, blank, line
 
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
+from onetrip.data.ahead import ahead
 from onetrip.data.engine.account import Account, merged
-from onetrip.data.engine.ahead import ahead
 from onetrip.data.engine.chain import Chain, StepFailed
 from onetrip.data.engine.outcome import Checkpoint, Outcome, UnitOutcome, save_checkpoint
 from onetrip.data.engine.output import Held, Output
@@ -16,6 +16,7 @@ from onetrip.data.sources.source import Read, Source, Unit, UnitError
 
 # Batches of a source are as small as its blocks. Steps see them joined; a writer joins them itself.
 JOINED_BYTES = 24 << 20
+READS_AHEAD = 3
 
 
 def read_units(
@@ -120,7 +121,7 @@ class _Reading:
             self._unit, skip_lines=self._lines, skip_rows=self._rows_at_checkpoint
         )
         try:
-            with ahead(source) as reads:
+            with ahead(source, READS_AHEAD) as reads:
                 for last in reads:
                     self._enter_read(last)
                     waiting.append(last.batch)

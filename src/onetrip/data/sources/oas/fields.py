@@ -11,14 +11,14 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from onetrip.data.sources.oas.marks import Quoted, Ranked, count, marks
+from onetrip.data.sources.oas.marks import Quoted, Ranked, count
 
-_COMMA, _QUOTE, _NEWLINE, _BLANK = b',"\n '
-_KINDS = ((np.equal, _QUOTE), (np.equal, _COMMA), (np.less, _BLANK))
-_ASCII_END = 128
+_QUOTE, _NEWLINE, _ASCII_END = ord('"'), ord("\n"), 128
 
 
-def plain_values(text: np.ndarray, fields: int, wanted: Sequence[int]) -> list[pa.Array] | None:
+def plain_values(
+    text: np.ndarray, marks: Sequence[np.ndarray], fields: int, wanted: Sequence[int]
+) -> list[pa.Array] | None:
     r"""Values of some columns, as strings; None where the text is not plain.
 
     Plain text has `fields` values in every row, quotes only in pairs around whole values, no
@@ -27,14 +27,16 @@ def plain_values(text: np.ndarray, fields: int, wanted: Sequence[int]) -> list[p
     Parameters
     ----------
     text : whole lines [N], uint8, fewer than 2³¹ bytes; the last one has its end.
+    marks : words [N / 64] of its quotes, commas and control characters.
     fields : values of a row.
     wanted : their places, from 0.
 
-    >>> text = np.frombuffer(b'a,"b,c"\nd,e\n', np.uint8)
-    >>> [values.to_pylist() for values in plain_values(text, 2, [1])]
+    >>> from onetrip.data.sources.oas.lines import Lines
+    >>> (chunk,) = Lines(iter([b'a,"b,c"\nd,e\n'])).chunks()
+    >>> [values.to_pylist() for values in plain_values(*chunk.marked(), 2, [1])]
     [['b,c', 'e']]
     """
-    quotes, commas, controls = marks(text, *_KINDS)
+    quotes, commas, controls = marks
     quoted = Quoted(quotes)
     if not quoted.closed or np.any(controls & quoted.within):
         return None

@@ -1,139 +1,130 @@
 """Text in blocks, taken line by line at first and then in chunks of whole lines."""
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from onetrip.data.codes import explained
+from onetrip.data.sources.oas.marks import MarkedText
 from onetrip.data.sources.source import UnitError
 
 # A chunk is parsed at once. Less, and a call costs more than what it does; more, and no cache holds
 # what the next call needs again.
 CHUNK_BYTES = 4 << 20
-_FIRST_BYTES = 1 << 18
 # No row is longer; text without line breaks must not fill the memory.
 LINE_BYTES = 16 << 20
+
+_NEWLINE = b"\n"
+_TOO_LONG = explained("U17", f"One has more than {LINE_BYTES >> 20} MiB.")
+QUOTES, COMMAS, CONTROLS = (np.equal, ord('"')), (np.equal, ord(",")), (np.less, ord(" "))
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Whole lines: bytes `start` to `stop` of a buffer, which holds them until the next chunk."""
+    """Whole lines, each with its end: the first `size` bytes of a text that is used again."""
 
-    data: bytearray
-    start: int
-    stop: int
+    text: MarkedText
+    size: int
 
-    def text(self) -> bytes:
+    def marked(self) -> tuple[np.ndarray, list[np.ndarray]]:
+        """The lines [N], uint8, and marks [N / 64] of quotes, commas and control characters."""
+        return self.text.view(self.size), self.text.marks(self.size)
+
+    def bytes(self) -> bytes:
         """A copy of the lines."""
-        return bytes(self.data[self.start : self.stop])
-
-    def holds(self, text: bytes) -> bool:
-        """Whether some text stands in the lines."""
-        return self.data.find(text, self.start, self.stop) >= 0
-
-    def bytes(self) -> np.ndarray:
-        """The lines [N], uint8, as they stand in the buffer."""
-        return np.frombuffer(self.data, np.uint8, self.stop - self.start, self.start)
+        return self.text.copy(0, self.size)
 
 
 class Lines:
-    """The lines of a stream of blocks, in one buffer that is used again and again.
+    """The lines of a stream of blocks.
 
     Attributes
     ----------
-    behind : lines that are dealt with: read, left out, or settled.
-    ended : whether the chunk that was given out is the last one.
-    broken : whether it is the last one because the blocks broke off with an error.
+    behind : lines that were read or left out one by one.
     rest : what was left of the last line, which has no end, when the blocks broke off.
     """
 
     def __init__(self, blocks: Iterator[bytes]) -> None:
         self._blocks = blocks
-        self._data = bytearray(_FIRST_BYTES)
-        self._start = self._stop = 0
+        self._left = b""
+        self._spare: deque[MarkedText] = deque()
         self.behind = 0
-        self.ended = self.broken = False
         self.rest = b""
 
     def readline(self) -> bytes:
         """The next line with its end; empty at the end of the text."""
-        while (end := self._data.find(b"\n", self._start, self._stop) + 1) == 0:
+        while (end := self._left.find(_NEWLINE) + 1) == 0:
             if not self._take_block():
-                end = self._stop
+                end = len(self._left)
                 break
-        line = bytes(self._data[self._start : end])
-        self._start = end
+        line, self._left = self._left[:end], self._left[end:]
         self.behind += bool(line)
         return line
 
     def skip(self, lines: int) -> None:
         """Leave out so many lines."""
         while lines > 0:
-            there = self._data.count(b"\n", self._start, self._stop)
+            there = self._left.count(_NEWLINE)
             if there >= lines:
+                end = 0
                 for _ in range(lines):
-                    self._start = self._data.index(b"\n", self._start) + 1
+                    end = self._left.index(_NEWLINE, end) + 1
+                self._left = self._left[end:]
                 self.behind += lines
                 return
             lines -= there
             self.behind += there
-            self._start = max(self._start, self._data.rfind(b"\n", self._start, self._stop) + 1)
+            self._left = self._left[self._left.rfind(_NEWLINE) + 1 :]
             if not self._take_block():
                 return
 
     def chunks(self) -> Iterator[Chunk]:
-        """Whole lines, about `CHUNK_BYTES` at once, each with its end; then call `settle`.
+        """Whole lines, about `CHUNK_BYTES` at once; the last line gets an end if it has none.
 
-        The last line of the text gets an end if it has none. Where the blocks break off with an
-        error, the whole lines before it come first, and what is left is `rest`.
+        Hand a chunk back to `reuse` when it is read. Where the blocks break off with an error, the
+        whole lines before it come first, and what is left is `rest`. A line that is too long is
+        U17, without its number: nobody has counted yet.
         """
-        failure = None
-        while not self.ended:
+        more, failure = True, None
+        while more:
+            text = self._spare.popleft() if self._spare else MarkedText((QUOTES, COMMAS, CONTROLS))
+            text.clear()
+            text.append(self._left)
             try:
-                while self._stop - self._start < CHUNK_BYTES and self._take_block():
-                    pass
-                self.ended = self._stop - self._start < CHUNK_BYTES
+                more = self._fill(text)
             except UnitError as error:
-                failure = error
-                self.ended = self.broken = True
-            if self.ended and not self.broken:
-                self._end_last_line()
-            stop = self._data.rfind(b"\n", self._start, self._stop) + 1
-            if stop > self._start:
-                chunk = Chunk(self._data, self._start, stop)
-                self._start = stop
-                yield chunk
-            elif not self.ended:
-                self._take_block()
+                more, failure = False, error
+            size = text.end_of(_NEWLINE)
+            if not more and failure is None and size < text.size:
+                text.append(_NEWLINE)
+                size = text.size
+            self._left = text.copy(size, text.size)
+            if size:
+                yield Chunk(text, size)
         if failure is not None:
-            self.rest = bytes(self._data[self._start : self._stop])
+            self.rest = self._left
             raise failure
 
-    def settle(self, lines: int, rest_bytes: int) -> None:
-        """Say how many lines of the last chunk are dealt with; its rest comes again."""
-        self.behind += lines
-        self._start -= rest_bytes
+    def reuse(self, chunk: Chunk) -> None:
+        """Take back the memory of a chunk: new memory costs as much as inflating into it."""
+        self._spare.append(chunk.text)
 
-    def _end_last_line(self) -> None:
-        if self._stop > self._start and self._data[self._stop - 1] != ord("\n"):
-            self._data[self._stop] = ord("\n")
-            self._stop += 1
+    def _fill(self, text: MarkedText) -> bool:
+        """Take blocks until there is a chunk; whether there may be more behind it."""
+        while text.size < CHUNK_BYTES or not text.end_of(_NEWLINE):
+            if text.size > LINE_BYTES:
+                raise UnitError("U17", _TOO_LONG)
+            block = next(self._blocks, b"")
+            if not block:
+                return False
+            text.append(block)
+        return True
 
     def _take_block(self) -> bool:
+        if len(self._left) > LINE_BYTES:
+            raise UnitError("U17", _TOO_LONG, line=self.behind + 1)
         block = next(self._blocks, b"")
-        waiting = self._stop - self._start
-        if waiting + len(block) > LINE_BYTES:
-            particulars = f"Line {self.behind + 1} has more than {LINE_BYTES >> 20} MiB."
-            raise UnitError("U17", explained("U17", particulars), line=self.behind + 1)
-        if self._stop + len(block) >= len(self._data):
-            # Chunks that were given out may still be looked at: a longer buffer is a new one. One
-            # byte is left for the end of the last line.
-            tail = bytes(self._data[self._start : self._stop])
-            if waiting + len(block) >= len(self._data):
-                self._data = bytearray(2 * (waiting + len(block)))
-            memoryview(self._data)[:waiting] = tail
-            self._start, self._stop = 0, waiting
-        memoryview(self._data)[self._stop : self._stop + len(block)] = block
-        self._stop += len(block)
+        self._left += block
         return bool(block)

@@ -3,9 +3,11 @@
 What is done to words costs a hundredth of what is done to bytes.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
-# Compared at once: what stays in the second level of a cache. A multiple of what a word covers.
+# Compared at once: what stays in the second level of a cache, a multiple of what a word covers.
 _BLOCK_BYTES = 1 << 18
 _COVERED = 64
 _WORD = "<u8"
@@ -14,25 +16,76 @@ _ONE, _TOP = np.uint64(1), np.uint64(63)
 _NO_BITS = np.zeros(1, _WORD)
 
 
-def marks(text: np.ndarray, *kinds: tuple[np.ufunc, int]) -> list[np.ndarray]:
-    r"""Which bytes of `text` [N], uint8, are of each kind: words [N / 64], uint64.
+class MarkedText:
+    r"""Text that comes in blocks, each marked while it is near. Made to be used again and again.
 
-    A kind is a comparison, and a byte to compare with. All are looked for while a block is near.
+    A kind of bytes is a comparison, and a byte to compare with.
 
-    >>> text = np.frombuffer(b'x"y"', np.uint8)
-    >>> [f"{int(words[0]):b}" for words in marks(text, (np.equal, ord('"')), (np.greater, 99))]
+    >>> text = MarkedText(((np.equal, ord('"')), (np.greater, 99)))
+    >>> text.append(b'x"y"')
+    >>> [f"{int(words[0]):b}" for words in text.marks(4)]
     ['1010', '101']
     """
-    found = [np.zeros(-(-len(text) // _COVERED), _WORD) for _ in kinds]
-    packed = [words.view(np.uint8) for words in found]
-    holds = np.empty(min(len(text), _BLOCK_BYTES), bool)
-    for at in range(0, len(text), _BLOCK_BYTES):
-        block = text[at : at + _BLOCK_BYTES]
-        for (compare, byte), into in zip(kinds, packed, strict=True):
-            compare(block, byte, out=holds[: len(block)])
-            bits = np.packbits(holds[: len(block)], bitorder="little")
-            into[at // 8 : at // 8 + len(bits)] = bits
-    return found
+
+    def __init__(self, kinds: Sequence[tuple[np.ufunc, int]]) -> None:
+        self._kinds = kinds
+        self._data = bytearray()
+        self._marks = [np.zeros(0, _WORD) for _ in kinds]
+        self._holds = np.empty(_BLOCK_BYTES, bool)
+        self.size = self._marked = 0
+
+    def clear(self) -> None:
+        """Have no text."""
+        self.size = self._marked = 0
+
+    def append(self, block: bytes) -> None:
+        """Take a block."""
+        stop = self.size + len(block)
+        if stop > len(self._data):
+            self._grow(stop + stop // 2)
+        memoryview(self._data)[self.size : stop] = block
+        self.size = stop
+        whole = stop - stop % _COVERED
+        self._mark(self._marked, whole)
+        self._marked = whole
+
+    def copy(self, start: int, stop: int) -> bytes:
+        """A part of the text."""
+        return bytes(memoryview(self._data)[start:stop])
+
+    def view(self, stop: int) -> np.ndarray:
+        """The first bytes [N], uint8, as long as the text is neither cleared nor longer."""
+        return np.frombuffer(self._data, np.uint8, stop)
+
+    def end_of(self, byte: bytes) -> int:
+        """Where the last such byte ends; 0 where there is none."""
+        return self._data.rfind(byte, 0, self.size) + 1
+
+    def marks(self, stop: int) -> list[np.ndarray]:
+        """Which of the first bytes are of each kind: words [N / 64], uint64."""
+        self._mark(self._marked, stop)
+        whole, rest = divmod(stop, _COVERED)
+        for words in self._marks if rest else ():
+            words[whole] &= _ALL >> np.uint64(_COVERED - rest)
+        return [words[: whole + bool(rest)] for words in self._marks]
+
+    def _mark(self, start: int, stop: int) -> None:
+        text = self.view(self.size)
+        for at in range(start, stop, _BLOCK_BYTES):
+            block = text[at : min(at + _BLOCK_BYTES, stop)]
+            holds = self._holds[: len(block)]
+            for (compare, byte), words in zip(self._kinds, self._marks, strict=True):
+                compare(block, byte, out=holds)
+                bits = np.packbits(holds, bitorder="little")
+                words.view(np.uint8)[at // 8 : at // 8 + len(bits)] = bits
+
+    def _grow(self, size: int) -> None:
+        longer = bytearray(size)
+        memoryview(longer)[: self.size] = memoryview(self._data)[: self.size]
+        self._data = longer
+        for kind, words in enumerate(self._marks):
+            self._marks[kind] = np.zeros(-(-size // _COVERED), _WORD)
+            self._marks[kind][: len(words)] = words
 
 
 def count(words: np.ndarray) -> int:

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from onetrip.data.ahead import ahead
 from onetrip.data.codes import explained
 from onetrip.data.reject import Reject
 from onetrip.data.sources.oas.columns import Layout
@@ -27,6 +28,7 @@ from onetrip.data.sources.source import Read, Unit, UnitError
 LINES_ABOVE_ROWS = 2
 _LOCI: Mapping[str, tuple[str, ...]] = {"Heavy": ("H",), "Light": ("K", "L")}
 _LOCUS_COLUMNS = {"locus_heavy": "Heavy", "locus_light": "Light"}
+_CHUNKS_AHEAD = 2
 _DAMAGES = frozenset({"U04", "U05"})
 
 
@@ -60,8 +62,9 @@ class Reading:
         self._unit, self._schema = unit, schema
         self._wanted, self._assumed = wanted, assumed
         self._layout: Layout = layout
-        self._lines = self._rows = self._wrong_loci = self._damaged_from = 0
+        self._lines = self._rows = self._wrong_loci = 0
         self._began = False
+        self._inflated = Inflated(unit.path)
         self._repeated: dict[str, pa.Array] = {}
         self._repeated_rows = -1
 
@@ -83,7 +86,7 @@ class Reading:
             return
         # Once more, past what was read, and byte by byte where the damage is near.
         try:
-            yield from self._pass(self._lines, self._damaged_from)
+            yield from self._pass(self._lines, self._inflated.position)
         except UnitError as error:
             if not self._began:
                 raise
@@ -91,26 +94,33 @@ class Reading:
             raise UnitError(error.code, message, salvaged=True) from error
 
     def _pass(self, skip_lines: int, fine_from: int | None) -> Iterator[Read]:
-        inflated = Inflated(self._unit.path, fine_from)
+        inflated = self._inflated = Inflated(self._unit.path, fine_from)
         lines = Lines(iter(inflated))
+        head = self._head(lines)
+        if skip_lines:
+            lines.skip(skip_lines - lines.behind)
+        self._began = True
+        self._lines = lines.behind
+        parser = RowParser(self._unit.unit_id, head.names, head.there)
+        failure = None
         try:
-            head = self._head(lines)
-            if skip_lines:
-                lines.skip(skip_lines - lines.behind)
-            self._began = True
-            self._lines = lines.behind
-            parser = RowParser(self._unit.unit_id, head.names, head.there)
-            for chunk in lines.chunks():
-                last = lines.ended and not (lines.broken and fine_from is None)
-                parsed = parser.parse(chunk, self._lines + 1, last=last)
-                lines.settle(parsed.lines_taken, parsed.rest_bytes)
-                self._lines = lines.behind
+            with ahead(lines.chunks(), _CHUNKS_AHEAD) as chunks:
+                for chunk in chunks:
+                    parsed = parser.parse(chunk, self._lines + 1)
+                    lines.reuse(chunk)
+                    yield self._as_read(parsed, head, inflated.position)
+        except UnitError as error:
+            failure = error
+            if error.code == "U17":
+                error.line = self._lines + 1
+        if failure is None or fine_from is not None:
+            parsed = parser.finish(self._lines + 1)
+            if parsed:
                 yield self._as_read(parsed, head, inflated.position)
-        except UnitError:
-            self._damaged_from = inflated.position
-            if fine_from is not None and lines.rest:
+            if lines.rest:
                 yield self._cut_off(lines.rest)
-            raise
+        if failure is not None:
+            raise failure
         yield from self._remark(*self._remarks(head.metadata, inflated.garbage_bytes))
 
     def _head(self, lines: Lines) -> _Head:
@@ -128,6 +138,7 @@ class Reading:
 
     def _as_read(self, parsed: Parsed, head: _Head, position: int) -> Read:
         count = len(parsed.lines)
+        self._lines += parsed.lines_taken
         self._rows += count + len(parsed.rejects)
         columns = dict(zip(head.there, parsed.columns, strict=True))
         columns["row_in_unit"] = _numbers(parsed.lines - LINES_ABOVE_ROWS)

@@ -14,15 +14,14 @@ import pyarrow as pa
 from onetrip.data.reject import RAW_BYTES, Reject
 from onetrip.data.sources.oas.careful import Found, read_carefully
 from onetrip.data.sources.oas.fields import plain_values
-from onetrip.data.sources.oas.lines import Chunk
+from onetrip.data.sources.oas.lines import Chunk, Lines
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """Rows of a chunk: values of the wanted columns, the line of each, and what was set aside.
+    """Rows: values of the wanted columns, the line of each, and what was set aside.
 
-    `lines_taken` lines are dealt with; `rest_bytes` at the end can be read only together with the
-    next chunk.
+    `lines_taken` lines are dealt with; others wait for the next chunk.
     """
 
     columns: list[pa.Array]
@@ -30,11 +29,10 @@ class Parsed:
     rejects: list[Reject]
     lines_taken: int
     blank_lines: int = 0
-    rest_bytes: int = 0
 
 
 class RowParser:
-    """Parses the chunks of one unit.
+    """Parses the chunks of one unit, one after the other; then call `finish`.
 
     Parameters
     ----------
@@ -46,24 +44,31 @@ class RowParser:
     def __init__(self, unit_id: str, names: Sequence[str], wanted: Sequence[str]) -> None:
         self._unit_id, self._names, self._wanted = unit_id, list(names), list(wanted)
         self._places = [self._names.index(name) for name in wanted]
+        # Lines whose quote the next chunk may close.
+        self._held = b""
 
-    def parse(self, chunk: Chunk, line: int, *, last: bool) -> Parsed:
-        """Rows of a chunk of whole lines whose first is number `line`."""
-        columns = self._plain(chunk)
+    def parse(self, chunk: Chunk, line: int) -> Parsed:
+        """Rows of a chunk, and of lines that waited for it; the first one is number `line`."""
+        columns = None if self._held else self._plain(chunk)
         if columns is None:
-            return self._careful(chunk.text(), line, last=last)
+            return self._careful(self._held + chunk.bytes(), line, last=False)
         rows = len(columns[0])
         return Parsed(columns, np.arange(line, line + rows), [], rows)
 
+    def finish(self, line: int) -> Parsed | None:
+        """What is made of the lines that still wait, now that nothing follows them."""
+        return self._careful(self._held, line, last=True) if self._held else None
+
     def _plain(self, chunk: Chunk) -> list[pa.Array] | None:
-        columns = plain_values(chunk.bytes(), len(self._names), self._places)
-        if columns is None and chunk.holds(b"\r\n"):
-            text = np.frombuffer(chunk.text().replace(b"\r\n", b"\n"), np.uint8)
-            columns = plain_values(text, len(self._names), self._places)
+        columns = plain_values(*chunk.marked(), len(self._names), self._places)
+        if columns is None and b"\r\n" in (text := chunk.bytes()):
+            (unix,) = Lines(iter([text.replace(b"\r\n", b"\n")])).chunks()
+            columns = plain_values(*unix.marked(), len(self._names), self._places)
         return columns
 
     def _careful(self, text: bytes, line: int, *, last: bool) -> Parsed:
         found: Found = read_carefully(text, self._names, self._wanted, line, last=last)
+        self._held = found.rest
         values = zip(*(row for _, row in found.rows), strict=True) if found.rows else ()
         columns = [pa.array(column, pa.string()) for column in values]
         return Parsed(
@@ -72,7 +77,6 @@ class RowParser:
             [self._reject(*fault) for fault in found.faults],
             text.count(b"\n") - found.rest.count(b"\n"),
             found.blank_lines,
-            len(found.rest),
         )
 
     def _reject(self, line: int, code: str, column: str, message: str, text: bytes) -> Reject:

@@ -8,22 +8,22 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 
-_DEPTH = 4
 _LOOK_S = 0.1
 
 
 @contextmanager
-def ahead(items: Iterator[Item]) -> Iterator[Iterator[Item]]:
+def ahead(items: Iterator[Item], depth: int) -> Iterator[Iterator[Item]]:
     """The same items, made while earlier ones are worked on; the thread ends with the context.
 
     Inflating and parsing hold no lock of the interpreter, nor do most steps, nor does writing:
-    together they use two cores. What they raise is raised to who takes the items.
+    together they use two cores. What they raise is raised to who takes the items. Up to `depth`
+    items wait, one more is being made.
 
-    >>> with ahead(iter(range(3))) as numbers:
+    >>> with ahead(iter(range(3)), 1) as numbers:
     ...     list(numbers)
     [0, 1, 2]
     """
-    made: queue.Queue[tuple[Item] | BaseException | None] = queue.Queue(_DEPTH)
+    made: queue.Queue[tuple[Item] | BaseException | None] = queue.Queue(depth)
     stopped = threading.Event()
 
     def offer(item: tuple[Item] | BaseException | None) -> None:
@@ -39,7 +39,7 @@ def ahead(items: Iterator[Item]) -> Iterator[Iterator[Item]]:
             for item in items:
                 offer((item,))
                 if stopped.is_set():
-                    break
+                    return
         except BaseException as error:
             offer(error)
         else:
@@ -51,7 +51,7 @@ def ahead(items: Iterator[Item]) -> Iterator[Iterator[Item]]:
                 raise item
             yield item[0]
 
-    thread = threading.Thread(target=work, name="onetrip-read", daemon=True)
+    thread = threading.Thread(target=work, name="onetrip-ahead", daemon=True)
     thread.start()
     try:
         yield taken()
