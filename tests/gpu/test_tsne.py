@@ -13,7 +13,7 @@ pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no device"),
 ]
 
-CONFIG = {"BLOCK": 32, "num_warps": 4}
+CONFIG = {"BLOCK_I": 16, "BLOCK_J": 32, "num_warps": 1, "splits": 8}
 
 
 @pytest.mark.parametrize("budget", [0, None])
@@ -21,9 +21,9 @@ CONFIG = {"BLOCK": 32, "num_warps": 4}
 def test_forces_are_those_of_the_cpu(components, budget):
     x = make_inputs({"N": 2011, "D": 50}, dtype=torch.float32)["x"]
     y = 10.0 * torch.randn(2011, components, generator=torch.Generator().manual_seed(0))
-    ours = triton_impl.make_forces(x.cuda(), components, 30.0, budget, CONFIG)
+    ours = triton_impl.KernelWalk(x.cuda(), y.cuda(), 50.0, 30.0, budget, CONFIG)
     truth = torch_impl.make_forces(x.double(), components, 30.0, None, {"tile": 512})
-    gradient, divergence = ours(y.cuda(), 12.0, True)
+    gradient, divergence = ours.forces(12.0)
     expected, true_divergence = truth(y.double(), 12.0, True)
     scale = float(expected.abs().max())
     torch.testing.assert_close(gradient.cpu().double(), expected, rtol=0, atol=1e-5 * scale)

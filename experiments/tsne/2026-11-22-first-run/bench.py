@@ -34,8 +34,8 @@ def check():
     truth = torch_impl.make_forces(x.cpu().double(), 2, 30.0, None, {"tile": 512})
     expected, divergence = truth(y.double(), 1.0, True)
     for budget in (0, None):
-        forces = triton_impl.make_forces(x, 2, 30.0, budget, {"BLOCK": 32, "num_warps": 4})
-        found, ours = forces(y.cuda(), 1.0, True)
+        walk = triton_impl.KernelWalk(x, y.cuda(), 50.0, 30.0, budget, CONFIG)
+        found, ours = walk.forces(1.0)
         error = float((found.cpu() - expected).abs().max() / expected.abs().max())
         print(json.dumps({"check": "forces", "budget": budget, "relative_error": error}))
         if error > 1e-5 or abs(ours / divergence - 1) > 1e-5:

@@ -1,6 +1,5 @@
 """`onetrip.tsne`: contract, checks, dispatch."""
 
-import importlib
 from typing import Literal
 
 import torch
@@ -15,8 +14,9 @@ from onetrip.core.errors import (
 )
 from onetrip.core.selection import resolve
 from onetrip.ops.tsne import select
-from onetrip.ops.tsne.descent import Progress, Schedule, descend
+from onetrip.ops.tsne.descent import ForcedWalk, Progress, Schedule, descend
 from onetrip.ops.tsne.reference import default_rate, starting_points, tsne_reference
+from onetrip.ops.tsne.torch_impl import make_forces
 from onetrip.tile.problem import problem_on
 
 Impl = Literal["auto", "reference", "torch", "triton"]
@@ -134,21 +134,22 @@ def tsne(
     x = x.detach()
     if chosen == "reference":
         return tsne_reference(x, init=init, **options)  # type: ignore[arg-type]
+    rate = default_rate(N, early_exaggeration) if learning_rate is None else learning_rate
     schedule = Schedule(
-        early_exaggeration,
-        default_rate(N, early_exaggeration) if learning_rate is None else learning_rate,
-        max_iter,
-        exploration_iter,
-        n_iter_without_progress,
-        min_grad_norm,
-    )
-    forces = _implementation(chosen).make_forces(
-        x, n_components, float(perplexity), memory_budget, config
+        early_exaggeration, max_iter, exploration_iter, n_iter_without_progress, min_grad_norm
     )
     start = starting_points(N, n_components, seed) if init is None else init.detach()
     dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
     start = start.to(device=x.device, dtype=dtype)
-    embedding, divergence, last = descend(forces, start, schedule, progress)
+    if chosen == "triton":
+        # Imported when it is wanted: the kernels bring Triton with them.
+        from onetrip.ops.tsne.triton_impl import KernelWalk
+
+        walk = KernelWalk(x, start, rate, float(perplexity), memory_budget, config)
+    else:
+        forces = make_forces(x, n_components, float(perplexity), memory_budget, config)
+        walk = ForcedWalk(forces, start, rate)
+    embedding, divergence, last = descend(walk, schedule, progress)
     return embedding, {
         "kl_divergence": embedding.new_tensor(divergence),
         "n_iter": torch.tensor(last, device=x.device),
@@ -179,9 +180,3 @@ def _check(x: Tensor, init: Tensor | None, n_components: int, options: dict[str,
         value = options[name]
         if value is not None and value <= 0:  # type: ignore[operator]
             raise ArgumentError(complaint(name, expected="a number > 0", got=value))
-
-
-def _implementation(impl: str):
-    """The module that computes forces; Triton is imported when it is wanted."""
-    file = "triton_impl" if impl == "triton" else "torch_impl"
-    return importlib.import_module(f"onetrip.ops.tsne.{file}")

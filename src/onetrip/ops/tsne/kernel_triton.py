@@ -1,260 +1,303 @@
-"""Triton kernels of tsne: widths, affinities and forces, without an [N, N] matrix.
+"""Triton kernels of one iteration of tsne: push, pull, step. No [N, N] matrix, no atomics.
 
-Idea: one program owns BLOCK samples and goes over all others, a tile of pairs at a time. The tile
-goes from distances to sums over its rows in registers. No two programs add to one number, so
-there are no atomics and two runs are bit-equal; the price is that each pair is visited from both
-of its sides.
+Idea: repulsion needs every pair, attraction only the neighbours that count. So they are two
+kernels, both bound by what the chip can issue:
 
-Distances are sums of squared differences in float32, in x feature by feature and in the embedding
-coordinate by coordinate. A product of samples would run on tensor cores, and lose the short
-distances, which are those that count: for clusters four spreads apart, its forces were off by
-3e-5 of the largest. Both conditional probabilities come from one tile of distances.
-Where the affinities fit the memory budget, one launch keeps the tiles on and above the diagonal in
-float32 and each iteration reads them, transposed below it: 4 N² bytes, for N = 20,000 0.5 ms on an
-H100 where recomputing them from 128 features would take 3 ms. Neither is measured yet.
+- push: a program owns BLOCK_I samples and a share of all columns. Its tile of sums stays in
+  registers, each lane's own until the end, so that a pair costs nine operations and a reciprocal
+  root. Coordinates are padded with points so far away that they push nobody: the loop has no mask
+  but on the diagonal.
+- pull: a program owns a sample and goes over its list of neighbours, whose coordinates lie
+  together so that one load gathers a point. Where the lists do not fit the memory budget, rows of
+  distances are computed anew, a strip at a time.
+- step: sums of the shares in their order, then gains, momentum and the move.
+
+Every number is summed by one program in a fixed order: two runs are bit-equal.
 """
 
 import triton
 import triton.language as tl
 
+from onetrip.ops.tsne.kernel_affinities import joint
 from onetrip.tile.compile_case import CompileCase
 
 
 @triton.jit
-def _distances(x_ptr, offs_i, offs_j, N, D):
-    """Squared distances [BLOCK, BLOCK] of two ranges of samples of x [D, N], feature by feature."""
-    mask_i, mask_j = offs_i < N, offs_j < N
-    d = tl.zeros((offs_i.shape[0], offs_j.shape[0]), dtype=tl.float32)
-    for _ in range(0, D):
-        x_i = tl.load(x_ptr + offs_i, mask=mask_i, other=0.0)
-        x_j = tl.load(x_ptr + offs_j, mask=mask_j, other=0.0)
-        x_ptr += N
-        difference = x_i[:, None] - x_j[None, :]  # [BLOCK, BLOCK]
-        d += difference * difference
-    return d
+def _similarity(d0, d1, d2, M: tl.constexpr):
+    """Student's t of a difference: (1 + s) to the -1, in space (1 + s / 2) to the -3/2."""
+    if M > 2:
+        root = tl.rsqrt(0.5 * (d0 * d0 + 2.0 + d1 * d1 + d2 * d2))
+        return root * root * root
+    s = d0 * d0 + 1.0
+    if M > 1:
+        s += d1 * d1
+    root = tl.rsqrt(s)
+    return root * root
 
 
 @triton.jit
-def _tsne_nearest_kernel(
-    x_ptr,
-    nearest_ptr,
-    N,
-    D,
-    BLOCK: tl.constexpr,
-):
-    offs_i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    nearest = tl.full((BLOCK,), float("inf"), dtype=tl.float32)
-    for begin in range(0, N, BLOCK):
-        offs_j = begin + tl.arange(0, BLOCK)
-        d = _distances(x_ptr, offs_i, offs_j, N, D)
-        others = (offs_i[:, None] != offs_j[None, :]) & (offs_j < N)[None, :]
-        nearest = tl.minimum(nearest, tl.min(tl.where(others, d, float("inf")), axis=1))
-    tl.store(nearest_ptr + offs_i, nearest, mask=offs_i < N)
-
-
-@triton.jit
-def _tsne_entropy_kernel(
-    x_ptr,
-    nearest_ptr,
-    beta_ptr,
-    sums_ptr,
-    N,
-    D,
-    BLOCK: tl.constexpr,
-):
-    """Sums over all others of e, e u and e u² for e = exp(-β u), u the distance less the least."""
-    offs_i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    mask_i = offs_i < N
-    nearest = tl.load(nearest_ptr + offs_i, mask=mask_i, other=0.0)
-    beta = tl.load(beta_ptr + offs_i, mask=mask_i, other=0.0)
-    total = tl.zeros((BLOCK,), dtype=tl.float32)
-    first = tl.zeros((BLOCK,), dtype=tl.float32)
-    second = tl.zeros((BLOCK,), dtype=tl.float32)
-    for begin in range(0, N, BLOCK):
-        offs_j = begin + tl.arange(0, BLOCK)
-        d = _distances(x_ptr, offs_i, offs_j, N, D)
-        others = (offs_i[:, None] != offs_j[None, :]) & (offs_j < N)[None, :]
-        u = tl.where(others, d - nearest[:, None], 0.0)
-        e = tl.where(others, tl.exp(-beta[:, None] * u), 0.0)
-        total += tl.sum(e, axis=1)
-        first += tl.sum(e * u, axis=1)
-        second += tl.sum(e * u * u, axis=1)
-    tl.store(sums_ptr + offs_i, total, mask=mask_i)
-    tl.store(sums_ptr + N + offs_i, first, mask=mask_i)
-    tl.store(sums_ptr + 2 * N + offs_i, second, mask=mask_i)
-
-
-@triton.jit
-def _joint(
-    x_ptr,
-    beta_ptr,
-    log_sum_ptr,
+def _push_tile(
+    sums,
+    y_ptr,
+    points,
     offs_i,
     offs_j,
-    N,
-    D,
+    stride,
+    M: tl.constexpr,
+    DIAGONAL: tl.constexpr,
 ):
-    """Joint probabilities [BLOCK, BLOCK] of two ranges of samples, 0 with oneself."""
-    mask_i, mask_j = offs_i < N, offs_j < N
-    d = _distances(x_ptr, offs_i, offs_j, N, D)
-    beta_i = tl.load(beta_ptr + offs_i, mask=mask_i, other=0.0)[:, None]
-    beta_j = tl.load(beta_ptr + offs_j, mask=mask_j, other=0.0)[None, :]
-    log_sum_i = tl.load(log_sum_ptr + offs_i, mask=mask_i, other=0.0)[:, None]
-    log_sum_j = tl.load(log_sum_ptr + offs_j, mask=mask_j, other=0.0)[None, :]
-    p = tl.exp(-beta_i * d - log_sum_i) + tl.exp(-beta_j * d - log_sum_j)
-    pairs = (offs_i[:, None] != offs_j[None, :]) & mask_i[:, None] & mask_j[None, :]
-    return tl.where(pairs, p * (0.5 / N), 0.0)
+    """Add what one tile of pairs pushes to the sums [BLOCK_I, BLOCK_J] of t and of coordinates."""
+    total, push0, push1, push2 = sums
+    y0_i, y1_i, y2_i = points
+    d0 = y0_i - tl.load(y_ptr + offs_j)[None, :]  # [BLOCK_I, BLOCK_J]
+    d1, d2 = d0, d0
+    if M > 1:
+        d1 = y1_i - tl.load(y_ptr + stride + offs_j)[None, :]
+    if M > 2:
+        d2 = y2_i - tl.load(y_ptr + 2 * stride + offs_j)[None, :]
+    t = _similarity(d0, d1, d2, M)
+    if DIAGONAL:
+        t = tl.where(offs_i[:, None] == offs_j[None, :], 0.0, t)
+    far = t * t
+    total += t
+    push0 += far * d0
+    if M > 1:
+        push1 += far * d1
+    if M > 2:
+        push2 += far * d2
+    return total, push0, push1, push2
 
 
 @triton.jit
-def _tile_number(i, j, count):
-    """Place of the tile (i, j), i at most j, in a triangle of `count` rows of tiles."""
-    i = i.to(tl.int64)
-    return i * count - i * (i - 1) // 2 + (j - i)
-
-
-@triton.jit
-def _tsne_joint_kernel(
-    x_ptr,
-    beta_ptr,
-    log_sum_ptr,
-    p_ptr,
-    N,
-    D,
-    BLOCK: tl.constexpr,
-):
-    pid_i = tl.program_id(0)
-    count = tl.cdiv(N, BLOCK)
-    inside = tl.arange(0, BLOCK)
-    offs_i = pid_i * BLOCK + inside
-    for pid_j in range(pid_i, count):
-        offs_j = pid_j * BLOCK + inside
-        p = _joint(x_ptr, beta_ptr, log_sum_ptr, offs_i, offs_j, N, D)
-        tile_ptr = p_ptr + _tile_number(pid_i, pid_j, count) * (BLOCK * BLOCK)
-        tl.store(tile_ptr + inside[:, None] * BLOCK + inside[None, :], p)
-
-
-@triton.jit
-def _tsne_forces_kernel(
-    x_ptr,
-    beta_ptr,
-    log_sum_ptr,
-    p_ptr,
+def _tsne_push_kernel(
     y_ptr,
-    pull_ptr,
     push_ptr,
-    sums_ptr,
+    share_ptr,
     N,
-    D,
+    stride,
+    columns,
+    M: tl.constexpr,
+    BLOCK_I: tl.constexpr,
+    BLOCK_J: tl.constexpr,
+):
+    """Repulsion of BLOCK_I samples by a share of y [M, stride]; their part of the normaliser."""
+    pid_i, pid_j = tl.program_id(0), tl.program_id(1)
+    first_i = pid_i * BLOCK_I
+    offs_i = first_i + tl.arange(0, BLOCK_I)
+    inside = tl.arange(0, BLOCK_J)
+    y0_i = tl.load(y_ptr + offs_i)[:, None]
+    y1_i, y2_i = y0_i, y0_i
+    if M > 1:
+        y1_i = tl.load(y_ptr + stride + offs_i)[:, None]
+    if M > 2:
+        y2_i = tl.load(y_ptr + 2 * stride + offs_i)[:, None]
+    points = y0_i, y1_i, y2_i
+    nothing = tl.zeros((BLOCK_I, BLOCK_J), dtype=tl.float32)
+    sums = nothing, nothing, nothing, nothing
+    begin = pid_j * columns
+    end = tl.minimum(begin + columns, stride)
+    # The tile of the diagonal comes last, so that the loops compare no pair with itself.
+    own = first_i // BLOCK_J * BLOCK_J
+    for first_j in range(begin, tl.minimum(end, own), BLOCK_J):
+        sums = _push_tile(sums, y_ptr, points, offs_i, first_j + inside, stride, M, False)
+    for first_j in range(tl.maximum(begin, own + BLOCK_J), end, BLOCK_J):
+        sums = _push_tile(sums, y_ptr, points, offs_i, first_j + inside, stride, M, False)
+    if (begin <= own) & (own < end):
+        sums = _push_tile(sums, y_ptr, points, offs_i, own + inside, stride, M, True)
+    total, push0, push1, push2 = sums
+    push_ptr += pid_j * M * stride + offs_i
+    tl.store(push_ptr, tl.sum(push0, axis=1))
+    if M > 1:
+        tl.store(push_ptr + stride, tl.sum(push1, axis=1))
+    if M > 2:
+        tl.store(push_ptr + 2 * stride, tl.sum(push2, axis=1))
+    of_row = tl.where(offs_i < N, tl.sum(total, axis=1), 0.0)
+    tl.store(share_ptr + pid_j * tl.num_programs(0) + pid_i, tl.sum(of_row, axis=0))
+
+
+@triton.jit
+def _gather(point_ptr, j, M: tl.constexpr):
+    """Coordinates of samples j, whose points lie one after the other, 1, 2 or 4 numbers each."""
+    if M == 1:
+        y0 = tl.load(point_ptr + j)
+        return y0, y0, y0
+    elif M == 2:
+        pair = tl.arange(0, 2)
+        y0, y1 = tl.split(tl.load(point_ptr + j[:, None] * 2 + pair[None, :]))
+        return y0, y1, y0
+    else:
+        y0 = tl.load(point_ptr + j * 4)
+        y1 = tl.load(point_ptr + j * 4 + 1)
+        y2 = tl.load(point_ptr + j * 4 + 2)
+        return y0, y1, y2
+
+
+@triton.jit
+def _tsne_pull_kernel(
+    point_ptr,
+    pull_ptr,
+    p_log_t_ptr,
+    start_ptr,
+    index_ptr,
+    p_ptr,
+    d_ptr,
+    beta_ptr,
+    log_sum_ptr,
+    begin,
+    N,
+    stride,
     M: tl.constexpr,
     KEPT: tl.constexpr,
     WANTED: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """Attraction and repulsion of BLOCK samples of y [M, N], and their shares of four sums."""
-    pid_i = tl.program_id(0)
-    count = tl.cdiv(N, BLOCK)
-    inside = tl.arange(0, BLOCK)
-    offs_i = pid_i * BLOCK + inside
-    mask_i = offs_i < N
-    y0_i = tl.load(y_ptr + offs_i, mask=mask_i, other=0.0)[:, None]
-    if M > 1:
-        y1_i = tl.load(y_ptr + N + offs_i, mask=mask_i, other=0.0)[:, None]
-    if M > 2:
-        y2_i = tl.load(y_ptr + 2 * N + offs_i, mask=mask_i, other=0.0)[:, None]
+    """Attraction of one sample by its list of neighbours, or by all with their distances."""
+    row = tl.program_id(0)
+    i = begin + row
+    lanes = tl.arange(0, BLOCK)
+    own = i + tl.zeros((BLOCK,), dtype=tl.int32)
+    y0_i, y1_i, y2_i = _gather(point_ptr, own, M)
     pull0 = tl.zeros((BLOCK,), dtype=tl.float32)
-    pull1, pull2, push0, push1, push2 = pull0, pull0, pull0, pull0, pull0
-    normaliser, p_log_t, p_log_p, mass = pull0, pull0, pull0, pull0
-    for pid_j in range(0, count):
-        offs_j = pid_j * BLOCK + inside
-        mask_j = offs_j < N
+    pull1, pull2, p_log_t = pull0, pull0, pull0
+    beta_i, log_sum_i = 0.0, 0.0
+    if KEPT:
+        place = tl.load(start_ptr + i)
+        size = (tl.load(start_ptr + i + 1) - place).to(tl.int32)
+        index_ptr += place
+        p_ptr += place
+    else:
+        size = N
+        d_ptr += row * stride
+        beta_i, log_sum_i = tl.load(beta_ptr + i), tl.load(log_sum_ptr + i)
+    for first in range(0, size, BLOCK):
         if KEPT:
-            low, high = tl.minimum(pid_i, pid_j), tl.maximum(pid_i, pid_j)
-            # Below the diagonal the tile of the mirror image is read transposed.
-            stride_i = tl.where(pid_i <= pid_j, BLOCK, 1)
-            stride_j = tl.where(pid_i <= pid_j, 1, BLOCK)
-            tile_ptr = p_ptr + _tile_number(low, high, count) * (BLOCK * BLOCK)
-            p = tl.load(tile_ptr + inside[:, None] * stride_i + inside[None, :] * stride_j)
+            # Lists are padded to whole blocks by entries of no weight.
+            j = tl.load(index_ptr + first + lanes)
+            p = tl.load(p_ptr + first + lanes)
         else:
-            p = _joint(x_ptr, beta_ptr, log_sum_ptr, offs_i, offs_j, N, D)
-        d0 = y0_i - tl.load(y_ptr + offs_j, mask=mask_j, other=0.0)[None, :]
-        s = d0 * d0
-        if M > 1:
-            d1 = y1_i - tl.load(y_ptr + N + offs_j, mask=mask_j, other=0.0)[None, :]
-            s += d1 * d1
-        if M > 2:
-            d2 = y2_i - tl.load(y_ptr + 2 * N + offs_j, mask=mask_j, other=0.0)[None, :]
-            s += d2 * d2
-        if M > 2:
-            # Two degrees of freedom: (1 + s / 2) to the power of -3/2.
-            root = 1.0 / tl.sqrt(1.0 + 0.5 * s)
-            t = root * root * root
-        else:
-            t = 1.0 / (1.0 + s)
-        pairs = (offs_i[:, None] != offs_j[None, :]) & mask_i[:, None] & mask_j[None, :]
-        t = tl.where(pairs, t, 0.0)
-        normaliser += tl.sum(t, axis=1)
+            j = first + lanes
+            others = (j < N) & (j != i)
+            d = tl.load(d_ptr + j, mask=others, other=0.0)
+            beta_j = tl.load(beta_ptr + j, mask=others, other=0.0)
+            log_sum_j = tl.load(log_sum_ptr + j, mask=others, other=0.0)
+            p = joint(d, beta_i, log_sum_i, beta_j, log_sum_j) * (0.5 / N)
+            p = tl.where(others, p, 0.0)
+            j = tl.minimum(j, N - 1)
+        y0_j, y1_j, y2_j = _gather(point_ptr, j, M)
+        d0, d1, d2 = y0_i - y0_j, y1_i - y1_j, y2_i - y2_j
+        t = _similarity(d0, d1, d2, M)
         near = p * t
-        far = t * t
-        pull0 += tl.sum(near * d0, axis=1)
-        push0 += tl.sum(far * d0, axis=1)
+        pull0 += near * d0
         if M > 1:
-            pull1 += tl.sum(near * d1, axis=1)
-            push1 += tl.sum(far * d1, axis=1)
+            pull1 += near * d1
         if M > 2:
-            pull2 += tl.sum(near * d2, axis=1)
-            push2 += tl.sum(far * d2, axis=1)
+            pull2 += near * d2
         if WANTED:
-            some = p > 0.0
-            mass += tl.sum(p, axis=1)
-            p_log_p += tl.sum(tl.where(some, p * tl.log(tl.where(some, p, 1.0)), 0.0), axis=1)
-            p_log_t += tl.sum(tl.where(some, p * tl.log(tl.where(some, t, 1.0)), 0.0), axis=1)
-    tl.store(pull_ptr + offs_i, pull0, mask=mask_i)
-    tl.store(push_ptr + offs_i, push0, mask=mask_i)
+            # t of a finite distance may round to 0, where p that counts must not meet log 0.
+            p_log_t += p * tl.log(tl.maximum(t, 1e-37))
+    tl.store(pull_ptr + i, tl.sum(pull0, axis=0))
     if M > 1:
-        tl.store(pull_ptr + N + offs_i, pull1, mask=mask_i)
-        tl.store(push_ptr + N + offs_i, push1, mask=mask_i)
+        tl.store(pull_ptr + stride + i, tl.sum(pull1, axis=0))
     if M > 2:
-        tl.store(pull_ptr + 2 * N + offs_i, pull2, mask=mask_i)
-        tl.store(push_ptr + 2 * N + offs_i, push2, mask=mask_i)
-    tl.store(sums_ptr + offs_i, normaliser, mask=mask_i)
+        tl.store(pull_ptr + 2 * stride + i, tl.sum(pull2, axis=0))
     if WANTED:
-        tl.store(sums_ptr + N + offs_i, p_log_t, mask=mask_i)
-        tl.store(sums_ptr + 2 * N + offs_i, p_log_p, mask=mask_i)
-        tl.store(sums_ptr + 3 * N + offs_i, mass, mask=mask_i)
+        tl.store(p_log_t_ptr + i, tl.sum(p_log_t, axis=0))
 
 
-_WIDTHS = {"x_ptr": "*fp32", "beta_ptr": "*fp32", "log_sum_ptr": "*fp32", "p_ptr": "*fp32"}
-_FORCES = {"y_ptr": "*fp32", "pull_ptr": "*fp32", "push_ptr": "*fp32", "sums_ptr": "*fp32"}
-_SIZES = {"N": "i32", "D": "i32"}
-_TILE = {"BLOCK": 32}
+@triton.jit
+def _tsne_step_kernel(
+    y_ptr,
+    point_ptr,
+    update_ptr,
+    gain_ptr,
+    pull_ptr,
+    push_ptr,
+    share_ptr,
+    norm_ptr,
+    N,
+    stride,
+    shares,
+    splits,
+    factor,
+    exaggeration,
+    momentum,
+    rate,
+    WIDTH: tl.constexpr,
+    LOOKS: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """Move one coordinate of BLOCK samples; every program sums the normaliser for itself."""
+    coordinate = tl.program_id(1)
+    lanes = tl.arange(0, BLOCK)
+    total = tl.zeros((BLOCK,), dtype=tl.float64)
+    for first in range(0, shares, BLOCK):
+        offs = first + lanes
+        total += tl.load(share_ptr + offs, mask=offs < shares, other=0.0).to(tl.float64)
+    normaliser = tl.sum(total, axis=0).to(tl.float32)
+    offs_i = tl.program_id(0) * BLOCK + lanes
+    mask_i = offs_i < N
+    offs = coordinate * stride + offs_i
+    push = tl.zeros((BLOCK,), dtype=tl.float32)
+    for split in range(0, splits):
+        push += tl.load(push_ptr + split * tl.num_programs(1) * stride + offs, mask=mask_i)
+    pull = tl.load(pull_ptr + offs, mask=mask_i, other=0.0)
+    update = tl.load(update_ptr + offs, mask=mask_i, other=0.0)
+    gain = tl.load(gain_ptr + offs, mask=mask_i, other=0.0)
+    gradient = factor * (exaggeration * pull - push / normaliser)
+    # A coordinate that turned around has gone too far; one that did not may go faster.
+    gain = tl.maximum(tl.where(update * gradient < 0.0, gain + 0.2, gain * 0.8), 0.01)
+    gradient *= gain
+    update = momentum * update - rate * gradient
+    y = tl.load(y_ptr + offs, mask=mask_i, other=0.0) + update
+    tl.store(update_ptr + offs, update, mask=mask_i)
+    tl.store(gain_ptr + offs, gain, mask=mask_i)
+    tl.store(y_ptr + offs, y, mask=mask_i)
+    tl.store(point_ptr + offs_i * WIDTH + coordinate, y, mask=mask_i)
+    if LOOKS:
+        square = tl.sum(tl.where(mask_i, gradient * gradient, 0.0), axis=0)
+        tl.store(norm_ptr + tl.program_id(0) * tl.num_programs(1) + coordinate, square)
+
+
+_LISTS = {"start_ptr": "*i64", "index_ptr": "*i32", "p_ptr": "*fp32"}
+_WIDTHS = {"d_ptr": "*fp32", "beta_ptr": "*fp32", "log_sum_ptr": "*fp32"}
+_PULL = {"point_ptr": "*fp32", "pull_ptr": "*fp32", "p_log_t_ptr": "*fp32"}
+_PUSH = {"y_ptr": "*fp32", "push_ptr": "*fp32", "share_ptr": "*fp32"}
+_STEP = {"point_ptr": "*fp32", "update_ptr": "*fp32", "gain_ptr": "*fp32", "norm_ptr": "*fp32"}
+_RATES = {"factor": "fp32", "exaggeration": "fp32", "momentum": "fp32", "rate": "fp32"}
 
 COMPILE_CASES = (
-    CompileCase(
-        "nearest",
-        _tsne_nearest_kernel,
-        {"x_ptr": "*fp32", "nearest_ptr": "*fp32", **_SIZES},
-        _TILE,
-        num_warps=4,
-    ),
-    CompileCase(
-        "entropy",
-        _tsne_entropy_kernel,
-        {"x_ptr": "*fp32", "nearest_ptr": "*fp32", "beta_ptr": "*fp32", "sums_ptr": "*fp32"}
-        | _SIZES,
-        _TILE,
-        num_warps=4,
-    ),
-    CompileCase("joint", _tsne_joint_kernel, {**_WIDTHS, **_SIZES}, _TILE, num_warps=4),
     *(
         CompileCase(
-            f"forces-{M}-{'kept' if kept else 'recomputed'}",
-            _tsne_forces_kernel,
-            {**_WIDTHS, **_FORCES, **_SIZES},
-            {**_TILE, "M": M, "KEPT": kept, "WANTED": True},
-            num_warps=4,
+            f"push-{M}",
+            _tsne_push_kernel,
+            _PUSH | {"N": "i32", "stride": "i32", "columns": "i32"},
+            {"M": M, "BLOCK_I": 16, "BLOCK_J": 32},
+            num_warps=1,
+            multiples_of_16=("stride", "columns"),
+        )
+        for M in (2, 3)
+    ),
+    *(
+        CompileCase(
+            f"pull-{M}-{'kept' if kept else 'recomputed'}",
+            _tsne_pull_kernel,
+            _PULL | _LISTS | _WIDTHS | {"begin": "i32", "N": "i32", "stride": "i32"},
+            {"M": M, "KEPT": kept, "WANTED": True, "BLOCK": 128},
+            num_warps=1,
+            multiples_of_16=("begin", "stride"),
         )
         for M in (2, 3)
         for kept in (False, True)
+    ),
+    CompileCase(
+        "step",
+        _tsne_step_kernel,
+        _PUSH
+        | _STEP
+        | {"pull_ptr": "*fp32", "N": "i32", "stride": "i32", "shares": "i32", "splits": "i32"}
+        | _RATES,
+        {"WIDTH": 2, "LOOKS": True, "BLOCK": 256},
+        num_warps=4,
+        multiples_of_16=("stride",),
     ),
 )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from onetrip.ops.tsne.descent import Schedule, descend
+from onetrip.ops.tsne.descent import ForcedWalk, Schedule, descend
 
 
 def tsne_reference(
@@ -41,16 +41,14 @@ def tsne_reference(
         )
         return gradient * (2 * (freedom + 1) / freedom), float(divergence.sum())
 
+    rate = learning_rate
+    if rate is None:
+        rate = default_rate(x.shape[0], early_exaggeration)
     schedule = Schedule(
-        early_exaggeration,
-        default_rate(x.shape[0], early_exaggeration) if learning_rate is None else learning_rate,
-        max_iter,
-        exploration_iter,
-        n_iter_without_progress,
-        min_grad_norm,
+        early_exaggeration, max_iter, exploration_iter, n_iter_without_progress, min_grad_norm
     )
     start = starting_points(x.shape[0], n_components, seed) if init is None else init
-    y, divergence, last = descend(forces, start.to(x), schedule)
+    y, divergence, last = descend(ForcedWalk(forces, start.to(x), rate), schedule)
     return y, {
         "kl_divergence": y.new_tensor(divergence),
         "n_iter": torch.tensor(last, device=x.device),

@@ -16,20 +16,29 @@ _DEFAULTS: Mapping[str, Config] = {
     # samples where 256 took 24.9 and 1024 23.7.
     "torch": {"tile": 512},
     # Not measured: 8 pairs of a tile to a thread; with 16 the compiler spills registers.
-    "triton": {"BLOCK": 32, "num_warps": 4},
+    "triton": {"BLOCK_I": 16, "BLOCK_J": 32, "num_warps": 1, "splits": 8},
 }
 _SPACE: Mapping[str, Mapping[str, tuple[int, ...]]] = {
     "reference": {},
     "torch": {"tile": (256, 512, 1024)},
-    "triton": {"BLOCK": (32,), "num_warps": (4, 8)},
+    "triton": {
+        "BLOCK_I": (8, 16, 32),
+        "BLOCK_J": (32, 64, 128),
+        "num_warps": (1, 2, 4),
+        "splits": (4, 8, 16),
+    },
 }
 # Operations of a pair in an iteration, forces on one of its samples: distance, division, weights.
 _PAIR_FLOPS = 24.0
 # What a recomputed affinity costs beyond its distance: two exponentials.
 _AFFINITY_FLOPS = 40.0
-# Passes over all pairs to find the widths.
-_SEARCH_STEPS = 12
 _LAUNCH_MS = 0.06
+# Instructions of the kernels, counted in their loops: of a pair in the push, of an entry in the
+# pull, of a pair whose affinity is recomputed, of a pair in a pass that counts or fills lists, and
+# of a pair in the search of widths, whose Newton iteration takes some twelve steps.
+_PUSH, _PULL, _PULL_ALL, _LIST, _SEARCH = 11.0, 36.0, 60.0, 40.0, 12 * 19.0
+# Share of the chip's issue slots that they reach.
+_BUSY = 0.75
 
 
 def unsupported_reason(impl: str, problem: Problem, config: Config | None = None) -> str | None:
@@ -82,44 +91,60 @@ def workspace_bytes(impl: str, problem: Problem, config: Config) -> int:
     itemsize = plan.result_itemsize(problem.dtype)
     if impl == "reference":
         return itemsize * N * N * (10 + 3 * components + D)
-    kept = _keeps(impl, problem, config)
     if impl == "torch":
+        kept = _keeps(problem, config["tile"])
         return plan.workspace_bytes(problem.axes, problem.dtype, config["tile"], components, kept)
-    block = config["BLOCK"]
-    padded = -(-N // block) * block
-    affinities = plan.kept_bytes(padded, block, 4) if kept else 0
-    return affinities + 8 * N * (4 * D + 48 + 12 * components)
+    return plan.device_workspace_bytes(problem.axes, components, config["splits"], _budget(problem))
 
 
 def predict_ms(
     impl: str, problem: Problem, device: Device, config: Config, backward: bool
 ) -> float:
     """Latency from the device's ceilings: arithmetic of float32, or the kept affinities' bytes."""
+    if impl == "triton":
+        return _predict_triton_ms(problem, device)
     N, D = problem.axes["N"], problem.axes["D"]
     rate = device.tflops_for("float32") * 1e9  # operations a millisecond
     pairs = N * N
     distances_ms = pairs * (2 * D + _AFFINITY_FLOPS) / rate
-    search_ms = distances_ms * (_SEARCH_STEPS if impl == "triton" else 1)
     forces_ms = pairs * _PAIR_FLOPS / rate
     if impl == "reference":
         # Some thirty matrices written or read in an iteration.
         forces_ms += 30 * pairs * ITEMSIZE[problem.dtype] / device.bandwidth_gbps * 1e-6
-    elif _keeps(impl, problem, config):
+    elif _keeps(problem, config["tile"]):
         forces_ms = max(forces_ms, 4 * pairs / device.bandwidth_gbps * 1e-6)
     else:
         forces_ms += distances_ms
-    return search_ms + _number(problem, "max_iter", 1000) * (forces_ms + _LAUNCH_MS)
+    return distances_ms + _number(problem, "max_iter", 1000) * (forces_ms + _LAUNCH_MS)
 
 
-def _keeps(impl: str, problem: Problem, config: Config) -> bool:
-    budget = problem.options.get("memory_budget")
+def _predict_triton_ms(problem: Problem, device: Device) -> float:
+    """What the kernels issue, over the rate at which the chip issues multiply-adds."""
+    N, D = problem.axes["N"], problem.axes["D"]
+    rate = device.tflops_for("float32") * 1e9 / 2 * _BUSY  # instructions a millisecond
+    pairs = N * N
+    entries = plan.expected_entries(N)
+    distances = 2.0 * D * pairs
+    if plan.keeps_lists(entries, _budget(problem)):
+        before = 3 * distances + (_SEARCH + 2 * _LIST) * pairs
+        iteration = _PUSH * pairs + _PULL * entries
+    else:
+        before = 2 * distances + (_SEARCH + _LIST) * pairs
+        iteration = _PUSH * pairs + _PULL_ALL * pairs + distances
+    iteration_ms = iteration / rate + _LAUNCH_MS
+    return before / rate + _number(problem, "max_iter", 1000) * iteration_ms
+
+
+def _keeps(problem: Problem, tile: int) -> bool:
+    itemsize = plan.result_itemsize(problem.dtype)
     return plan.keeps_affinities(
-        problem.axes["N"],
-        config["tile"] if impl == "torch" else config["BLOCK"],
-        plan.result_itemsize(problem.dtype) if impl == "torch" else 4,
-        budget if isinstance(budget, int) else None,
-        problem.device_kind,
+        problem.axes["N"], tile, itemsize, _budget(problem), problem.device_kind
     )
+
+
+def _budget(problem: Problem) -> int | None:
+    budget = problem.options.get("memory_budget")
+    return budget if isinstance(budget, int) else None
 
 
 def _number(problem: Problem, option: str, default: float) -> float:

@@ -1,4 +1,4 @@
-"""The forces of t-SNE by kernels: widths once, affinities kept or not, then one pass a step."""
+"""The descent of t-SNE by kernels: three launches an iteration, and the host waits for none."""
 
 import math
 from typing import Any
@@ -8,114 +8,175 @@ from torch import Tensor
 
 from onetrip.core.selection import Config
 from onetrip.ops.tsne import kernel_triton as kernels
-from onetrip.ops.tsne import plan
-from onetrip.ops.tsne.descent import Forces
-from onetrip.ops.tsne.perplexity import Sums, find_widths
+from onetrip.ops.tsne.triton_affinities import LIST_BLOCK, KernelAffinities
 
-# Sums over all samples are in float32: entropies are right to about this.
-_TOLERANCE = 1e-6
-
-
-def make_forces(
-    x: Tensor, n_components: int, perplexity: float, memory_budget: int | None, config: Config
-) -> Forces:
-    """Find the widths of x [N, D]; return the function that descent asks for forces."""
-    return _Forces(x, n_components, perplexity, memory_budget, config)
+# Samples of a program that moves them.
+_STEP_BLOCK = 256
+# A point that is so far from all others pushes none, and its square is still finite.
+_FAR_AWAY = 1e18
+_PULL_LAUNCH: dict[str, Any] = {"num_warps": 1}
 
 
-class _Forces:
+class KernelWalk:
+    """An embedding on the device, with momentum and gains, moved by kernels.
+
+    Coordinates are kept twice: in planes y [M, stride], which the push streams, and point by point
+    [N, 1, 2 or 4], which the pull gathers.
+
+    Parameters
+    ----------
+    x : Tensor [N, D]
+    start : Tensor [N, M]
+    rate : learning rate.
+    perplexity : effective number of neighbours.
+    memory_budget : bytes for lists of neighbours; None for the default.
+    config : "BLOCK_I", "BLOCK_J" and "num_warps" of the push, and "splits", programs that share
+        the columns of a block of rows.
+    """
+
     def __init__(
         self,
         x: Tensor,
-        n_components: int,
+        start: Tensor,
+        rate: float,
         perplexity: float,
         memory_budget: int | None,
         config: Config,
     ) -> None:
-        self._M = n_components
-        self._N, self._D = x.shape
-        self._freedom = max(n_components - 1, 1)
-        self._tile: dict[str, Any] = {"BLOCK": config["BLOCK"], "num_warps": config["num_warps"]}
-        self._grid = (-(-self._N // config["BLOCK"]),)
-        # No distance changes by a common offset, and their rounding errors shrink.
-        mean = x.mean(0, dtype=torch.float64)
-        self._x = (x - mean).T.float().contiguous()  # [D, N]
-        self._beta, self._log_sum = self._find_widths(perplexity)
-        self._joint = self._x  # Any pointer, where the affinities are recomputed.
-        self._is_kept = plan.keeps_affinities(self._N, config["BLOCK"], 4, memory_budget, "cuda")
-        if self._is_kept:
-            self._joint = self._keep(config["BLOCK"])
+        with torch.cuda.device_of(x):
+            self._affinities = KernelAffinities(x, perplexity, memory_budget)
+        self._N, self._M = start.shape
+        self._rate = rate
+        self._stride = self._affinities.stride
+        self._factor = 4.0 if self._M < 3 else 3.0  # 2 (f + 1) / f, f degrees of freedom
+        self._width = (0, 1, 2, 4)[self._M]
+        self._planes = start.new_full((self._M, self._stride), _FAR_AWAY)
+        self._planes[:, : self._N] = start.T
+        self._points = start.new_zeros(self._N, self._width)
+        self._points[:, : self._M] = start
+        tiles = self._stride // config["BLOCK_J"]
+        # Whole tiles of columns to each program; the last may have fewer, none has no column.
+        self._columns = -(-tiles // config["splits"]) * config["BLOCK_J"]
+        self._splits = -(-self._stride // self._columns)
+        names = ("BLOCK_I", "BLOCK_J", "num_warps")
+        self._push_tile: dict[str, Any] = {"M": self._M} | {name: config[name] for name in names}
+        self._push_grid = (self._stride // config["BLOCK_I"], self._splits)
+        self._step_grid = (-(-self._N // _STEP_BLOCK), self._M)
+        self._pull = torch.empty_like(self._planes)
+        self._push = start.new_empty(self._splits, self._M, self._stride)
+        self._shares = start.new_empty(math.prod(self._push_grid))
+        self._squares = start.new_empty(math.prod(self._step_grid))
+        self._p_log_t = start.new_empty(self._N)
+        self._exaggeration = 1.0
+        self.rest()
 
-    def __call__(self, y: Tensor, exaggeration: float, wanted: bool) -> tuple[Tensor, float]:
-        """Gradient [N, M] at the embedding y [N, M], and the divergence if it is wanted."""
-        planes = y.T.contiguous()  # [M, N]
-        pull, push = torch.empty_like(planes), torch.empty_like(planes)
-        sums = torch.zeros(4, self._N, dtype=torch.float32, device=y.device)
-        with torch.cuda.device_of(y):
-            kernels._tsne_forces_kernel[self._grid](
-                self._x,
-                self._beta,
-                self._log_sum,
-                self._joint,
-                planes,
-                pull,
-                push,
-                sums,
-                self._N,
-                self._D,
-                **self._tile | {"M": self._M, "KEPT": self._is_kept, "WANTED": wanted},
-            )
-        normaliser, p_log_t, p_log_p, mass = sums.sum(1, dtype=torch.float64)
-        factor = 2.0 * (self._freedom + 1) / self._freedom
-        gradient = factor * (exaggeration * pull - push / normaliser.float()).T.contiguous()
-        if not wanted:
-            return gradient, math.nan
-        shift = math.log(exaggeration) + torch.log(normaliser)
-        return gradient, float(exaggeration * (p_log_p + shift * mass - p_log_t))
+    def rest(self) -> None:
+        """Forget momentum and gains."""
+        self._update = torch.zeros_like(self._planes)
+        self._gains = torch.ones_like(self._planes)
 
-    def _find_widths(self, perplexity: float) -> tuple[Tensor, Tensor]:
-        nearest = torch.empty(self._N, dtype=torch.float32, device=self._x.device)
-        with torch.cuda.device_of(self._x):
-            kernels._tsne_nearest_kernel[self._grid](
-                self._x, nearest, self._N, self._D, **self._tile
-            )
-        found = torch.empty(3, self._N, dtype=torch.float32, device=self._x.device)
+    def step(self, exaggeration: float, momentum: float, wanted: bool) -> None:
+        """Move once."""
+        self._exaggeration = exaggeration
+        with torch.cuda.device_of(self._planes):
+            self._push_all()
+            self._pull_all(wanted)
+            self._move(exaggeration, momentum, wanted)
 
-        def sums(beta: Tensor) -> Sums:
-            with torch.cuda.device_of(self._x):
-                kernels._tsne_entropy_kernel[self._grid](
-                    self._x,
-                    nearest,
-                    beta.float(),
-                    found,
-                    self._N,
-                    self._D,
-                    **self._tile,
-                )
-            total, first, second = found.double()
-            mean = first / total
-            return Sums(total.log(), mean, second / total - mean.square())
-
-        # The mean distance of all pairs, from the variance alone.
-        scale = 2.0 * float(torch.linalg.vector_norm(self._x)) ** 2 / self._N
-        start = torch.full_like(nearest, 1.0 / scale if scale > 0.0 else 1.0, dtype=torch.float64)
-        beta, log_sum = find_widths(sums, perplexity, start, _TOLERANCE)
-        return beta.float(), (log_sum - beta * nearest).float()
-
-    def _keep(self, block: int) -> Tensor:
-        """All tiles of affinities on and above the diagonal, ragged ones padded with zeros."""
-        count = self._grid[0]
-        tiles = torch.empty(
-            count * (count + 1) // 2, block, block, dtype=torch.float32, device=self._x.device
+    def look(self) -> tuple[float, float]:
+        """Divergence at the last step's start, and norm of the gradient that it followed."""
+        sums = torch.stack(
+            [part.sum(dtype=torch.float64) for part in (self._shares, self._p_log_t, self._squares)]
         )
-        with torch.cuda.device_of(self._x):
-            kernels._tsne_joint_kernel[self._grid](
-                self._x,
-                self._beta,
-                self._log_sum,
-                tiles,
-                self._N,
-                self._D,
-                **self._tile,
-            )
-        return tiles
+        normaliser, p_log_t, square = sums.tolist()
+        found = self._affinities
+        shift = math.log(self._exaggeration) + math.log(normaliser)
+        divergence = self._exaggeration * (found.neg_entropy + shift * found.mass - p_log_t)
+        return divergence, math.sqrt(square)
+
+    def embedding(self) -> Tensor:
+        """Where the samples are, [N, M]."""
+        return self._planes[:, : self._N].T.contiguous()
+
+    def forces(self, exaggeration: float) -> tuple[Tensor, float]:
+        """Gradient [N, M] where the samples are, and the divergence, without a move."""
+        with torch.cuda.device_of(self._planes):
+            self._push_all()
+            self._pull_all(True)
+        self._exaggeration = exaggeration
+        self._squares.zero_()
+        push = self._push.sum(0) / self._shares.sum(dtype=torch.float64)
+        gradient = self._factor * (exaggeration * self._pull - push)
+        return gradient[:, : self._N].T.contiguous(), self.look()[0]
+
+    def _push_all(self) -> None:
+        kernels._tsne_push_kernel[self._push_grid](
+            self._planes,
+            self._push,
+            self._shares,
+            self._N,
+            self._stride,
+            self._columns,
+            **self._push_tile,
+        )
+
+    def _pull_all(self, wanted: bool) -> None:
+        lists = self._affinities.lists
+        if lists is not None:
+            self._pull_rows(0, self._N, (lists.start, lists.index, lists.p), None, wanted)
+            return
+        for begin, end, d in self._affinities.strips():
+            self._pull_rows(begin, end, None, d, wanted)
+
+    def _pull_rows(
+        self,
+        begin: int,
+        end: int,
+        lists: tuple[Tensor, Tensor, Tensor] | None,
+        d: Tensor | None,
+        wanted: bool,
+    ) -> None:
+        unused = self._pull
+        start, index, p = (unused, unused, unused) if lists is None else lists
+        kernels._tsne_pull_kernel[(end - begin,)](
+            self._points,
+            self._pull,
+            self._p_log_t,
+            start,
+            index,
+            p,
+            unused if d is None else d,
+            self._affinities.beta,
+            self._affinities.log_sum,
+            begin,
+            self._N,
+            self._stride,
+            M=self._M,
+            KEPT=lists is not None,
+            WANTED=wanted,
+            BLOCK=LIST_BLOCK,
+            **_PULL_LAUNCH,
+        )
+
+    def _move(self, exaggeration: float, momentum: float, wanted: bool) -> None:
+        kernels._tsne_step_kernel[self._step_grid](
+            self._planes,
+            self._points,
+            self._update,
+            self._gains,
+            self._pull,
+            self._push,
+            self._shares,
+            self._squares,
+            self._N,
+            self._stride,
+            self._shares.numel(),
+            self._splits,
+            self._factor,
+            exaggeration,
+            momentum,
+            self._rate,
+            WIDTH=self._width,
+            LOOKS=wanted,
+            BLOCK=_STEP_BLOCK,
+        )

@@ -1,0 +1,158 @@
+"""What the descent by kernels knows of x: widths, and lists of the neighbours that count."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from onetrip.ops.tsne import kernel_affinities as kernels
+from onetrip.ops.tsne import plan
+
+# Sums over all samples are in float32: entropies are right to about this.
+_TOLERANCE = 1e-6
+_STEPS = 60
+# Lists end on a whole block of the kernel that reads them.
+LIST_BLOCK = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """Neighbours that count, sample by sample: those of i lie from start[i] to start[i + 1].
+
+    Parameters
+    ----------
+    start : Tensor [N + 1], int64, multiples of `LIST_BLOCK`
+    index : Tensor [start[-1]], int32, ascending in a list; 0 beyond a list's last
+    p : Tensor [start[-1]], float32, joint probabilities; 0 beyond a list's last
+    """
+
+    start: Tensor
+    index: Tensor
+    p: Tensor
+
+
+class KernelAffinities:
+    """Joint probabilities of the samples x [N, D], as lists where they fit the budget.
+
+    A pair is on the lists if ``p(j | i) + p(i | j)`` exceeds `plan.least_share` over N. What is
+    dropped is at most N times that bound, and is summed: `dropped`.
+
+    Attributes
+    ----------
+    N : samples.
+    stride : N, padded to whole tiles.
+    beta, log_sum : Tensor [stride], float32
+        Of each sample's neighbourhood: ``p(j | i) = exp(-beta[i] d_ij - log_sum[i])``.
+    lists : Lists, or None where they do not fit.
+    mass, neg_entropy : sums of p and of p log p over the pairs that are kept.
+    dropped : sum of p over the others; kept too where there are no lists.
+    """
+
+    def __init__(self, x: Tensor, perplexity: float, memory_budget: int | None) -> None:
+        self.N, self._D = x.shape
+        self.stride = plan.padded(self.N)
+        # No distance changes by a common offset, and their rounding errors shrink.
+        self._x = x.new_zeros(self._D, self.stride, dtype=torch.float32)
+        self._x[:, : self.N] = (x - x.mean(0, dtype=torch.float64)).T
+        rows = plan.strip_rows(self.N)
+        self._strip = torch.empty(rows, self.stride, dtype=torch.float32, device=x.device)
+        self.beta = self._x.new_zeros(self.stride)
+        self.log_sum = self._x.new_zeros(self.stride)
+        self._find_widths(perplexity)
+        counts, sums = self._count()
+        mass, neg_entropy, dropped = sums.sum(1, dtype=torch.float64).tolist()
+        self.mass, self.neg_entropy, self.dropped = mass, neg_entropy, dropped
+        start = torch.zeros(self.N + 1, dtype=torch.int64, device=x.device)
+        blocks = torch.div(counts + (LIST_BLOCK - 1), LIST_BLOCK, rounding_mode="floor")
+        torch.cumsum(blocks * LIST_BLOCK, 0, out=start[1:])
+        total = int(start[-1])
+        self.lists: Lists | None = None
+        if plan.keeps_lists(total, memory_budget):
+            self.lists = self._fill(start, total)
+            del self._x, self._strip
+
+    def strips(self) -> Iterator[tuple[int, int, Tensor]]:
+        """Rows of squared distances [rows, stride], a strip at a time in the same memory."""
+        rows = self._strip.shape[0]
+        block_i, block_j, warps = plan.DISTANCE_TILE
+        tile: dict[str, Any] = {"BLOCK_I": block_i, "BLOCK_J": block_j, "num_warps": warps}
+        for begin in range(0, self.N, rows):
+            end = min(begin + rows, self.N)
+            grid = (self.stride // block_j, -(-(end - begin) // block_i))
+            kernels._tsne_distances_kernel[grid](
+                self._x,
+                self._strip,
+                begin,
+                self.stride,
+                self._D,
+                **tile,
+            )
+            yield begin, end, self._strip
+
+    def _find_widths(self, perplexity: float) -> None:
+        # The mean distance of all pairs, from the variance alone.
+        scale = 2.0 * float(torch.linalg.vector_norm(self._x)) ** 2 / self.N
+        start = -math.log(scale) if scale > 0.0 else 0.0
+        for begin, end, d in self.strips():
+            kernels._tsne_widths_kernel[(end - begin,)](
+                d,
+                self.beta,
+                self.log_sum,
+                begin,
+                self.N,
+                self.stride,
+                math.log(perplexity),
+                start,
+                _TOLERANCE,
+                MOST_STEPS=_STEPS,
+                BLOCK=plan.row_block(self.N),
+            )
+
+    def _count(self) -> tuple[Tensor, Tensor]:
+        """Pairs that count in each row, and sums over them."""
+        counts = torch.empty(self.N, dtype=torch.int32, device=self._x.device)
+        sums = self._x.new_empty(3, self.N)
+        nothing = torch.empty(0, dtype=torch.int64, device=self._x.device)
+        for begin, end, d in self.strips():
+            self._neighbours(begin, end, d, nothing, counts, self._x, counts, sums, fill=False)
+        return counts, sums
+
+    def _fill(self, start: Tensor, total: int) -> Lists:
+        index = torch.zeros(total, dtype=torch.int32, device=start.device)
+        p = torch.zeros(total, dtype=torch.float32, device=start.device)
+        for begin, end, d in self.strips():
+            self._neighbours(begin, end, d, start, index, p, index, p, fill=True)
+        return Lists(start, index, p)
+
+    def _neighbours(
+        self,
+        begin: int,
+        end: int,
+        d: Tensor,
+        start: Tensor,
+        index: Tensor,
+        p: Tensor,
+        counts: Tensor,
+        sums: Tensor,
+        *,
+        fill: bool,
+    ) -> None:
+        kernels._tsne_neighbours_kernel[(end - begin,)](
+            d,
+            self.beta,
+            self.log_sum,
+            start,
+            index,
+            p,
+            counts,
+            sums,
+            begin,
+            self.N,
+            self.stride,
+            plan.LEAST_SHARE / self.N,
+            FILL=fill,
+            BLOCK=plan.row_block(self.N),
+        )
