@@ -91,44 +91,48 @@ def _kmeans_centers_kernel(
     step_ptr,
     scale,
     ratio,
+    K,
     D,
     WIDTH,
     FROM_SUMS: tl.constexpr,
+    BLOCK_K: tl.constexpr,
     BLOCK_D: tl.constexpr,
 ):
-    """One centre a program: its mean, its step, its half-precision form and what that lost."""
-    k = tl.program_id(0).to(tl.int64)
-    lanes = tl.arange(0, BLOCK_D)
+    """Means of clusters, their steps, their half-precision form and what that lost."""
+    offs_k = (tl.program_id(0) * BLOCK_K + tl.arange(0, BLOCK_K)).to(tl.int64)
+    mask_k = offs_k < K
+    total = tl.full([BLOCK_K], 1.0, tl.float64)
     if FROM_SUMS:
-        total = tl.load(totals_ptr + k)
+        total = tl.load(totals_ptr + offs_k, mask=mask_k, other=1.0)
         total = tl.where(total > 0.0, total, 1.0)  # the host sees to clusters without rows
-    step = tl.zeros([BLOCK_D], tl.float64)
-    square = tl.zeros([BLOCK_D], tl.float64)
-    lost = tl.zeros([BLOCK_D], tl.float64)
+    step = tl.zeros([BLOCK_K], tl.float64)
+    square = tl.zeros([BLOCK_K], tl.float64)
+    lost = tl.zeros([BLOCK_K], tl.float64)
     for start_d in range(0, D, BLOCK_D):
-        offs_d = start_d + lanes
+        offs_d = start_d + tl.arange(0, BLOCK_D)
         mask_d = offs_d < D
+        mask = mask_k[:, None] & mask_d[None, :]
+        place = offs_k[:, None] * D + offs_d[None, :]
         if FROM_SUMS:
-            terms = tl.load(terms_ptr + k * D + offs_d, mask=mask_d, other=0.0)
-            center = (terms / total).to(tl.float32)
-            tl.store(centers_ptr + k * D + offs_d, center, mask=mask_d)
+            terms = tl.load(terms_ptr + place, mask=mask, other=0.0)
+            center = (terms / total[:, None]).to(tl.float32)  # [BLOCK_K, BLOCK_D]
+            tl.store(centers_ptr + place, center, mask=mask)
         else:
-            center = tl.load(centers_ptr + k * D + offs_d, mask=mask_d, other=0.0)
-        wide = tl.where(mask_d, center, 0.0).to(tl.float64)
-        gap = wide - tl.load(before_ptr + k * D + offs_d, mask=mask_d, other=0.0).to(tl.float64)
-        step += gap * gap
-        wide -= tl.load(offset_ptr + offs_d, mask=mask_d, other=0.0).to(tl.float64)
-        wide *= scale
+            center = tl.load(centers_ptr + place, mask=mask, other=0.0)
+        wide = center.to(tl.float64)
+        gap = wide - tl.load(before_ptr + place, mask=mask, other=0.0).to(tl.float64)
+        step += tl.sum(gap * gap, 1)
+        offset = tl.load(offset_ptr + offs_d, mask=mask_d, other=0.0).to(tl.float64)
+        wide = (wide - offset[None, :]) * scale
         half = wide.to(tl.float32).to(tl.float16)
-        tl.store(half_ptr + k * WIDTH + offs_d, half, mask=mask_d)
-        square += wide * wide
+        tl.store(half_ptr + offs_k[:, None] * WIDTH + offs_d[None, :], half, mask=mask)
+        square += tl.sum(wide * wide, 1)
         gap = wide - half.to(tl.float64)
-        lost += gap * gap
-    square_sum = tl.sum(square, 0)
-    tl.store(step_ptr + k, tl.sum(step, 0))
-    tl.store(level_ptr + k, (0.5 * ratio * square_sum).to(tl.float32))
-    tl.store(norm_ptr + k, tl.sqrt(square_sum).to(tl.float32))
-    tl.store(residue_ptr + k, tl.sqrt(tl.sum(lost, 0)).to(tl.float32))
+        lost += tl.sum(gap * gap, 1)
+    tl.store(step_ptr + offs_k, step, mask=mask_k)
+    tl.store(level_ptr + offs_k, (0.5 * ratio * square).to(tl.float32), mask=mask_k)
+    tl.store(norm_ptr + offs_k, tl.sqrt(square).to(tl.float32), mask=mask_k)
+    tl.store(residue_ptr + offs_k, tl.sqrt(lost).to(tl.float32), mask=mask_k)
 
 
 @triton.jit
@@ -229,6 +233,6 @@ COMPILE_CASES = (
         num_warps=8,
         options={"enable_fp_fusion": False},
     ),
-    _case("centers", _kmeans_centers_kernel, {"FROM_SUMS": True, "BLOCK_D": 128}),
+    _case("centers", _kmeans_centers_kernel, {"FROM_SUMS": True, "BLOCK_K": 4, "BLOCK_D": 128}),
     _case("report", _kmeans_report_kernel, {"BLOCK_K": 1024}),
 )

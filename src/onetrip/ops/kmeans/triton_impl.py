@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false, reportCallIssue=false
 """The implementation on a device: a fixed chain of kernels an iteration, and no waiting.
 
 An iteration is: search (half precision), resolve (the rows in doubt), move (rows that changed),
@@ -94,12 +95,13 @@ class Search:
         With `sums` they are written here: the mean of each cluster.
         """
         K, D = centers.shape
+        block_k = self.block_r // 4
         terms, totals = (before, before) if sums is None else sums.over_processes()
-        _kmeans_centers_kernel[(K,)](
+        _kmeans_centers_kernel[(triton.cdiv(K, block_k),)](
             terms, totals, before, self.points.offset, centers, self.half, self.level,
             self.center_norm, self.center_residue, self.step, self.center_scale,
-            self.scale / self.center_scale, D, self.width,
-            FROM_SUMS=sums is not None, BLOCK_D=min(1024, triton.next_power_of_2(D)), num_warps=4,
+            self.scale / self.center_scale, K, D, self.width,
+            FROM_SUMS=sums is not None, BLOCK_K=block_k, BLOCK_D=min(_WIDEST, self.width),
         )  # fmt: skip
         lightest = self.step if sums is None else totals
         _kmeans_report_kernel[(1,)](

@@ -13,7 +13,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from onetrip.tile.side_by_side import thread_pool
+from onetrip.tile.side_by_side import on_one_thread, thread_pool, worker_count
 
 # Elements of the samples below which threads cost more than they save.
 _WORTH_THREADS = 1 << 19
@@ -50,15 +50,12 @@ def block_workers(device: torch.device, *, worth: bool) -> Iterator[Workers]:
     if device.type != "cpu":
         yield Workers(1, None)
         return
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    threads = worker_count()
+    with on_one_thread():
         if threads == 1 or not worth:
             yield Workers(1, None)
-            return
-        yield Workers(threads, thread_pool(threads))
-    finally:
-        torch.set_num_threads(threads)
+        else:
+            yield Workers(threads, thread_pool(threads))
 
 
 def rows_workers(x: Tensor) -> AbstractContextManager[Workers]:
