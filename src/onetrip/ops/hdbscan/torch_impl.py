@@ -1,8 +1,5 @@
 """The implementation in plain torch: lists of neighbours, then Borůvka's rounds over boxes."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-
 import torch
 from torch import Tensor
 
@@ -13,6 +10,7 @@ from onetrip.ops.hdbscan.edges import Spanning, in_order
 from onetrip.ops.hdbscan.neighbours import Neighbours, find_neighbours
 from onetrip.ops.hdbscan.outside import Search
 from onetrip.ops.hdbscan.products import MAX_DIFFERENCE_FEATURES, Products
+from onetrip.tile.side_by_side import on_one_thread
 
 # Multiplications of all pairs, below which tiles are too few for threads: digits are 2e8, and take
 # 1.5 s of CPU time on two threads of a busy machine, 0.2 s on one.
@@ -26,19 +24,8 @@ def spanning_tree(
     N, D = x.shape
     small = D <= MAX_DIFFERENCE_FEATURES or N * N * D < _SMALL
     small = small and x.device.type == "cpu"
-    with _one_thread() if small else nullcontext():
+    with on_one_thread(where=small):
         return _spanning_tree(x, min_samples, alpha, config, certified)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Threads that meet after every small operation cost more than they save."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _spanning_tree(

@@ -1,0 +1,74 @@
+"""Borůvka's rounds by products: the one tree, whatever lists hold and searches return."""
+
+import pytest
+import torch
+
+import onetrip
+from onetrip.core.tuning import override
+from onetrip.ops.hdbscan import device_rounds, select, triton_impl
+from onetrip.ops.hdbscan.reference import make_inputs
+from onetrip.tile.problem import problem_on
+
+TILE = {"BLOCK_N": 32, "BLOCK_M": 32, "num_warps": 4}
+
+
+def assert_same_tree(x, min_samples, **options):
+    """Edges are those of the definition in float64; so are weights and core distances."""
+    options["min_samples"] = min_samples
+    expected_weight, expected = onetrip.hdbscan(x.double(), impl="reference", **options)
+    with override("hdbscan", "triton", TILE):
+        weight, found = onetrip.hdbscan(x, impl="triton", **options)
+    assert torch.equal(found["source"], expected["source"])
+    assert torch.equal(found["target"], expected["target"])
+    torch.testing.assert_close(weight.double(), expected_weight, rtol=1e-6, atol=0)
+    core = found["core_distance"].double()
+    torch.testing.assert_close(core, expected["core_distance"], rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("features", "data", "alpha"), [(2, "random", 1.0), (20, "blobs", 1.3), (7, "offset", 0.7)]
+)
+def test_products_find_the_tree(features, data, alpha):
+    x = make_inputs({"N": 120, "D": features}, dtype=torch.float32, data=data)["x"]
+    assert_same_tree(x, 3, alpha=alpha)
+
+
+@pytest.mark.parametrize("min_samples", [1, 3])
+def test_searches_alone_find_the_tree(monkeypatch, min_samples):
+    """Lists hold no more than core distances need, and next to no edge."""
+    monkeypatch.setattr(triton_impl, "EXTRA_SAMPLES", 0)
+    x = make_inputs({"N": 100, "D": 5}, dtype=torch.float32, data="blobs")["x"]
+    assert_same_tree(x, min_samples)
+
+
+def test_pairs_without_room_are_found_by_differences(monkeypatch):
+    monkeypatch.setattr(triton_impl, "EXTRA_SAMPLES", 1)
+    monkeypatch.setattr(device_rounds, "pairs_outside", lambda *_, **__: None)
+    x = make_inputs({"N": 100, "D": 5}, dtype=torch.float32, data="blobs")["x"]
+    assert_same_tree(x, 2)
+
+
+def test_points_in_one_place_have_lists_that_are_too_short():
+    x = make_inputs({"N": 90, "D": 3}, dtype=torch.float32)["x"]
+    x[30:] = x[30]
+    assert_same_tree(x, 4)
+
+
+def test_long_chains_of_components_are_joined_at_once():
+    """The nearest point of each is the one before: one chain of as many links as points."""
+    x = torch.arange(90.0).square()[:, None]
+    assert_same_tree(x, 1)
+
+
+@pytest.mark.parametrize(
+    ("features", "dtype", "min_samples"),
+    [(65, torch.float32, 2), (3, torch.float64, 2), (3, torch.float32, 33)],
+)
+def test_a_tile_of_products_says_what_it_does_not_take(features, dtype, min_samples):
+    """Such problems run by differences."""
+    options = {"min_samples": min_samples}
+    problem = problem_on(torch.device("cuda"), {"N": 9, "D": features}, dtype, options)
+    assert "give a BLOCK" in str(select.unsupported_reason("triton", problem, TILE))
+    config = select.default_config("triton", problem)
+    assert "BLOCK" in config
+    assert select.unsupported_reason("triton", problem, config) is None
