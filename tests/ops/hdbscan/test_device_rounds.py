@@ -67,7 +67,7 @@ def test_long_chains_of_components_are_joined_at_once():
 def test_a_tile_of_products_says_what_it_does_not_take(features, dtype, min_samples):
     """Such problems run by differences."""
     options = {"min_samples": min_samples}
-    problem = problem_on(torch.device("cuda"), {"N": 9, "D": features}, dtype, options)
+    problem = problem_on(torch.device("cpu"), {"N": 9, "D": features}, dtype, options)
     assert "give a BLOCK" in str(select.unsupported_reason("triton", problem, TILE))
     config = select.default_config("triton", problem)
     assert "BLOCK" in config
