@@ -1,6 +1,7 @@
 """Multinomial naive Bayes with scikit-learn's interface, one trip over the samples for each fit."""
 
 import warnings
+from contextlib import AbstractContextManager
 from numbers import Real
 from typing import Any, Self
 
@@ -22,10 +23,13 @@ from onetrip.core.errors import ArgumentError, complaint
 from onetrip.estimators.arrays import FLOATS, INTEGERS, Given, take
 from onetrip.ops.multinomial_nb.api import multinomial_nb
 from onetrip.ops.multinomial_nb.predict import joint_log_likelihood, likeliest_class
+from onetrip.tile.side_by_side import on_one_thread
 
 _LEAST_ALPHA = 1e-10
 # Entries of a sparse matrix whose class is looked up at a time.
 _BLOCK_ENTRIES = 1 << 22
+# Elements of the samples from which threads save more than they cost.
+_WORTH_THREADS = 1 << 20
 
 
 class MultinomialNB(ClassifierMixin, BaseEstimator):
@@ -116,6 +120,10 @@ class MultinomialNB(ClassifierMixin, BaseEstimator):
         """
         self._validate_params()
         given = self._take(X, reset=True)
+        with _quietly(given):
+            return self._fit(given, y, sample_weight)
+
+    def _fit(self, given: Given, y: Any, sample_weight: Any) -> Self:
         labels = _labels(self, y, given)
         if isinstance(labels, Tensor):
             self.classes_, codes = torch.unique(labels, return_inverse=True)
@@ -156,7 +164,8 @@ class MultinomialNB(ClassifierMixin, BaseEstimator):
     def predict(self, X: Any) -> Any:
         """The likeliest label of each sample, in the kind in which the labels came."""
         given = self._given_to_predict(X)
-        codes, _ = self._decide(given)
+        with _quietly(given):
+            codes, _ = self._decide(given)
         if isinstance(self.classes_, Tensor):
             return self.classes_.to(codes.device)[codes].to(given.device)
         return self.classes_[codes.cpu().numpy()]
@@ -273,6 +282,13 @@ class MultinomialNB(ClassifierMixin, BaseEstimator):
         if given.csr is None:
             return joint_log_likelihood(given.samples, log_prob, log_prior)
         return torch.from_numpy(given.csr @ log_prob.cpu().numpy().T).to(log_prior) + log_prior
+
+
+def _quietly(given: Given) -> AbstractContextManager[None]:
+    """One thread for few samples: torch's threads would wait for each other longer than work."""
+    rows, features = given.shape
+    on_cpu = given.csr is None and given.samples.is_cpu
+    return on_one_thread(where=on_cpu and rows * features < _WORTH_THREADS)
 
 
 def _labels(estimator: MultinomialNB, y: Any, given: Given) -> Any:

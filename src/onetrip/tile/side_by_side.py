@@ -6,8 +6,9 @@ for the slowest at each of them; on a machine with other work that wait is many 
 
 import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -37,6 +38,25 @@ def run_side_by_side(tasks: Sequence[Callable[[], T]]) -> list[T]:
         return list(thread_pool(threads).map(lambda task: task(), tasks))
     finally:
         # The last number that anybody set is what threads of the future begin with.
+        torch.set_num_threads(threads)
+
+
+@contextmanager
+def on_one_thread(*, where: bool = True) -> Iterator[None]:
+    """Leave torch one thread, `where` the calls are small: waking others takes longer than those.
+
+    >>> with on_one_thread():
+    ...     worker_count()
+    1
+    """
+    threads = worker_count()
+    if not where or threads == 1:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
         torch.set_num_threads(threads)
 
 
