@@ -4,7 +4,8 @@ import random
 import pytest
 
 from onetrip.core.errors import ArgumentError
-from onetrip.lab.search.points import Tried, key, point_proposer, size
+from onetrip.lab.search.point_proposers import point_proposer
+from onetrip.lab.search.points import Tried, key, size
 
 CHOICES = {"a": tuple(range(8)), "b": (16, 32, 64, 128), "c": (1, 2, 4, 8)}
 NAMES = ("grid", "evolution", "TPE", "CMA-ES")

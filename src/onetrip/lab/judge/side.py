@@ -17,6 +17,7 @@ from onetrip.lab.judge.region import create_region, fix_size, map_region, read_a
 from onetrip.lab.judge.wire import Reply, Status
 from onetrip.lab.problems.problem import Contender
 from onetrip.lab.sandbox.enclosure import Enclosed, enclose
+from onetrip.lab.sandbox.level import level
 from onetrip.lab.sandbox.walls import Walls
 
 CONTENDER = (*QUIET, sys.executable, "-P", "-m", "onetrip.lab.judge.candidate")
@@ -143,7 +144,7 @@ def start_side(
             limits["memory_bytes"] = memory_bytes + _HARNESS_BYTES
         cpu_seconds = int(seconds * (os.cpu_count() or 1)) + 60
         room = Walls(read_only=read_only, cpu_seconds=cpu_seconds, device=device, **limits)
-        return enclose(line, room, pass_fds=descriptors)
+        return enclose(line, room, pass_fds=descriptors, level=level())
 
     sandboxed = contender.kind == "source"
     child = Child(command, pass_fds=(inbox, outbox), enclosed=walls if sandboxed else None)

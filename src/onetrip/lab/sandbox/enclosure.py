@@ -17,10 +17,8 @@ from onetrip.lab.sandbox.door import CANNOT_ENCLOSE, Orders
 from onetrip.lab.sandbox.environment import clean_environment
 from onetrip.lab.sandbox.landlock import Grants
 from onetrip.lab.sandbox.left_over import fresh_name, sweep
-from onetrip.lab.sandbox.level import Level
-from onetrip.lab.sandbox.level import level as strongest_level
 from onetrip.lab.sandbox.processes import census, end_all_below
-from onetrip.lab.sandbox.walls import Breach, Walls
+from onetrip.lab.sandbox.walls import Breach, Level, Walls
 
 _SIGNAL_BASE = 128
 # Addresses that an interpreter with torch maps without using them: code, stacks, arenas.
@@ -115,27 +113,26 @@ def enclose(
     walls: Walls,
     *,
     pass_fds: Sequence[int] = (),
-    level: Level | None = None,
+    level: Level,
 ) -> Enclosed:
-    """Put `command` behind the strongest walls of this machine, or those of `level`."""
-    chosen = level or strongest_level()
+    """Put `command` behind walls of a level."""
     group = make_group(walls)
-    limits = _limits(walls, chosen)
+    limits = _limits(walls, level)
     scratch = None
-    if chosen.name == "bubblewrap":
+    if level.name == "bubblewrap":
         cwd, folder = Path("/"), bubblewrap.SCRATCH
         orders = Orders(limits, None, keep=False)
         line = bubblewrap.bubblewrap(_through_door(orders, command), walls)
     else:
         scratch = cwd = folder = _make_scratch()
-        grants = _grants(walls, folder) if chosen.name == "landlock" else None
+        grants = _grants(walls, folder) if level.name == "landlock" else None
         orders = Orders(limits, grants, keep=True, descriptors=tuple(pass_fds))
         line = _through_door(orders, command)
     return Enclosed(
         command=tuple(_entering(group, line)),
         environment=clean_environment(folder),
         cwd=cwd,
-        level=chosen,
+        level=level,
         walls=walls,
         group=group,
         scratch=scratch,
@@ -162,12 +159,12 @@ def _entering(group: ControlGroup | None, line: Sequence[str]) -> list[str]:
     return ["/bin/sh", "-c", script, "sh", *map(str, group.entrances), "--", *line]
 
 
-def _limits(walls: Walls, chosen: Level) -> dict[str, int]:
+def _limits(walls: Walls, level: Level) -> dict[str, int]:
     limits = {"CORE": 0, "FSIZE": walls.scratch_bytes, "CPU": walls.cpu_seconds}
     if not walls.on_accelerator:
         # A driver reserves far more addresses than a machine has memory.
         limits["AS"] = walls.memory_bytes + _MAPPED_UNUSED_BYTES
-    if chosen.name == "bubblewrap":
+    if level.name == "bubblewrap":
         # Counted for each user in each user namespace: outside one, it would count the lab's
         # own processes. It does not bind the superuser, whom the control group binds.
         limits["NPROC"] = walls.processes

@@ -1,27 +1,16 @@
 """How strong the walls are on this machine: found by building them once, not by guessing."""
 
 import subprocess
-from dataclasses import dataclass
 from functools import cache
+
+from onetrip.lab.sandbox import bubblewrap, landlock
+from onetrip.lab.sandbox.enclosure import enclose
+from onetrip.lab.sandbox.walls import Level, Walls
 
 NAMES = ("bubblewrap", "landlock", "limits")
 
 _TRIAL_S = 20.0
 _WORDS = 300
-
-
-@dataclass(frozen=True, slots=True)
-class Level:
-    """A kind of wall: its name, what it leaves open, and why a stronger kind is not to be had."""
-
-    name: str
-    lacks: tuple[str, ...] = ()
-    why_not_stronger: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        """One sentence for a person."""
-        reasons = "; ".join((*self.lacks, *self.why_not_stronger))
-        return f"{self.name} ({reasons})" if reasons else self.name
 
 
 @cache
@@ -43,15 +32,10 @@ def level() -> Level:
 @cache
 def why_unavailable(name: str) -> str | None:
     """Why this level cannot be had here; None if it can."""
-    from onetrip.lab.sandbox import bubblewrap, landlock
-
     if name == "bubblewrap" and bubblewrap.program() is None:
         return "bwrap is not installed"
     if name == "landlock" and landlock.version() == 0:
         return "this kernel has none"
-    from onetrip.lab.sandbox.enclosure import enclose
-    from onetrip.lab.sandbox.walls import Walls
-
     with enclose(("true",), Walls(), level=Level(name)) as enclosed:
         try:
             done = subprocess.run(
@@ -72,8 +56,6 @@ def why_unavailable(name: str) -> str | None:
 
 
 def _lacks(name: str) -> tuple[str, ...]:
-    from onetrip.lab.sandbox import landlock
-
     if name == "bubblewrap":
         return ()
     if name == "landlock":

@@ -56,3 +56,17 @@ class Breach:
 
     wall: str
     what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A kind of wall: its name, what it leaves open, and why a stronger kind is not to be had."""
+
+    name: str
+    lacks: tuple[str, ...] = ()
+    why_not_stronger: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """One sentence for a person."""
+        reasons = "; ".join((*self.lacks, *self.why_not_stronger))
+        return f"{self.name} ({reasons})" if reasons else self.name

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 
 from onetrip.lab.agents.agent import Lesson, Past, Proposal
 from onetrip.lab.search.knobs import read_knobs, with_values
-from onetrip.lab.search.points import Tried, point_proposer
+from onetrip.lab.search.point_proposers import point_proposer
+from onetrip.lab.search.points import Tried
 
 _WAITING = frozenset({"queued", "paused", "running"})
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from onetrip.core.errors import ArgumentError, complaint
 from onetrip.lab.search.knobs import Value
 
 Choices = Mapping[str, Sequence[Value]]
@@ -127,25 +126,3 @@ class Evolution:
         before, child[name] = child[name], values[(place + step) % len(values)]
         why = f"child of two of the best {len(parents)}, {name} {before} → {child[name]}"
         return child, why
-
-
-def point_proposer(name: str, choices: Choices, seed: int) -> PointProposer:
-    """A proposer by name: "grid", "evolution", "TPE" or "CMA-ES".
-
-    Raises
-    ------
-    ArgumentError
-        Another name, or no parameter.
-    """
-    if not choices:
-        raise ArgumentError(complaint("choices", expected="at least one parameter", got="none"))
-    if name == "grid":
-        return Grid(choices)
-    if name == "evolution":
-        return Evolution(choices, seed)
-    from onetrip.lab.search.models import SAMPLERS, Modelled
-
-    if name in SAMPLERS:
-        return Modelled(choices, seed, name)
-    expected = f"one of {['grid', 'evolution', *SAMPLERS]}"
-    raise ArgumentError(complaint("proposer", expected=expected, got=repr(name)))
