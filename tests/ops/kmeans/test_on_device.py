@@ -1,0 +1,100 @@
+"""The kernels of a device, in the interpreter: bits of the CPU, bounds, rows in doubt."""
+
+import pytest
+import torch
+
+import onetrip
+from onetrip.ops.kmeans.points import prepare
+from onetrip.ops.kmeans.reference import make_inputs
+from onetrip.ops.kmeans.select import default_config
+from onetrip.ops.kmeans.solve import problem_of
+from onetrip.ops.kmeans.triton_impl import Search
+
+
+def search_for(x, centers, **options):
+    config = default_config("triton", problem_of(x, centers.shape[0], {}))
+    points = prepare(x, None, "euclidean")
+    search = Search(points, centers, config, **{"certified": True, "spherical": False, **options})
+    search.aim(centers, centers)
+    return search
+
+
+def far_groups(rows=600, clusters=20):
+    """Two far groups: within one, centres are told apart by digits that float16 does not hold."""
+    generator = torch.Generator().manual_seed(0)
+    side = torch.randint(2, (rows, 1), generator=generator) * 2.0 - 1.0
+    x = side * 300.0 + torch.randn(rows, 5, generator=generator)
+    return x, x[:clusters].clone()
+
+
+@pytest.mark.parametrize(
+    ("data", "D", "dtype", "options", "optional_inputs"),
+    [
+        ("poor-start", 24, torch.float32, {}, ("sample_weight",)),
+        ("offset", 17, torch.float16, {}, ()),
+        ("offset", 7, torch.float32, {"metric": "cosine"}, ()),
+        ("noise", 300, torch.float32, {}, ()),
+    ],
+)
+def test_the_kernels_give_the_bits_of_the_cpu(data, D, dtype, options, optional_inputs):
+    inputs = make_inputs(
+        {"N": 300, "D": D, "K": 20}, dtype=dtype, data=data, optional_inputs=optional_inputs
+    )
+    options = {**options, "max_iter": 4, "tol": 0.0}
+    centers, values = onetrip.kmeans(**inputs, **options, impl="triton")
+    expected, expected_values = onetrip.kmeans(**inputs, **options, impl="torch")
+    assert torch.equal(centers, expected)
+    assert torch.equal(values["labels"], expected_values["labels"])
+    assert values["n_iter"] == expected_values["n_iter"]
+    torch.testing.assert_close(
+        values["inertia"], expected_values["inertia"], rtol=2.0**-22, atol=0.0
+    )
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-20, 1e15])
+def test_no_rounded_score_is_further_off_than_its_bound(scale):
+    inputs = make_inputs({"N": 400, "D": 40, "K": 30}, dtype=torch.float32, data="offset")
+    x, centers = inputs["x"] * scale, inputs["centers"] * scale
+    search = search_for(x, centers)
+    points = search.points
+    unit = search.scale * search.center_scale
+    offset = points.offset.double()
+    wide_x, wide_c = x.double() - offset, centers.double() - offset
+    true = (wide_c.square().sum(1) / 2 - wide_x @ wide_c.T) * unit
+    half_x = (points.centred * search.scale).half().double()
+    rounded = search.level[:30].double() - half_x @ search.half[:30, :40].double().T
+    rows = torch.stack((search.residue, points.norm * search.scale, torch.ones(400)), 1).double()
+    bound = rows @ search.reach[:3].double() / 2  # of one score; two are compared
+    error = (rounded - true).abs().amax(1)
+    assert bool((error <= bound).all())
+    assert bool((bound <= 40.0 * error.max()).all())
+
+
+def test_doubtful_rows_are_few_but_all_that_err():
+    x, centers = far_groups()
+    exact = torch.cdist(
+        x.double(), centers.double(), compute_mode="donot_use_mm_for_euclid_dist"
+    ).argmin(1)
+    search = search_for(x, centers)
+    labels = torch.empty(600, dtype=torch.int32)
+    search.certified = False
+    search.label(centers, labels)
+    errs = labels != exact
+    assert errs.any()
+    search.certified = True
+    search.label(centers, labels)
+    doubtful = search.doubt[: int(search.count)].long()
+    assert torch.isin(errs.nonzero().squeeze(1), doubtful).all()
+    assert torch.equal(labels.long(), exact)
+    spread = torch.randn(600, 5, generator=torch.Generator().manual_seed(1))
+    clear = search_for(spread, spread[:20].clone())
+    clear.label(spread[:20], labels)
+    assert 0 < int(clear.count) < 30
+
+
+def test_centres_beyond_every_scale_lose():
+    x, centers = far_groups(60, 6)
+    far = torch.cat((centers[:3], torch.full((2, 5), 3e25), centers[3:]))
+    _, values = onetrip.kmeans(x, far, max_iter=0, impl="triton")
+    _, expected = onetrip.kmeans(x, far, max_iter=0, impl="torch")
+    assert torch.equal(values["labels"], expected["labels"])
