@@ -56,8 +56,8 @@ def _tune(
 ) -> None:
     """Search configurations on a real problem; put a confirmed winner into your tuning table.
 
-    Each candidate runs in a process of its own, is held against float64 truth on inputs that it
-    never saw, and is timed beside plain torch and the default. Everything is kept: a second tune
+    Each candidate runs in a process that its crash takes alone, is held against float64 truth on
+    inputs that it never saw, and is timed beside plain torch and the default. Everything is kept: a second tune
     goes on where the first one ended, also after Ctrl-C or a crash.
     """
     if sys.platform == "win32":
