@@ -91,6 +91,8 @@ def rows_of(
         options=dict(race.options),
         **race.axes,
     )
+    # Once, so that the lines of a run know each other by its time.
+    described = environment(DEVICE)
     rows = []
     for name, timing in report.timings.items():
         ratio = report.speedup(name, OURS)
@@ -118,7 +120,7 @@ def rows_of(
                 "peak_bytes": timing.peak_bytes,
                 "worst_share": None,
                 "ceilings": ceilings.as_dict(),
-                "environment": environment(DEVICE),
+                "environment": described,
                 "command": " ".join(["device_bars.py", *sys.argv[1:]]),
             }
         )

@@ -7,10 +7,15 @@ import pytest
 import torch
 
 import device_bars
+import generators.races
+import generators.results
 from device_races.protocol import Race
+from onetrip.bench.results import append_results, results_path
 from onetrip.core.device import DEVICES
 from onetrip.lab.verdict import Outcome
 
+# The peer ran on the first day only.
+LEFT_OUT = ("peer", "2026-11-21")
 SIZES = {"N": 64, "D": 8, "C": 3}
 
 
@@ -52,6 +57,23 @@ def test_lines_have_the_outcome_of_each_contender(monkeypatch):
     for row in rows:
         assert row["floor_ms"] > 0
         assert row["latency_ms"]["low"] <= row["latency_ms"]["median"] <= row["latency_ms"]["high"]
+
+
+def test_the_table_of_races_marks_what_is_wrong_and_leaves_other_runs_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(generators.results, "FOLDER", tmp_path / "results")
+    path = results_path("multinomial_nb", "h100", tmp_path / "results")
+    known = {"device": "A device", "torch": "2.11.0", "triton": "3.6.0"}
+    report, found, _ = run(RACE)
+    for day in ("2026-11-20", "2026-11-21"):
+        monkeypatch.setattr(device_bars, "environment", lambda _, day=day: {**known, "time": day})
+        rows = device_bars.rows_of("multinomial_nb", RACE, report, found, DEVICES["h100"])
+        append_results(path, [row for row in rows if (row["contender"], day) != LEFT_OUT])
+    table = generators.races.races_table("h100", "multinomial_nb")
+    assert "peer" not in table.replace("peers:", "")
+    append_results(path, rows)
+    table = generators.races.races_table("h100", "multinomial_nb")
+    assert table.count("wrong") == 1
+    assert "| tiny | N=64 D=8 C=3 | **" in table
 
 
 @pytest.mark.parametrize("wrong", [lambda inputs: sums(inputs) * torch.nan, missing])
