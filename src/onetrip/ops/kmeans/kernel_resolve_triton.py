@@ -63,17 +63,55 @@ def _kmeans_resolve_kernel(
                 square = tl.zeros([BLOCK_R], tl.float64)
                 for start_d in range(0, WIDTH, BLOCK_D):
                     mask = has[:, None] & (start_d + offs_d < D)[None, :]
-                    place = column.to(tl.int64)[:, None] * D + offs_d[None, :] + start_d
                     x = tl.load(raw_ptr + x_ptrs + start_d, mask=mask, other=0.0)
-                    c = tl.load(centers_ptr + place, mask=mask, other=0.0)
-                    gap = x.to(tl.float64) - c.to(tl.float64)
-                    square += tl.sum(gap * gap, 1)
+                    square += _square(x, centers_ptr, column, start_d + offs_d, D, mask)
                 nearer = has & (square < least)
                 least = tl.where(nearer, square, least)
                 label = tl.where(nearer, column, label)
                 beyond = beyond | (columns[None, :] <= column[:, None])
                 column = tl.min(tl.where(beyond, NONE, columns[None, :]), 1)
         tl.store(label_ptr + rows, label, mask=mask_r)
+
+
+@triton.jit
+def _kmeans_pairs_kernel(
+    raw_ptr,
+    centers_ptr,
+    pair_ptr,
+    other_ptr,
+    count_ptr,
+    label_ptr,
+    D,
+    BLOCK_R: tl.constexpr,
+    BLOCK_D: tl.constexpr,
+):
+    """The nearer of two centres, by differences in float64; the first of equals."""
+    offs_r = tl.arange(0, BLOCK_R)
+    count = tl.load(count_ptr + 1)
+    for start in range(tl.program_id(0) * BLOCK_R, count, tl.num_programs(0) * BLOCK_R):
+        mask_r = start + offs_r < count
+        rows = tl.load(pair_ptr + start + offs_r, mask=mask_r, other=0).to(tl.int64)
+        other = tl.load(other_ptr + start + offs_r, mask=mask_r, other=0)
+        label = tl.load(label_ptr + rows, mask=mask_r, other=0)
+        own_square = tl.zeros([BLOCK_R], tl.float64)
+        other_square = tl.zeros([BLOCK_R], tl.float64)
+        for start_d in range(0, D, BLOCK_D):
+            offs_d = start_d + tl.arange(0, BLOCK_D)
+            mask = mask_r[:, None] & (offs_d < D)[None, :]
+            x = tl.load(raw_ptr + rows[:, None] * D + offs_d[None, :], mask=mask, other=0.0)
+            own_square += _square(x, centers_ptr, label, offs_d, D, mask)
+            other_square += _square(x, centers_ptr, other, offs_d, D, mask)
+        nearer = (other_square < own_square) | ((other_square == own_square) & (other < label))
+        tl.store(label_ptr + rows, other, mask=mask_r & nearer)
+
+
+@triton.jit
+def _square(x, centers_ptr, column, offs_d, D, mask):
+    """Squared distances [BLOCK_R], over some features, of rows to their own columns."""
+    place = column.to(tl.int64)[:, None] * D + offs_d[None, :]
+    c = tl.load(centers_ptr + place, mask=mask, other=0.0)
+    gap = x.to(tl.float64) - c.to(tl.float64)
+    return tl.sum(gap * gap, 1)
 
 
 _SIGNATURE = {
@@ -93,6 +131,8 @@ _SIGNATURE = {
     "WIDTH": "i32",
 }
 
+_OF_PAIRS = ("raw_ptr", "centers_ptr", "count_ptr", "label_ptr", "D")
+
 COMPILE_CASES = tuple(
     CompileCase(
         f"features-{width}",
@@ -104,4 +144,17 @@ COMPILE_CASES = tuple(
         max_spills=8,  # of addresses, outside the loop over tiles
     )
     for width in (16, 128)
+) + (
+    CompileCase(
+        "pairs",
+        _kmeans_pairs_kernel,
+        {
+            **{name: _SIGNATURE[name] for name in _OF_PAIRS},
+            "pair_ptr": "*i32",
+            "other_ptr": "*i32",
+        },
+        {"BLOCK_R": 16, "BLOCK_D": 128},
+        num_warps=4,
+        multiples_of_16=("D",),
+    ),
 )

@@ -12,8 +12,10 @@ with more features both stream in steps of BLOCK_D. The rows are read as they ar
 copy in half precision is stored.
 
 The two least: per score one addition, one operation that writes the column's number into the last
-bits, and three minima or maxima. A tensor core leaves columns 8g + 2t + p to thread t of four, so
-a tile of numbers g, p is reduced within threads, and only the end of all tiles crosses threads.
+bits, and three minima or maxima. A tensor core leaves columns 8g + s of a tile, for each s, to one
+thread, which keeps the least two of its own; only the end of all tiles crosses threads. Most rows
+in doubt have two centres within the limit, in two threads: they go to a list of pairs, which needs
+no second search.
 """
 
 import triton
@@ -36,9 +38,19 @@ def _two_least(best, second, other_best, other_second):
 
 @triton.jit
 def _halves(tile):
-    """[N, G, 4] as two [N, G / 2, 4]: within threads, where G is."""
-    pairs = tl.reshape(tile, [tile.shape[0], 2, tile.shape[1] // 2, 4])
+    """[N, G, 8] as two [N, G / 2, 8]: within threads, where G is."""
+    pairs = tl.reshape(tile, [tile.shape[0], 2, tile.shape[1] // 2, 8])
     return tl.split(tl.permute(pairs, [0, 2, 3, 1]))
+
+
+@triton.jit
+def _append(wanted, rows, values, count_ptr, rows_ptr, values_ptr):
+    """Append the wanted of some rows and their values to a list, in any order."""
+    found = tl.sum(wanted.to(tl.int32), 0)
+    if found > 0:
+        place = tl.atomic_add(count_ptr, found) + tl.cumsum(wanted.to(tl.int32), 0) - 1
+        tl.store(rows_ptr + place, rows, mask=wanted)
+        tl.store(values_ptr + place, values, mask=wanted)
 
 
 @triton.jit
@@ -52,6 +64,8 @@ def _kmeans_nearest_kernel(
     label_ptr,
     doubt_ptr,
     limit_ptr,
+    pair_ptr,
+    other_ptr,
     count_ptr,
     scale,
     keep,
@@ -72,10 +86,10 @@ def _kmeans_nearest_kernel(
     offs_k = tl.arange(0, BLOCK_K)
     x_ptrs = x_ptr + offs_n.to(tl.int64)[:, None] * D + offs_d[None, :]
     c_ptrs = half_ptr + offs_k[None, :].to(tl.int64) * WIDTH + offs_d[:, None]
-    number = offs_k // 8 * 2 + offs_k % 2
-    best = tl.full([BLOCK_N, 4], float("inf"), tl.float32)
-    second = tl.full([BLOCK_N, 4], float("inf"), tl.float32)
-    at = tl.zeros([BLOCK_N, 4], tl.int32)
+    number = offs_k // 8
+    best = tl.full([BLOCK_N, 8], float("inf"), tl.float32)
+    second = tl.full([BLOCK_N, 8], float("inf"), tl.float32)
+    at = tl.zeros([BLOCK_N, 8], tl.int32)
     if HOLD_X:
         held = tl.load(x_ptrs, mask=mask_n[:, None] & (offs_d < D)[None, :], other=0.0)
         held = (held * scale).to(tl.float16)  # [BLOCK_N, BLOCK_D]
@@ -94,24 +108,22 @@ def _kmeans_nearest_kernel(
         score = level[None, :] - product  # [BLOCK_N, BLOCK_K]
         bits = score.to(tl.int32, bitcast=True) & keep | number[None, :]
         score = bits.to(tl.float32, bitcast=True)
-        even, odd = tl.split(tl.reshape(score, [BLOCK_N, BLOCK_K // 2, 2]))
-        less = tl.reshape(tl.minimum(even, odd), [BLOCK_N, BLOCK_K // 8, 4])
-        more = tl.reshape(tl.maximum(even, odd), [BLOCK_N, BLOCK_K // 8, 4])
+        less, more = _halves(tl.reshape(score, [BLOCK_N, BLOCK_K // 8, 8]))
+        less, more = tl.minimum(less, more), tl.maximum(less, more)
         for _ in tl.static_range(NUMBER_BITS - 1):
             less, other_less = _halves(less)
             more, other_more = _halves(more)
             less, more = _two_least(less, more, other_less, other_more)
-        tile_best = tl.reshape(less, [BLOCK_N, 4])
-        tile_second = tl.reshape(more, [BLOCK_N, 4])
+        tile_best = tl.reshape(less, [BLOCK_N, 8])
+        tile_second = tl.reshape(more, [BLOCK_N, 8])
         at = tl.where(tile_best < best, tile, at)
         best, second = _two_least(best, second, tile_best, tile_second)
     least = tl.min(best, 1)
     number = best.to(tl.int32, bitcast=True) & ~keep
-    column = at * BLOCK_K + number // 2 * 8 + number % 2 + 2 * tl.arange(0, 4)[None, :]
+    column = at * BLOCK_K + number * 8 + tl.arange(0, 8)[None, :]
     label = tl.min(tl.where(best == least[:, None], column, 2147483647), 1)
     tl.store(label_ptr + offs_n, label, mask=mask_n)
     if CERTIFIED:
-        next_least = tl.min(tl.where(column == label[:, None], second, best), 1)
         norm = tl.load(norm_ptr + offs_n, mask=mask_n, other=0.0) * scale
         residue = tl.load(residue_ptr + offs_n, mask=mask_n, other=0.0)
         reach = tl.load(reach_ptr) * residue + tl.load(reach_ptr + 1) * norm
@@ -120,18 +132,19 @@ def _kmeans_nearest_kernel(
         BLUR: tl.constexpr = 1.01 * 2.0 ** (NUMBER_BITS - 23)
         limit = least + BLUR * tl.abs(least) + reach
         # Not "is within": a bound that is not a number certifies nothing.
-        certain = next_least - BLUR * tl.abs(next_least) > limit
-        doubtful = (mask_n & (certain == 0)).to(tl.int32)
-        found = tl.sum(doubtful, 0)
-        if found > 0:
-            place = tl.atomic_add(count_ptr, found) + tl.cumsum(doubtful, 0) - doubtful
-            tl.store(doubt_ptr + place, offs_n, mask=doubtful > 0)
-            tl.store(limit_ptr + place, limit, mask=doubtful > 0)
+        beyond = best - BLUR * tl.abs(best) > limit[:, None]
+        hidden = (second - BLUR * tl.abs(second) > limit[:, None]) == 0
+        candidates = tl.sum((beyond == 0).to(tl.int32), 1)
+        is_open = mask_n & ((tl.max(hidden.to(tl.int32), 1) > 0) | (candidates != 1))
+        is_pair = is_open & (tl.max(hidden.to(tl.int32), 1) == 0) & (candidates == 2)
+        other = tl.min(tl.where(beyond | (column == label[:, None]), 2147483647, column), 1)
+        _append(is_pair, offs_n, other, count_ptr + 1, pair_ptr, other_ptr)
+        _append(is_open & (is_pair == 0), offs_n, limit, count_ptr, doubt_ptr, limit_ptr)
 
 
 _SIGNATURE = {
     **dict.fromkeys(("x_ptr", "norm_ptr", "residue_ptr", "level_ptr", "reach_ptr"), "*fp32"),
-    **dict.fromkeys(("label_ptr", "doubt_ptr", "count_ptr"), "*i32"),
+    **dict.fromkeys(("label_ptr", "doubt_ptr", "pair_ptr", "other_ptr", "count_ptr"), "*i32"),
     **dict.fromkeys(("keep", "N", "D", "tiles", "WIDTH"), "i32"),
     "half_ptr": "*fp16",
     "limit_ptr": "*fp32",
@@ -146,7 +159,7 @@ COMPILE_CASES = tuple(
         {
             "CERTIFIED": True,
             "HOLD_X": block_d != 64,
-            "NUMBER_BITS": 4,
+            "NUMBER_BITS": 3,
             "BLOCK_N": 128,
             "BLOCK_K": 64,
             "BLOCK_D": block_d,

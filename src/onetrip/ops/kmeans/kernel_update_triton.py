@@ -177,9 +177,10 @@ def _kmeans_report_kernel(
     tl.store(report_ptr, tl.sum(step, 0))
     tl.store(report_ptr + 1, tl.min(lightest, 0))
     tl.store(report_ptr + 2, tl.load(moved_ptr).to(tl.float64))
-    tl.store(report_ptr + 3, tl.load(count_ptr).to(tl.float64))
+    tl.store(report_ptr + 3, (tl.load(count_ptr) + tl.load(count_ptr + 1)).to(tl.float64))
     tl.store(moved_ptr, 0)
     tl.store(count_ptr, 0)
+    tl.store(count_ptr + 1, 0)
 
 
 @triton.jit

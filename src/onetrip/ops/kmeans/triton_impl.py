@@ -16,7 +16,7 @@ from torch import Tensor
 
 from onetrip.core.selection import Config
 from onetrip.ops.kmeans.exact_sums import exact_total
-from onetrip.ops.kmeans.kernel_resolve_triton import _kmeans_resolve_kernel
+from onetrip.ops.kmeans.kernel_resolve_triton import _kmeans_pairs_kernel, _kmeans_resolve_kernel
 from onetrip.ops.kmeans.kernel_triton import BEYOND, MOST_HELD, _kmeans_nearest_kernel
 from onetrip.ops.kmeans.kernel_update_triton import (
     _kmeans_centers_kernel,
@@ -80,14 +80,15 @@ class Search:
 
         rows = N if self.certified else 1
         self.residue, self.limit = empty(N), empty(rows)
-        self.doubt = empty(rows, dtype=torch.int32)
+        self.doubt, self.pair, self.other = empty(3, rows, dtype=torch.int32).unbind()
         self.half = empty(self.columns, self.width, dtype=torch.float16).zero_()
         self.level = empty(self.columns).fill_(BEYOND)
         self.center_norm, self.center_residue = empty(K), empty(K)
         self.step = empty(K, dtype=torch.float64)
         self.reach = empty(4)
         self.report = empty(4, dtype=torch.float64)
-        self.count, self.moved = empty(2, dtype=torch.int32).zero_().unbind()
+        counters = empty(3, dtype=torch.int32).zero_()
+        self.count, self.moved = counters[:2], counters[2]
 
     def aim(self, centers: Tensor, before: Tensor, sums: "Sums | None" = None) -> None:
         """Get ready for `centers` [K, D], which come from `before`, and tell the report.
@@ -113,16 +114,20 @@ class Search:
         """Write the numbers of the nearest of `centers`, which `aim` has seen, to `labels` [N]."""
         points, config = self.points, self.config
         N, D = points.x.shape
-        bits = (config["BLOCK_K"] // 4).bit_length() - 1
+        bits = (config["BLOCK_K"] // 8).bit_length() - 1
         _kmeans_nearest_kernel[(triton.cdiv(N, config["BLOCK_N"]),)](
             points.centred, points.norm, self.residue, self.half, self.level, self.reach, labels,
-            self.doubt, self.limit, self.count, self.scale, -(1 << bits), N, D,
-            self.columns // config["BLOCK_K"], self.width,
+            self.doubt, self.limit, self.pair, self.other, self.count, self.scale, -(1 << bits),
+            N, D, self.columns // config["BLOCK_K"], self.width,
             CERTIFIED=self.certified, HOLD_X=self.held, NUMBER_BITS=bits, **config,
         )  # fmt: skip
         if not self.certified:
             return
         programs = min(_RESOLVERS, triton.cdiv(N, self.block_r))
+        _kmeans_pairs_kernel[(programs,)](
+            points.x, centers, self.pair, self.other, self.count, labels, D,
+            BLOCK_R=self.block_r, BLOCK_D=min(_WIDEST, self.width), num_warps=4,
+        )  # fmt: skip
         _kmeans_resolve_kernel[(programs,)](
             points.centred, points.x, centers, self.half, self.level, self.doubt, self.limit,
             self.count, labels, self.scale, centers.shape[0], D,
@@ -229,7 +234,7 @@ def lloyd_on_device(
             if shift_square <= tol * points.variance:
                 break
         if not settled:
-            doubtful += float(search.count)
+            doubtful += float(search.count.sum())
         inertia = _inertia(points, centers, labels, search.block_r)
     return Solution(
         centers, labels, inertia * 0.5 if spherical else inertia, n_iter, doubtful / (searches * N)
