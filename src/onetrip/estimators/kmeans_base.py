@@ -23,7 +23,7 @@ from onetrip.estimators.arrays import Given, as_tensor, take
 from onetrip.estimators.kmeans_start import is_array
 from onetrip.ops.kmeans.distances import distances_to
 from onetrip.ops.kmeans.lloyd import Solution
-from onetrip.ops.kmeans.points import Points, prepare
+from onetrip.ops.kmeans.points import Placed, Points, prepare
 from onetrip.ops.kmeans.solve import solve
 
 
@@ -105,7 +105,7 @@ class BaseKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
     ) -> Points:
         return prepare(given.samples, weights_of(given, sample_weight), self._metric, group)
 
-    def _centers(self, points: Points) -> Tensor:
+    def _centers(self, points: Placed) -> Tensor:
         centers = self.cluster_centers_
         tensor = centers if isinstance(centers, Tensor) else as_tensor(np.asarray(centers))
         return tensor.to(points.x)

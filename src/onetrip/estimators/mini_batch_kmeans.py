@@ -19,7 +19,7 @@ from onetrip.estimators.kmeans_start import start_centers
 from onetrip.estimators.mini_batch_progress import Progress
 from onetrip.estimators.staging import staged
 from onetrip.ops.kmeans.mini_batch import mini_batch_step
-from onetrip.ops.kmeans.points import Points, prepare
+from onetrip.ops.kmeans.points import Placed, Points, place, prepare
 
 # Rows of one batch when all samples are labelled.
 _LABEL_ROWS = 1 << 18
@@ -161,7 +161,7 @@ class MiniBatchKMeans(BaseKMeans):
         step = 0
         for step, batch in enumerate(staged(samples, target, batches()), start=1):
             before = centers
-            points = prepare(batch, None, "euclidean")
+            points = self._placed(batch, None, first=step == 1)
             centers, counts, inertia = mini_batch_step(points, centers, counts, self.precision)
             centers, counts = self._reassigned(points, centers, counts, random)
             moved = float((centers - before).double().square().sum()) if tolerance else math.inf
@@ -183,9 +183,8 @@ class MiniBatchKMeans(BaseKMeans):
         first = not hasattr(self, "cluster_centers_")
         given, weight = self._host(X, sample_weight, reset=first)
         target = self._target(given)
-        points = prepare(
-            given.samples.to(target), None if weight is None else weight.to(target), "euclidean"
-        )
+        mine = None if weight is None else weight.to(target)
+        points = self._placed(given.samples.to(target), mine, first=first)
         if first:
             self._random = check_random_state(self.random_state)
             centers = self._one_start(
@@ -206,6 +205,14 @@ class MiniBatchKMeans(BaseKMeans):
         if self.compute_labels:
             self._label(given, weight, centers)
         return self
+
+    def _placed(self, batch: Tensor, weight: Tensor | None, *, first: bool) -> Placed:
+        """A batch about the offset of the `first`; on a device, ready for exact sums as well."""
+        if not batch.is_cpu:
+            return prepare(batch, weight, "euclidean")
+        if first or not hasattr(self, "_offset"):
+            self._offset = prepare(batch, None, "euclidean").offset
+        return place(batch, weight, self._offset)
 
     def _host(self, X: Any, sample_weight: Any, *, reset: bool) -> tuple[Given, Tensor | None]:
         """Samples where they are, and their weights; batches of them go to the device."""
@@ -274,7 +281,7 @@ class MiniBatchKMeans(BaseKMeans):
         return start_centers(self.init, self.n_clusters, points, given, random)
 
     def _reassigned(
-        self, points: Points, centers: Tensor, counts: Tensor, random: np.random.RandomState
+        self, points: Placed, centers: Tensor, counts: Tensor, random: np.random.RandomState
     ) -> tuple[Tensor, Tensor]:
         """Centres of little weight move to random samples, every ten samples a cluster."""
         rows = points.x.shape[0]

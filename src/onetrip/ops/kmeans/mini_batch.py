@@ -10,9 +10,14 @@ import torch
 from torch import Tensor
 
 from onetrip.ops.kmeans.lloyd import ClusterSums
-from onetrip.ops.kmeans.points import Points
-from onetrip.ops.kmeans.solve import solve
+from onetrip.ops.kmeans.movement import Movement
+from onetrip.ops.kmeans.points import Placed, Points
+from onetrip.ops.kmeans.solve import problem_of, resolve, solve
+from onetrip.ops.kmeans.torch_impl import TorchAssigner
 from onetrip.ops.kmeans.workers import rows_workers
+
+# Up to here a product with a row of marks a cluster adds rows faster than adding one by one.
+_FEW_CLUSTERS = 16
 
 
 class Step(NamedTuple):
@@ -23,8 +28,31 @@ class Step(NamedTuple):
     inertia: float
 
 
-def mini_batch_step(points: Points, centers: Tensor, counts: Tensor, precision: str) -> Step:
-    """Move `centers` [K, D], of weights `counts` [K], by one batch."""
+class _Batch(NamedTuple):
+    """Sums [K, D] and weights [K] of the clusters of one batch, float64, and its inertia."""
+
+    sums: Tensor
+    weight: Tensor
+    inertia: float
+
+
+def mini_batch_step(batch: Placed, centers: Tensor, counts: Tensor, precision: str) -> Step:
+    """Move `centers` [K, D], of weights `counts` [K], by one batch.
+
+    A batch of `Points` is labelled by any implementation and adds exactly; one that is only
+    `Placed` takes a third of the calls, on a CPU.
+    """
+    if isinstance(batch, Points):
+        found = _by_points(batch, centers, precision)
+    else:
+        found = _by_placed(batch, centers, precision)
+    after = counts + found.weight
+    mean = (centers.double() * counts[:, None] + found.sums) / after[:, None]
+    moved = torch.where((found.weight > 0)[:, None], mean, centers.double())
+    return Step(moved.to(centers.dtype), after, found.inertia)
+
+
+def _by_points(points: Points, centers: Tensor, precision: str) -> _Batch:
     found = solve(points, centers, max_iter=0, tol=0.0, precision=precision)
     sums = ClusterSums(points, centers.shape[0])
     rows = torch.arange(found.labels.shape[0], device=centers.device)
@@ -32,7 +60,27 @@ def mini_batch_step(points: Points, centers: Tensor, counts: Tensor, precision: 
     with rows_workers(points.x) as workers:
         sums.move(rows, none, found.labels, workers)
     terms, weight = sums.over_processes()
-    after = counts + weight
-    mean = (centers.double() * counts[:, None] + points.joined(terms)) / after[:, None]
-    moved = torch.where((weight > 0)[:, None], mean, centers.double())
-    return Step(moved.to(centers.dtype), after, float(found.inertia))
+    return _Batch(points.joined(terms), weight, float(found.inertia))
+
+
+def _by_placed(batch: Placed, centers: Tensor, precision: str) -> _Batch:
+    clusters = centers.shape[0]
+    _, config = resolve("torch", problem_of(batch.x, clusters, {"max_iter": 0}))
+    still = Movement(clusters, centers.device)
+    with torch.no_grad(), rows_workers(batch.x) as workers:
+        assigner = TorchAssigner(batch, clusters, config, precision == "certified")
+        assigner.assign(centers.to(batch.x.dtype), still, workers, last=True)
+    labels = assigner.labels
+    difference = centers.index_select(0, labels).sub_(batch.x)
+    squares = torch.linalg.vector_norm(difference, dim=1).double().square()
+    weight = torch.ones_like(squares) if batch.weight is None else batch.weight
+    rows = batch.x.double()
+    if batch.weight is not None:
+        rows = rows * weight[:, None]
+    if clusters <= _FEW_CLUSTERS:
+        marks = torch.eye(clusters, dtype=torch.float64).index_select(0, labels)  # [N, K]
+        sums = marks.T @ rows
+    else:
+        sums = rows.new_zeros(clusters, rows.shape[1]).index_add_(0, labels, rows)
+    by_cluster = torch.bincount(labels, weights=batch.weight, minlength=clusters).double()
+    return _Batch(sums, by_cluster, float(squares @ weight))

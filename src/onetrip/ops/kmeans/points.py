@@ -12,8 +12,8 @@ from onetrip.ops.kmeans.workers import pass_rows, rows_workers, slices
 
 
 @dataclass(frozen=True, slots=True)
-class Points:
-    """The samples of one process.
+class Placed:
+    """Samples about an offset, which is what it takes to label them.
 
     Attributes
     ----------
@@ -23,12 +23,7 @@ class Points:
         ``x - offset``; `x` itself where the common offset is small and is left in place.
     offset : Tensor [D], same dtype
     norm : Tensor [N], same dtype, of the rows of `centred`
-    weight : Tensor [N], float64, on a grid of their sum, or None where all are 1
-    total_weight : float, of all processes
-    variance : float, mean over features of the variance of `x`, of all processes
-    magics : grids of the sums of weighted rows of `x`: one, or for float64 one more for what
-        the first rounds off
-    group : processes that hold the other samples, or None
+    weight : Tensor [N], float64, or None where all are 1
     """
 
     x: Tensor
@@ -36,6 +31,21 @@ class Points:
     offset: Tensor
     norm: Tensor
     weight: Tensor | None
+
+
+@dataclass(frozen=True, slots=True)
+class Points(Placed):
+    """The samples of one process, with what it takes to add them up; weights are on a grid.
+
+    Attributes
+    ----------
+    total_weight : float, of all processes
+    variance : float, mean over features of the variance of `x`, of all processes
+    magics : grids of the sums of weighted rows of `x`: one, or for float64 one more for what
+        the first rounds off
+    group : processes that hold the other samples, or None
+    """
+
     total_weight: float
     variance: float
     magics: tuple[float, ...]
@@ -65,6 +75,19 @@ def on_grids(values: Tensor, magics: tuple[float, ...]) -> Tensor:
         return on_grid(values, magics[0])
     coarse = on_grid(values.clone(), magics[0])
     return torch.cat((coarse, on_grid(values.sub_(coarse), magics[1])), dim=1)
+
+
+def place(x: Tensor, sample_weight: Tensor | None, offset: Tensor) -> Placed:
+    """Samples about an `offset` [D] that is known; zeros spare the centred copy.
+
+    >>> place(torch.tensor([[3.0, 4.0]]), None, torch.zeros(2)).norm
+    tensor([5.])
+    """
+    x = (x if x.dtype == torch.float64 else x.float()).contiguous()
+    offset = offset.to(x)
+    centred = x - offset if bool(offset.any()) else x
+    weight = None if sample_weight is None else sample_weight.double()
+    return Placed(x, centred, offset, torch.linalg.vector_norm(centred, dim=1), weight)
 
 
 def prepare(

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from onetrip.ops.kmeans.points import Points
+from onetrip.ops.kmeans.points import Placed
 from onetrip.tile.certified import UNIT_ROUNDOFF, distance_bound, exact_distances
 
 # Scores that one pass holds in float64: 8 MiB.
@@ -30,7 +30,7 @@ class Nearest(NamedTuple):
     lower: Tensor
 
 
-def nearest_anew(points: Points, centers: Tensor, rows: Tensor) -> Nearest:
+def nearest_anew(points: Placed, centers: Tensor, rows: Tensor) -> Nearest:
     """Nearest of `centers` [K, D] for rows [R] by float64, ties to the first centre.
 
     Scores in float64 decide what their own certificate covers. What is left is as good as tied:

@@ -5,6 +5,7 @@ the certificate. Rows whose nearest centre cannot have changed since they were l
 not looked at (`movement.py`); where that spares too few, the bounds rest for some iterations.
 """
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from onetrip.core.selection import Config
 from onetrip.ops.kmeans.movement import Bounds, Movement, Rest
-from onetrip.ops.kmeans.points import Points
+from onetrip.ops.kmeans.points import Placed
 from onetrip.ops.kmeans.resolve import nearest_anew
 from onetrip.ops.kmeans.two_nearest import FEW_COLUMNS, Reach, Rounding, certain_least, two_least
 from onetrip.ops.kmeans.workers import Workers, slices
@@ -63,7 +64,7 @@ class TorchAssigner:
     anew : rows of those that were evaluated anew
     """
 
-    def __init__(self, points: Points, clusters: int, config: Config, certified: bool) -> None:
+    def __init__(self, points: Placed, clusters: int, config: Config, certified: bool) -> None:
         N, device = points.x.shape[0], points.x.device
         self.points = points
         self.certified = certified
@@ -121,7 +122,7 @@ class TorchAssigner:
         if not self._is_few or self._bounds is not None:
             return None
         if self._of_few is None:
-            self._of_few = Rounding(*self._rounding)
+            self._of_few = _rounding_of(*self._rounding)
         return self._of_few.reach(float(largest))
 
     def _task(self, task: slice, target: Target, movement: Movement, used: Bounds | None) -> _Done:
@@ -213,6 +214,11 @@ class TorchAssigner:
             parts.append(found)
         best, label, second = (torch.cat(part) for part in zip(*parts, strict=True))
         return best, label, second, blur
+
+
+@functools.lru_cache
+def _rounding_of(unit_roundoff: float, D: int, accumulator: str) -> Rounding:
+    return Rounding(unit_roundoff, D, accumulator)
 
 
 def _unequal(one: Tensor, other: Tensor) -> Tensor:
