@@ -8,14 +8,13 @@ further column holds the largest modulus over the classes of each feature: its p
 sum of moduli of every score, and so its rounding error. Classes are cut into tiles; a tile leaves
 its best two scores of each sample.
 
-A second kernel takes the best of the tiles. Where the second best comes closer than the errors,
-the sample goes on a list, and a third kernel evaluates those on the list in float64. The list is
+Another kernel takes the best of the tiles. Where the second best comes closer than the errors, the
+sample goes on a list, and a last kernel evaluates those on the list in float64. The list is
 filled in no certain order, but a sample's class does not depend on its place: two runs are equal.
 The host waits for nothing in between.
 """
 
 import contextlib
-from dataclasses import dataclass
 
 import torch
 import triton
@@ -25,9 +24,73 @@ from torch import Tensor
 from onetrip.tile.compile_case import CompileCase
 
 _UNIT = 2.0**-24
-# Programs of the third kernel: it does not know how long the list is.
+# Programs of the last kernel: it does not know how long the list is.
 _EXACT_PROGRAMS = 1056
+_HALVES = {"BLOCK_C": 16, "BLOCK_D": 32}
+_MERGED = 512
 _EXACT = {"BLOCK_N": 2, "BLOCK_C": 32, "BLOCK_D": 32}
+
+
+@triton.jit
+def _multinomial_nb_halves_kernel(
+    log_prob_ptr,
+    log_prior_ptr,
+    high_ptr,
+    low_ptr,
+    prior_ptr,
+    seen_ptr,
+    largest_ptr,
+    D,
+    C,
+    lines,
+    features,
+    BLOCK_C: tl.constexpr,
+    BLOCK_D: tl.constexpr,
+    CLASSES: tl.constexpr,
+):
+    """Halves [lines, features] of centred logarithms, the moduli in line C; the prior [C].
+
+    Adds 1 to `seen_ptr[1]` where something is not finite. `largest_ptr` gets the largest modulus of
+    a logarithm and of the prior.
+    """
+    offs_d = tl.program_id(0) * BLOCK_D + tl.arange(0, BLOCK_D)
+    mask_d = offs_d < D
+    total = tl.zeros([BLOCK_D], dtype=tl.float64)
+    for c in range(0, C, BLOCK_C):
+        offs_c = c + tl.arange(0, BLOCK_C)
+        mask = (offs_c < C)[:, None] & mask_d[None, :]
+        w_ptrs = log_prob_ptr + offs_c[:, None].to(tl.int64) * D + offs_d[None, :]
+        total += tl.sum(tl.load(w_ptrs, mask=mask, other=0.0), axis=0)
+    # A sum is finite where all its terms are: logarithms of probabilities are above -800.
+    finite = tl.min((tl.abs(total) < 1e300).to(tl.int32), axis=0)
+    tl.atomic_add(seen_ptr + 1, 1, mask=finite == 0)
+    mean = total / C
+    moduli = tl.zeros([BLOCK_D], dtype=tl.float64)
+    inside = offs_d < features
+    for c in range(0, lines, BLOCK_C):
+        offs_c = c + tl.arange(0, BLOCK_C)
+        mask = (offs_c < C)[:, None] & mask_d[None, :]
+        w_ptrs = log_prob_ptr + offs_c[:, None].to(tl.int64) * D + offs_d[None, :]
+        w = tl.load(w_ptrs, mask=mask, other=0.0)  # [BLOCK_C, BLOCK_D]
+        w = tl.where(mask, w - mean[None, :], 0.0)
+        moduli = tl.maximum(moduli, tl.max(tl.abs(w), axis=0))
+        high = w.to(tl.float32).to(tl.float16)
+        low = ((w - high.to(tl.float64)) * 2048.0).to(tl.float32).to(tl.float16)
+        places = offs_c[:, None] * features + offs_d[None, :]
+        kept = (offs_c != C)[:, None] & inside[None, :]
+        tl.store(high_ptr + places, high, mask=kept)
+        tl.store(low_ptr + places, low, mask=kept)
+    # Rounded up; what subnormal halves lose of a feature counts with it.
+    line = (1.002 * moduli + 0.0000152587890625).to(tl.float32).to(tl.float16)
+    tl.store(high_ptr + C * features + offs_d, tl.where(mask_d, line, 0.0), mask=inside)
+    tl.store(low_ptr + C * features + offs_d, tl.zeros([BLOCK_D], tl.float16), mask=inside)
+    tl.atomic_max(largest_ptr, tl.max(moduli, axis=0).to(tl.float32))
+    if tl.program_id(0) == 0:
+        offs = tl.arange(0, CLASSES)
+        prior = tl.load(log_prior_ptr + offs, mask=offs < C, other=0.0)
+        prior = tl.where(offs < C, prior - tl.sum(prior, axis=0) / C, 0.0)
+        tl.store(prior_ptr + offs, prior.to(tl.float32), mask=offs < C)
+        tl.atomic_max(largest_ptr + 1, tl.max(tl.abs(prior), axis=0).to(tl.float32))
 
 
 @triton.jit
@@ -45,7 +108,7 @@ def _multinomial_nb_scores_kernel(
     C,
     stride_xn,
     stride_xd,
-    stride_wd,
+    features,
     BLOCK_N: tl.constexpr,
     BLOCK_C: tl.constexpr,
     BLOCK_D: tl.constexpr,
@@ -57,36 +120,38 @@ def _multinomial_nb_scores_kernel(
     offs_d = tl.arange(0, BLOCK_D)
     mask_n = offs_n < N
     x_ptrs = x_ptr + offs_n[:, None].to(tl.int64) * stride_xn + offs_d[None, :] * stride_xd
-    w_offsets = offs_d[:, None] * stride_wd + offs_c[None, :]
-    acc = tl.zeros([BLOCK_N, BLOCK_C], dtype=tl.float32)
-    least = tl.zeros([BLOCK_N, BLOCK_D], dtype=tl.float32)
+    w_offsets = offs_c[:, None] * features + offs_d[None, :]
+    # Classes stand in rows, so that what is halved here is the operand that has to go to shared
+    # memory; the other one comes there from memory by itself.
+    acc = tl.zeros([BLOCK_C, BLOCK_N], dtype=tl.float32)
+    least = tl.zeros([BLOCK_N, BLOCK_D], dtype=tl.float16)
     for d in range(0, D, BLOCK_D):
         mask = mask_n[:, None] & (offs_d < D - d)[None, :]
         x = tl.load(x_ptrs, mask=mask, other=0.0).to(tl.float32)  # [BLOCK_N, BLOCK_D]
-        high = tl.load(high_ptr + w_offsets)  # [BLOCK_D, BLOCK_C]
-        low = tl.load(low_ptr + w_offsets)  # [BLOCK_D, BLOCK_C]
-        least = tl.minimum(least, x)
+        high = tl.load(high_ptr + w_offsets)  # [BLOCK_C, BLOCK_D]
+        low = tl.load(low_ptr + w_offsets)  # [BLOCK_C, BLOCK_D]
         x_high = x.to(tl.float16)
+        least = tl.minimum(least, x_high)
         x_low = ((x - x_high.to(tl.float32)) * 2048.0).to(tl.float16)
         # Each block begins at zero: its error grows with BLOCK_D, not with D.
-        block = tl.dot(x_low, high)
-        block = tl.dot(x_high, low, block) * (1.0 / 2048.0)
-        block = tl.dot(x_high, high, block)
+        block = tl.dot(high, tl.trans(x_low))
+        block = tl.dot(low, tl.trans(x_high), block) * (1.0 / 2048.0)
+        block = tl.dot(high, tl.trans(x_high), block)
         acc = tl.fma(block, 1.0, acc)
         x_ptrs += BLOCK_D * stride_xd
-        w_offsets += BLOCK_D * stride_wd
+        w_offsets += BLOCK_D
     if tile == C // BLOCK_C:
-        moduli = tl.sum(tl.where((offs_c == C)[None, :], acc, 0.0), axis=1)
+        moduli = tl.sum(tl.where((offs_c == C)[:, None], acc, 0.0), axis=0)
         # The bound is one of samples without negative numbers.
         moduli = tl.where(tl.min(least, axis=1) < 0.0, float("inf"), moduli)
         tl.store(moduli_ptr + offs_n, moduli, mask=mask_n)
     prior = tl.load(prior_ptr + offs_c, mask=offs_c < C, other=0.0)
-    scores = tl.where((offs_c < C)[None, :], acc + prior[None, :], float("-inf"))
-    best, label = tl.max(scores, axis=1, return_indices=True)
-    others = tl.where(tl.arange(0, BLOCK_C)[None, :] == label[:, None], float("-inf"), scores)
+    scores = tl.where((offs_c < C)[:, None], acc + prior[:, None], float("-inf"))
+    best, label = tl.max(scores, axis=0, return_indices=True)
+    others = tl.where(tl.arange(0, BLOCK_C)[:, None] == label[None, :], float("-inf"), scores)
     place = tile.to(tl.int64) * N + offs_n
     tl.store(best_ptr + place, best, mask=mask_n)
-    tl.store(second_ptr + place, tl.max(others, axis=1), mask=mask_n)
+    tl.store(second_ptr + place, tl.max(others, axis=0), mask=mask_n)
     tl.store(label_ptr + place, tile * BLOCK_C + label, mask=mask_n)
 
 
@@ -96,11 +161,12 @@ def _multinomial_nb_merge_kernel(
     second_ptr,
     label_ptr,
     moduli_ptr,
-    least_error_ptr,
+    largest_ptr,
     out_ptr,
     list_ptr,
-    listed_ptr,
+    seen_ptr,
     N,
+    D,
     tiles,
     relative_error,
     BLOCK_N: tl.constexpr,
@@ -121,13 +187,14 @@ def _multinomial_nb_merge_kernel(
         best = tl.maximum(best, other)
     tl.store(out_ptr + offs_n, label.to(tl.int64), mask=mask_n)
     error = tl.load(moduli_ptr + offs_n, mask=mask_n, other=0.0) * relative_error
-    error += tl.load(least_error_ptr)
+    # Subnormal halves of samples, and the rounding of the prior.
+    error += 5.8e-11 * D * tl.load(largest_ptr) + 4.8e-7 * tl.load(largest_ptr + 1)
     # What is not a number is not sure.
     sure = best - second > 2.0 * error
     unsure = (mask_n & (sure == 0)).to(tl.int32)
     count = tl.sum(unsure, axis=0)
     if count > 0:
-        first = tl.atomic_add(listed_ptr, count)
+        first = tl.atomic_add(seen_ptr, count)
         slots = first + tl.cumsum(unsure, axis=0) - 1
         tl.store(list_ptr + slots, offs_n, mask=unsure > 0)
 
@@ -138,7 +205,7 @@ def _multinomial_nb_exact_kernel(
     log_prob_ptr,
     log_prior_ptr,
     list_ptr,
-    listed_ptr,
+    seen_ptr,
     out_ptr,
     D,
     C,
@@ -148,7 +215,7 @@ def _multinomial_nb_exact_kernel(
     BLOCK_C: tl.constexpr,
     BLOCK_D: tl.constexpr,
 ):
-    listed = tl.load(listed_ptr)
+    listed = tl.load(seen_ptr)
     offs_d = tl.arange(0, BLOCK_D)
     for first in range(tl.program_id(0) * BLOCK_N, listed, tl.num_programs(0) * BLOCK_N):
         slots = first + tl.arange(0, BLOCK_N)
@@ -177,95 +244,66 @@ def _multinomial_nb_exact_kernel(
         tl.store(out_ptr + rows, label.to(tl.int64), mask=slots < listed)
 
 
-@dataclass(frozen=True, slots=True)
-class _Layer:
-    """Centred logarithms of probabilities, split, with a column of moduli behind the classes.
-
-    `high`, `low` [D padded, C padded], float16; `prior` [C], float32; `least_error` [1], float32:
-    the part of the error of a score that does not depend on the sample.
-    """
-
-    high: Tensor
-    low: Tensor
-    prior: Tensor
-    least_error: Tensor
-
-
 def likeliest_class_and_doubts(
     x: Tensor,
     log_prob: Tensor,
     log_prior: Tensor,
     certified: bool,
     *,
-    block_n: int = 128,
+    block_n: int | None = None,
     block_d: int = 64,
-    num_warps: int = 8,
+    num_warps: int | None = None,
     num_stages: int = 3,
 ) -> tuple[Tensor, Tensor]:
-    """The class [N] of each sample of x [N, D], and how many were evaluated in float64 [1].
+    """The class [N] of each sample of x [N, D]; doubts, and features that are not finite [2].
 
-    Arguments as `predict.likeliest_class`; finite probabilities, more than one class.
+    Arguments as `predict.likeliest_class`, more than one class. Doubts are samples that were
+    evaluated in float64, or with `certified` false, should have been. Where the second number is
+    not zero, a class has a probability of zero and the first answer is void.
     """
     (N, D), C = x.shape, log_prob.shape[0]
-    block_c = min(128, max(16, triton.next_power_of_2(C + 1)))
+    block_c = min(128, max(64, triton.next_power_of_2(C + 1)))
+    # Four warps for 64 classes: eight would pass sums around between products.
+    block_n = block_n or block_c
+    num_warps = num_warps or block_c // 16
     tiles = triton.cdiv(C + 1, block_c)
-    layer = _layer(log_prob, log_prior, triton.cdiv(D, block_d) * block_d, tiles * block_c)
+    lines, features = tiles * block_c, triton.cdiv(D, block_d) * block_d
+    log_prob, log_prior = log_prob.contiguous(), log_prior.contiguous()
+    high, low = torch.empty(2, lines, features, dtype=torch.float16, device=x.device)
     best, second = torch.empty(2, tiles, N, dtype=torch.float32, device=x.device)
     label = torch.empty(tiles, N, dtype=torch.int32, device=x.device)
     moduli = torch.empty(N, dtype=torch.float32, device=x.device)
+    prior = torch.empty(C, dtype=torch.float32, device=x.device)
     classes = torch.empty(N, dtype=torch.int64, device=x.device)
     doubts = torch.empty(N, dtype=torch.int32, device=x.device)
-    listed = torch.zeros(1, dtype=torch.int32, device=x.device)
+    zeros = torch.zeros(4, dtype=torch.int32, device=x.device)
+    seen, largest = zeros[:2], zeros[2:].view(torch.float32)
     on_device = torch.cuda.device(x.device) if x.is_cuda else contextlib.nullcontext()
     with on_device:
+        _multinomial_nb_halves_kernel[(triton.cdiv(features, _HALVES["BLOCK_D"]),)](
+            *(log_prob, log_prior, high, low, prior, seen, largest, D, C, lines, features),
+            CLASSES=triton.next_power_of_2(C),
+            **_HALVES,
+        )
         _multinomial_nb_scores_kernel[(tiles, triton.cdiv(N, block_n))](
-            x,
-            layer.high,
-            layer.low,
-            layer.prior,
-            best,
-            second,
-            label,
-            moduli,
-            N,
-            D,
-            C,
-            *x.stride(),
-            tiles * block_c,
+            *(x, high, low, prior, best, second, label, moduli, N, D, C, *x.stride(), features),
             BLOCK_N=block_n,
             BLOCK_C=block_c,
             BLOCK_D=block_d,
             num_warps=num_warps,
             num_stages=num_stages,
         )
-        _multinomial_nb_merge_kernel[(triton.cdiv(N, 512),)](
-            best,
-            second,
-            label,
-            moduli,
-            layer.least_error,
-            classes,
-            doubts,
-            listed,
-            N,
-            tiles,
+        _multinomial_nb_merge_kernel[(triton.cdiv(N, _MERGED),)](
+            *(best, second, label, moduli, largest, classes, doubts, seen, N, D, tiles),
             relative_error(D, block_d),
-            BLOCK_N=512,
+            BLOCK_N=_MERGED,
         )
         if certified:
             _multinomial_nb_exact_kernel[(_EXACT_PROGRAMS,)](
-                x,
-                log_prob.contiguous(),
-                log_prior.contiguous(),
-                doubts,
-                listed,
-                classes,
-                D,
-                C,
-                *x.stride(),
+                *(x, log_prob, log_prior, doubts, seen, classes, D, C, *x.stride()),
                 **_EXACT,
             )
-    return classes, listed
+    return classes, seen
 
 
 def relative_error(D: int, block_d: int) -> float:
@@ -282,26 +320,16 @@ def relative_error(D: int, block_d: int) -> float:
     return 1.01 * (3 * 4 + 2 * (block_d + 8) + blocks + 4) * _UNIT
 
 
-def _layer(log_prob: Tensor, log_prior: Tensor, features: int, columns: int) -> _Layer:
-    """What the first kernel reads of the classes."""
-    C, D = log_prob.shape
-    centred = log_prob - log_prob.mean(0)  # [C, D]
-    prior = log_prior - log_prior.mean()
-    moduli = centred.abs().amax(0)  # [D]
-    high = torch.zeros(features, columns, dtype=torch.float16, device=log_prob.device)
-    low = torch.zeros_like(high)
-    high[:D, :C] = centred.T
-    low[:D, :C] = (centred.T - high[:D, :C]) * 2048.0
-    # Rounded up; what subnormal halves lose of a feature counts with it.
-    high[:D, C] = 1.002 * moduli + 2.0**-16
-    # The rest: subnormal halves of samples, and the prior's rounding.
-    least_error = 2.0**-34 * moduli.sum() + 2.0**-21 * prior.abs().amax()
-    return _Layer(high, low, prior.float(), least_error.float().reshape(1))
-
-
-_STRIDES = {"stride_xn": "i32"}
-
 COMPILE_CASES = (
+    CompileCase(
+        "halves",
+        _multinomial_nb_halves_kernel,
+        {"log_prob_ptr": "*fp64", "log_prior_ptr": "*fp64", "high_ptr": "*fp16"}
+        | {"low_ptr": "*fp16", "prior_ptr": "*fp32", "seen_ptr": "*i32", "largest_ptr": "*fp32"}
+        | {"D": "i32", "C": "i32", "lines": "i32", "features": "i32"},
+        {**_HALVES, "CLASSES": 32},
+        multiples_of_16=("D", "lines", "features"),
+    ),
     *(
         CompileCase(
             f"scores-{dtype}-{block_c}",
@@ -309,28 +337,28 @@ COMPILE_CASES = (
             {"x_ptr": f"*{dtype}", "high_ptr": "*fp16", "low_ptr": "*fp16", "prior_ptr": "*fp32"}
             | {"best_ptr": "*fp32", "second_ptr": "*fp32", "label_ptr": "*i32"}
             | {"moduli_ptr": "*fp32", "N": "i32", "D": "i32", "C": "i32", "stride_xn": "i32"}
-            | {"stride_wd": "i32"},
-            {"stride_xd": 1, "BLOCK_N": 128, "BLOCK_C": block_c, "BLOCK_D": 64},
-            num_warps=8,
+            | {"features": "i32"},
+            {"stride_xd": 1, "BLOCK_N": block_c, "BLOCK_C": block_c, "BLOCK_D": 64},
+            num_warps=block_c // 16,
             num_stages=3,
-            multiples_of_16=("D", "stride_xn", "stride_wd"),
+            multiples_of_16=("D", "stride_xn", "features"),
         )
         for dtype in ("fp32", "u8")
-        for block_c in (32, 128)
+        for block_c in (64, 128)
     ),
     CompileCase(
         "merge",
         _multinomial_nb_merge_kernel,
         {"best_ptr": "*fp32", "second_ptr": "*fp32", "label_ptr": "*i32", "moduli_ptr": "*fp32"}
-        | {"least_error_ptr": "*fp32", "out_ptr": "*i64", "list_ptr": "*i32"}
-        | {"listed_ptr": "*i32", "N": "i32", "tiles": "i32", "relative_error": "fp32"},
-        {"BLOCK_N": 512},
+        | {"largest_ptr": "*fp32", "out_ptr": "*i64", "list_ptr": "*i32", "seen_ptr": "*i32"}
+        | {"N": "i32", "D": "i32", "tiles": "i32", "relative_error": "fp32"},
+        {"BLOCK_N": _MERGED},
     ),
     CompileCase(
         "exact",
         _multinomial_nb_exact_kernel,
         {"x_ptr": "*fp32", "log_prob_ptr": "*fp64", "log_prior_ptr": "*fp64"}
-        | {"list_ptr": "*i32", "listed_ptr": "*i32", "out_ptr": "*i64"}
+        | {"list_ptr": "*i32", "seen_ptr": "*i32", "out_ptr": "*i64"}
         | {"D": "i32", "C": "i32", "stride_xn": "i32"},
         {"stride_xd": 1, **_EXACT},
         multiples_of_16=("D", "stride_xn"),

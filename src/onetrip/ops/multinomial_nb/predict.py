@@ -74,9 +74,9 @@ def _on_device(
     """
     from onetrip.ops.multinomial_nb.kernel_predict_triton import likeliest_class_and_doubts
 
-    labels, doubts = likeliest_class_and_doubts(x, log_prob, log_prior, certified)
-    doubtful, finite = torch.cat([doubts, torch.isfinite(log_prob).all().reshape(1)]).tolist()
-    if not finite:
+    labels, seen = likeliest_class_and_doubts(x, log_prob, log_prior, certified)
+    doubtful, infinite = seen.tolist()
+    if infinite:
         return None
     return labels, doubtful / len(labels) if certified else 0.0
 

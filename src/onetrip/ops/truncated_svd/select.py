@@ -20,8 +20,8 @@ _DEFAULTS: Mapping[str, Config] = {
     "torch": _TILE,
     "triton": {
         # Tiles in float64 that stay in the second-level cache of a device: 32 MiB.
-        **{"tile_elements": 1 << 22, "programs": 396, "FLUSH": 32},
-        **{"BLOCK_N": 64, "BLOCK_S": 128, "num_warps": 8, "num_stages": 3},
+        **{"tile_elements": 1 << 22, "programs": 396, "FLUSH": 64},
+        **{"BLOCK_N": 32, "BLOCK_S": 128, "num_warps": 8, "num_stages": 3},
     },
 }
 _SPACE: Mapping[str, Mapping[str, tuple[int, ...]]] = {
