@@ -45,14 +45,17 @@ class AsideFile:
         self._file = self._aside.open("xb")
         self._hash = hashlib.sha256()
         self._bytes = 0
+        self._discarded = False
 
     @property
     def closed(self) -> bool:
         """Whether the file takes no more bytes; what Arrow asks of a file."""
-        return self._file.closed
+        return self._file.closed and not self._discarded
 
     def write(self, data: Any) -> int:
-        """Append bytes."""
+        """Append bytes; what a writer adds when it is thrown away with its file goes nowhere."""
+        if self._discarded:
+            return memoryview(data).nbytes
         self._hash.update(data)
         written = self._file.write(data)
         self._bytes += written
@@ -64,7 +67,8 @@ class AsideFile:
 
     def flush(self) -> None:
         """Hand what is buffered to the system."""
-        self._file.flush()
+        if not self._discarded:
+            self._file.flush()
 
     def publish(self) -> Written:
         """Make the file durable under its own name."""
@@ -76,6 +80,7 @@ class AsideFile:
 
     def discard(self) -> None:
         """Leave nothing behind."""
+        self._discarded = True
         self._file.close()
         self._aside.unlink(missing_ok=True)
 
