@@ -16,11 +16,15 @@ _DEPTH_STEP = 64
 _ROUND_BYTES = 128 << 20
 # Programs that fill a large GPU: two for each of its multiprocessors, five times over.
 _PROGRAMS = 1320
-# The most candidates of a query that are compared each with each.
+# The most neighbours, so that candidates can be compared each with each.
 LONGEST_LIST = 256
+# Of four groups, and of all.
+_MINIMA_OF_A_TILE = 5
 # Rows of the corpus whose least score is kept, where a handful of queries read it once.
 _FEW_TILE = 1024
 _LEAST_FEW_TILE = 32
+# Queries that are compared with a tile while it is in a cache.
+QUERIES_AT_ONCE = 4
 # Rows that are rounded together.
 ROWS_OF_A_PROGRAM = 32
 
@@ -39,13 +43,31 @@ class Blocks:
         return -(-N // self.columns)
 
 
-def capacity(k: int) -> int:
-    """Room for the candidates of a query: a power of two, the neighbours and some to spare.
+def list_width(k: int) -> int:
+    """Candidates of a query that are compared each with each: a power of two, at least k.
 
-    >>> capacity(10), capacity(64)
+    >>> list_width(10), list_width(64)
     (32, 128)
     """
-    return max(32, 1 << (k + max(8, k // 4) - 1).bit_length())
+    return max(32, 1 << (k + k // 16 - 1).bit_length())
+
+
+def room_for(k: int) -> int:
+    """Room for the tiles and the candidates of a query; most have few more than k.
+
+    >>> room_for(10), room_for(200)
+    (512, 1024)
+    """
+    return max(512, 4 * list_width(k))
+
+
+def tiles_at_a_time(k: int, queries: int) -> int:
+    """Tiles, or sets of tiles, among whose minima a program of `queries` looks for the k-th least.
+
+    >>> tiles_at_a_time(10, 8), tiles_at_a_time(64, 8), tiles_at_a_time(10, 1)
+    (256, 512, 1024)
+    """
+    return max(256 if queries > 1 else 1024, 1 << (8 * k - 1).bit_length())
 
 
 def make_blocks(Q: int, N: int, D: int, k: int, config: Config) -> Blocks:
@@ -85,10 +107,25 @@ def queries_of_a_round(Q: int, N: int, D: int, blocks: Blocks) -> int:
     >>> queries_of_a_round(100_000, 100_000, 128, Blocks(256, 64, 128, 128))
     4096
     """
-    bytes_of_a_query = blocks.tiles(N) * 5 * 4
+    bytes_of_a_query = blocks.tiles(N) * _MINIMA_OF_A_TILE * 4
     room = max(_ROUND_BYTES, (Q + N) * D * 2)
     most = max(1, room // (bytes_of_a_query * blocks.queries))
     return min(most, -(-Q // blocks.queries)) * blocks.queries
+
+
+def queries_of_scores(Q: int, N: int) -> int:
+    """Queries all of whose scores are written at a time.
+
+    >>> queries_of_scores(1000, 100_000), queries_of_scores(1, 100_000_000)
+    (332, 1)
+    """
+    most = _ROUND_BYTES // (4 * max(N, 1) * QUERIES_AT_ONCE) * QUERIES_AT_ONCE
+    return min(Q, max(QUERIES_AT_ONCE, most))
+
+
+def minima_bytes(Q: int, N: int, D: int, blocks: Blocks) -> int:
+    """Bytes of one round's minima."""
+    return blocks.tiles(N) * _MINIMA_OF_A_TILE * 4 * queries_of_a_round(Q, N, D, blocks)
 
 
 def parts_of_corpus(rows: int, N: int, blocks: Blocks) -> int:

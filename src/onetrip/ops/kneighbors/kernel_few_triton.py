@@ -19,6 +19,8 @@ def _kneighbors_few_kernel(
     y_ptr,
     scores_ptr,
     tiles_ptr,
+    numbers_ptr,
+    Q,
     N,
     D,
     stride_xq,
@@ -33,35 +35,39 @@ def _kneighbors_few_kernel(
     BLOCK_N: tl.constexpr,
     BLOCK_D: tl.constexpr,
 ):
-    """Scores of all queries for TILE rows of the corpus, and the least of them."""
-    pid = tl.program_id(0)
+    """Scores of QUERIES queries for TILE rows of the corpus, and the least of them."""
+    tile = tl.program_id(0).to(tl.int64)
+    first = tl.program_id(1).to(tl.int64) * QUERIES
     offs_d = tl.arange(0, BLOCK_D)
     for start in range(0, TILE, BLOCK_N):
-        offs_n = pid.to(tl.int64) * TILE + start + tl.arange(0, BLOCK_N)
+        offs_n = tile * TILE + start + tl.arange(0, BLOCK_N)
         mask_n = offs_n < N
         y_ptrs = y_ptr + offs_n[:, None] * stride_yn
-        for q in tl.static_range(QUERIES):
+        for number in tl.static_range(QUERIES):
+            query = tl.minimum(first + number, Q - 1)
             acc = tl.zeros([BLOCK_N], dtype=tl.float32)
             for d in range(0, D, BLOCK_D):
                 mask_d = offs_d < D - d
-                x = tl.load(x_ptr + q * stride_xq + (d + offs_d) * stride_xd, mask=mask_d, other=0)
+                x_ptrs = x_ptr + query * stride_xq + (d + offs_d) * stride_xd
+                x = tl.load(x_ptrs, mask=mask_d, other=0.0).to(tl.float32)
                 y = tl.load(
                     y_ptrs + (d + offs_d)[None, :] * stride_yd,
                     mask=mask_n[:, None] & mask_d[None, :],
                     other=0.0,
                 )  # [BLOCK_N, BLOCK_D]
-                apart = y.to(tl.float32) - x.to(tl.float32)[None, :]
+                apart = y.to(tl.float32) - x[None, :]
                 acc += tl.sum(apart * apart, axis=1)
             s = tl.where(mask_n, acc, float("inf"))
             if EXCLUDE_SELF:
-                s = tl.where(offs_n == q, float("inf"), s)
+                s = tl.where(offs_n == tl.load(numbers_ptr + query), float("inf"), s)
             # Whole tiles: there is room for the rows past N.
-            tl.store(scores_ptr + q * stride_s + offs_n, s)
+            tl.store(scores_ptr + query * stride_s + offs_n, s)
     tl.debug_barrier()
-    offs = pid.to(tl.int64) * TILE + tl.arange(0, TILE)
-    for q in tl.static_range(QUERIES):
-        s = tl.load(scores_ptr + q * stride_s + offs)
-        tl.store(tiles_ptr + pid * stride_t + q, tl.min(s, axis=0))
+    offs = tile * TILE + tl.arange(0, TILE)
+    for number in tl.static_range(QUERIES):
+        query = tl.minimum(first + number, Q - 1)
+        s = tl.load(scores_ptr + query * stride_s + offs)
+        tl.store(tiles_ptr + tile * stride_t + query, tl.min(s, axis=0))
 
 
 @triton.jit
@@ -76,14 +82,14 @@ def _kneighbors_scan_kernel(
     relative,
     absolute,
     TILE: tl.constexpr,
-    CAPACITY: tl.constexpr,
+    ROOM: tl.constexpr,
 ):
     """Append the rows of one chosen tile whose score may be below the limit, in any order."""
     query = tl.program_id(0).to(tl.int64)
     number = tl.program_id(1)
     count = tl.load(counts_ptr + query)
-    if number < tl.minimum(count, CAPACITY):
-        tile = tl.load(chosen_ptr + query * CAPACITY + number)
+    if number < tl.minimum(count, ROOM):
+        tile = tl.load(chosen_ptr + query * ROOM + number)
         offs = tile.to(tl.int64) * TILE + tl.arange(0, TILE)
         s = tl.load(scores_ptr + query * stride_s + offs)
         # An infinite score lies past N, or is a query's own row, or is beyond float32.
@@ -91,13 +97,13 @@ def _kneighbors_scan_kernel(
         base = tl.atomic_add(found_ptr + query, tl.sum(passes, axis=0))
         at = base + tl.cumsum(passes, 0) - 1
         tl.store(
-            candidates_ptr + query * CAPACITY + at,
+            candidates_ptr + query * ROOM + at,
             offs.to(tl.int32),
-            mask=(passes > 0) & (at < CAPACITY),
+            mask=(passes > 0) & (at < ROOM),
         )
     # More tiles than there is room for: the query is marked as one of too many candidates.
     if number == 0:
-        tl.atomic_add(found_ptr + query, tl.where(count > CAPACITY, CAPACITY + 1, 0))
+        tl.atomic_add(found_ptr + query, tl.where(count > ROOM, ROOM + 1, 0))
 
 
 _STRIDES = dict.fromkeys(("stride_xq", "stride_yn", "stride_s", "stride_t"), "i32")
@@ -110,12 +116,20 @@ COMPILE_CASES = (
             {
                 **dict.fromkeys(("x_ptr", "y_ptr"), f"*{dtype}"),
                 **dict.fromkeys(("scores_ptr", "tiles_ptr"), "*fp32"),
-                **dict.fromkeys(("N", "D"), "i32"),
+                "numbers_ptr": "*i64",
+                "Q": "i32",
+                "N": "i32",
+                "D": "i32",
                 **_STRIDES,
             },
             {
-                **{"stride_xd": 1, "stride_yd": 1, "EXCLUDE_SELF": False, "QUERIES": queries},
-                **{"TILE": 1024, "BLOCK_N": 32, "BLOCK_D": 128},
+                "stride_xd": 1,
+                "stride_yd": 1,
+                "EXCLUDE_SELF": False,
+                "QUERIES": queries,
+                "TILE": 1024,
+                "BLOCK_N": 32,
+                "BLOCK_D": 128,
             },
             multiples_of_16=("D", "stride_xq", "stride_yn", "stride_s"),
         )
@@ -131,7 +145,7 @@ COMPILE_CASES = (
             "stride_s": "i32",
             **dict.fromkeys(("relative", "absolute"), "fp32"),
         },
-        {"TILE": 1024, "CAPACITY": 32},
+        {"TILE": 1024, "ROOM": 512},
         multiples_of_16=("stride_s",),
     ),
 )

@@ -83,7 +83,13 @@ COMPILE_CASES = tuple(
         f"prepare-{dtype}-{'cosine' if cosine else 'centred'}",
         _kneighbors_prepare_kernel,
         {**_SIGNATURE, "rows_ptr": f"*{dtype}"},
-        {"stride_d": 1, "COSINE": cosine, "SQUARES": not cosine, "BLOCK_R": 32, "BLOCK_D": 128},
+        {
+            "stride_d": 1,
+            "COSINE": cosine,
+            "SQUARES": not cosine,
+            "BLOCK_R": 32,
+            "BLOCK_D": 128,
+        },
         multiples_of_16=("D", "D_PADDED", "stride_r"),
     )
     for dtype in ("fp32", "fp16", "bf16")

@@ -76,7 +76,7 @@ def _kneighbors_select_kernel(
     absolute,
     PRODUCTS: tl.constexpr,
     K: tl.constexpr,
-    CAPACITY: tl.constexpr,
+    ROOM: tl.constexpr,
     BLOCK_Q: tl.constexpr,
     BLOCK_T: tl.constexpr,
 ):
@@ -125,9 +125,9 @@ def _kneighbors_select_kernel(
             passes = (real & (s - error <= limit[None, :])).to(tl.int32)
         slot = count[None, :] + tl.cumsum(passes, 0) - 1
         tl.store(
-            chosen_ptr + offs_q[None, :] * CAPACITY + slot,
+            chosen_ptr + offs_q[None, :] * ROOM + slot,
             tiles[:, None] + tl.zeros_like(slot),
-            mask=(passes > 0) & (slot < CAPACITY),
+            mask=(passes > 0) & (slot < ROOM),
         )
         count += tl.sum(passes, axis=0)
     tl.store(counts_ptr + offs_q, count, mask=mask_q)
@@ -147,6 +147,7 @@ def _kneighbors_gather_kernel(
     chosen_ptr,
     counts_ptr,
     limits_ptr,
+    listed_ptr,
     candidates_ptr,
     found_ptr,
     N,
@@ -158,8 +159,10 @@ def _kneighbors_gather_kernel(
     squares,
     FACTOR: tl.constexpr,
     EXCLUDE_SELF: tl.constexpr,
-    CAPACITY: tl.constexpr,
+    ROOM: tl.constexpr,
     BLOCK_N: tl.constexpr,
+    BLOCK_L: tl.constexpr,
+    BLOCK_R: tl.constexpr,
     BLOCK_D: tl.constexpr,
 ):
     """The rows of one query's chosen tiles whose score may be below its limit."""
@@ -169,44 +172,60 @@ def _kneighbors_gather_kernel(
     lost = tl.load(lost_ptr + query)
     limit = tl.load(limits_ptr + query)
     count = tl.load(counts_ptr + query)
-    offs_d = tl.arange(0, BLOCK_D)
-    offs_i = tl.arange(0, GROUP)
-    found = tl.zeros([], dtype=tl.int32)
-    for number in range(0, tl.minimum(count, CAPACITY)):
-        tile = tl.load(chosen_ptr + query * CAPACITY + number).to(tl.int64)
-        error = _error(
-            norm,
-            lost,
+    offs_l = tl.arange(0, BLOCK_L)
+    listed = tl.zeros([], dtype=tl.int32)
+    for start in range(0, 4 * tl.minimum(count, ROOM), BLOCK_L):
+        at = start + offs_l
+        real = at < 4 * count
+        tile = tl.load(chosen_ptr + query * ROOM + at // 4, mask=real, other=0).to(tl.int64)
+        tile_norm, tile_lost = (
             tl.load(tile_norm_ptr + tile),
             tl.load(tile_lost_ptr + tile),
-            product,
-            sums,
-            squares,
         )
-        for g in tl.static_range(4):
-            least = tl.load(groups_ptr + (4 * tile + g) * stride_g + query)
-            beyond = least - error > limit
-            if not beyond:
-                rows = tile * BLOCK_N + 8 * (offs_i // 2) + 2 * g + offs_i % 2
-                acc = tl.zeros([GROUP], dtype=tl.float32)
-                for d in range(0, D, BLOCK_D):
-                    x = tl.load(x_ptr + query * D + d + offs_d).to(tl.float32)
-                    y = tl.load(y_ptr + rows[:, None] * D + (d + offs_d)[None, :])
-                    acc += tl.sum(y.to(tl.float32) * x[None, :], axis=1)  # [GROUP]
-                s = tl.load(bias_ptr + rows) + FACTOR * acc
-                passes = (rows < N) & ~(s - error > limit)
-                if EXCLUDE_SELF:
-                    passes = passes & (rows != first + query)
-                passes = passes.to(tl.int32)
-                slot = found + tl.cumsum(passes, 0) - 1
-                tl.store(
-                    candidates_ptr + query * CAPACITY + slot,
-                    rows.to(tl.int32),
-                    mask=(passes > 0) & (slot < CAPACITY),
-                )
-                found += tl.sum(passes, axis=0)
-    # More tiles than there is room for: the query is marked as one of too many candidates.
-    tl.store(found_ptr + query, tl.where(count > CAPACITY, CAPACITY + 1, found))
+        error = _error(norm, lost, tile_norm, tile_lost, product, sums, squares)
+        group = 4 * tile + at % 4
+        least = tl.load(groups_ptr + group * stride_g + query, mask=real, other=float("inf"))
+        # Written so that a NaN passes, here and below.
+        passes = (real & ~(least - error > limit)).to(tl.int32)
+        slot = listed + tl.cumsum(passes, 0) - 1
+        to = listed_ptr + query * ROOM + slot
+        tl.store(to, group.to(tl.int32), mask=(passes > 0) & (slot < ROOM))
+        listed += tl.sum(passes, axis=0)
+    tl.debug_barrier()
+    kept = tl.minimum(listed, ROOM)
+    offs_r = tl.arange(0, BLOCK_R)
+    offs_d = tl.arange(0, BLOCK_D)
+    inside = offs_r % GROUP
+    found = tl.zeros([], dtype=tl.int32)
+    for start in range(0, kept, BLOCK_R // GROUP):
+        at = start + offs_r // GROUP
+        real = at < kept
+        group = tl.load(listed_ptr + query * ROOM + at, mask=real, other=0).to(tl.int64)
+        tile = group // 4
+        row = tile * BLOCK_N + 8 * (inside // 2) + 2 * (group % 4) + inside % 2
+        tile_norm, tile_lost = (
+            tl.load(tile_norm_ptr + tile),
+            tl.load(tile_lost_ptr + tile),
+        )
+        error = _error(norm, lost, tile_norm, tile_lost, product, sums, squares)
+        acc = tl.zeros([BLOCK_R], dtype=tl.float32)
+        for d in range(0, D, BLOCK_D):
+            x = tl.load(x_ptr + query * D + d + offs_d).to(tl.float32)
+            y_ptrs = y_ptr + row[:, None] * D + (d + offs_d)[None, :]
+            y = tl.load(y_ptrs, mask=real[:, None], other=0.0)  # [BLOCK_R, BLOCK_D]
+            acc += tl.sum(y.to(tl.float32) * x[None, :], axis=1)
+        s = tl.load(bias_ptr + row) + FACTOR * acc
+        passes = real & (row < N) & ~(s - error > limit)
+        if EXCLUDE_SELF:
+            passes = passes & (row != first + query)
+        passes = passes.to(tl.int32)
+        slot = found + tl.cumsum(passes, 0) - 1
+        to = candidates_ptr + query * ROOM + slot
+        tl.store(to, row.to(tl.int32), mask=(passes > 0) & (slot < ROOM))
+        found += tl.sum(passes, axis=0)
+    # More than there is room for: the query is marked as one of too many candidates.
+    overflows = (count > ROOM) | (listed > ROOM)
+    tl.store(found_ptr + query, tl.where(overflows, ROOM + 1, found))
 
 
 _BOUND = dict.fromkeys(("product", "sums", "squares"), "fp32")
@@ -215,41 +234,53 @@ _FLOATS = dict.fromkeys(
 )
 _LISTS = dict.fromkeys(("chosen_ptr", "counts_ptr"), "*i32")
 
+_SELECT = {
+    **_FLOATS,
+    **_LISTS,
+    **_BOUND,
+    "tiles_ptr": "*fp32",
+    **dict.fromkeys(("relative", "absolute"), "fp32"),
+    **dict.fromkeys(("Q", "TILES", "stride_t"), "i32"),
+}
+_GATHER = {
+    **_FLOATS,
+    **_LISTS,
+    **_BOUND,
+    **dict.fromkeys(("x_ptr", "y_ptr"), "*fp16"),
+    **dict.fromkeys(("bias_ptr", "groups_ptr"), "*fp32"),
+    **dict.fromkeys(("listed_ptr", "candidates_ptr", "found_ptr"), "*i32"),
+    **dict.fromkeys(("N", "D", "first", "stride_g"), "i32"),
+}
+
+_GATHER_BLOCKS = {"BLOCK_N": 128, "BLOCK_L": 128, "BLOCK_R": 64, "BLOCK_D": 128}
+
 COMPILE_CASES = (
     *(
         CompileCase(
             f"select-{'products' if products else 'differences'}-{k}",
             _kneighbors_select_kernel,
+            _SELECT,
             {
-                **{**_FLOATS, **_LISTS, **_BOUND, "tiles_ptr": "*fp32"},
-                **dict.fromkeys(("relative", "absolute"), "fp32"),
-                **dict.fromkeys(("Q", "TILES", "stride_t"), "i32"),
+                "PRODUCTS": products,
+                "K": k,
+                "ROOM": 512,
+                "BLOCK_Q": queries,
+                "BLOCK_T": tiles,
             },
-            {
-                **{"PRODUCTS": products, "K": k, "CAPACITY": capacity},
-                **{"BLOCK_Q": 8 if products else 1, "BLOCK_T": 1024},
-            },
-            num_warps=8,
+            num_warps=4,
         )
-        for products, k, capacity in ((True, 10, 32), (True, 64, 128), (False, 10, 32))
+        for products, k, queries, tiles in (
+            (True, 10, 8, 256),
+            (True, 64, 8, 512),
+            (False, 10, 1, 1024),
+        )
     ),
-    *(
-        CompileCase(
-            f"gather-{k}",
-            _kneighbors_gather_kernel,
-            {
-                **{**_FLOATS, **_LISTS, **_BOUND, "x_ptr": "*fp16", "y_ptr": "*fp16"},
-                **dict.fromkeys(("bias_ptr", "groups_ptr"), "*fp32"),
-                **dict.fromkeys(("candidates_ptr", "found_ptr"), "*i32"),
-                **dict.fromkeys(("N", "D", "first", "stride_g"), "i32"),
-            },
-            {
-                **{"FACTOR": -2.0, "EXCLUDE_SELF": False, "CAPACITY": capacity},
-                **{"BLOCK_N": 64, "BLOCK_D": 128},
-            },
-            num_warps=1,
-            multiples_of_16=("D", "stride_g"),
-        )
-        for k, capacity in ((10, 32), (64, 128))
+    CompileCase(
+        "gather",
+        _kneighbors_gather_kernel,
+        _GATHER,
+        {"FACTOR": -2.0, "EXCLUDE_SELF": False, "ROOM": 512, **_GATHER_BLOCKS},
+        num_warps=4,
+        multiples_of_16=("D", "stride_g"),
     ),
 )
