@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from onetrip.ops.hdbscan import kernel_near
 from onetrip.ops.hdbscan.device_points import arranged, power_of_two, tree_order
 from onetrip.ops.hdbscan.kernel_near import Near
 from onetrip.ops.hdbscan.reference import make_inputs
@@ -12,12 +13,12 @@ TILE = {"BLOCK_N": 32, "BLOCK_M": 32, "num_warps": 4}
 
 def listed(x, K, extra=11, tile=TILE):
     points = arranged(x, tile["BLOCK_M"])
-    near = Near(points.x, points.low, points.high, K, extra, tile)
+    near = Near(points, K, extra, tile)
     wide = points.x.double()
     return near, (wide[:, None] - wide[None, :]).square().sum(2)
 
 
-def assert_complete(near, square, K):
+def assert_complete(near, square, K, extra=11):
     """Core distances are those of all pairs; what a full list lacks is beyond its reach."""
     torch.testing.assert_close(
         near.core.double(), square.kthvalue(K, dim=1).values, rtol=1e-6, atol=0
@@ -30,7 +31,11 @@ def assert_complete(near, square, K):
     beyond = square.masked_fill(in_list, torch.inf).amin(1)
     assert bool((beyond * (1 + 1e-6) > near.reach).all())
     # A reach that is too short would hold nothing but would pass the line above.
-    assert bool((near.reach >= square.kthvalue(min(K + 11, len(square)), dim=1).values).all())
+    assert bool(
+        (
+            near.reach * (1 + 1e-6) >= square.kthvalue(min(K + extra, len(square)), dim=1).values
+        ).all()
+    )
 
 
 @pytest.mark.parametrize(
@@ -39,7 +44,7 @@ def assert_complete(near, square, K):
 def test_lists_hold_all_within_reach(points, features, data):
     x = make_inputs({"N": points, "D": features}, dtype=torch.float32, data=data)["x"]
     near, square = listed(x, 4)
-    assert near.short == 0
+    assert near.unsure == 0
     assert_complete(near, square, 4)
 
 
@@ -54,7 +59,7 @@ def test_distances_closer_than_float16_tells_apart():
     generator = torch.Generator().manual_seed(3)
     x = torch.eye(30) + 1e-4 * torch.randn(30, 30, generator=generator)
     near, square = listed(x + 0.1, 5)
-    assert near.short == 0
+    assert near.unsure == 0
     assert_complete(near, square, 5)
 
 
@@ -68,14 +73,32 @@ def test_one_point_far_away_takes_the_bits_of_the_others():
     assert bool((near.reach[full] >= near.core[full]).all())
 
 
-def test_a_list_that_is_too_short_says_so():
+def test_lists_that_are_too_short_are_made_anew(monkeypatch):
+    """A bound three times as far as it has to be."""
+    x = make_inputs({"N": 90, "D": 2}, dtype=torch.float32)["x"]
+    near, square = listed(x, 4, extra=9)
+    at_first = kernel_near.at_most
+    monkeypatch.setattr(kernel_near, "at_most", lambda *given: at_first(*given) * 3.0)
+    again, _ = listed(x, 4, extra=9)
+    assert again.unsure == 0
+    assert_complete(again, square, 4, extra=9)
+    made_anew = again.reach < 2.9 * near.reach
+    assert 0 < int(made_anew.sum()) < 90
+
+
+def test_many_points_in_one_place_have_no_reach():
     x = torch.randn(80, 3, generator=torch.Generator().manual_seed(0))
     x[20:] = 1.0
     near, _ = listed(x, 2, extra=2)
-    at_place = tree_order(x, TILE["BLOCK_M"])
-    assert near.short >= 60
-    assert bool(torch.isneginf(near.reach[at_place >= 20]).all())
-    assert near.short == int(torch.isneginf(near.reach).sum())
+    together = tree_order(x, TILE["BLOCK_M"]) >= 20
+    assert near.unsure <= 20
+    assert bool(torch.isneginf(near.reach[together]).all())
+    assert bool((near.core[together] == 0).all())
+
+
+def test_many_points_at_one_distance_are_unsure():
+    near, _ = listed(torch.eye(50), 2, extra=2)
+    assert near.unsure == 50
 
 
 @pytest.mark.parametrize("points", [1, 5, 32, 33, 100])

@@ -14,7 +14,8 @@ class Points:
     """Points in the order of their places.
 
     `x` [N, D], float32, times `scale` [], a power of two; `order` [N], the point at each place;
-    `low`, `high` [blocks, D], the boxes of blocks of consecutive places.
+    `low`, `high` [blocks, D], the boxes of blocks of consecutive places, `radius` [blocks] of the
+    balls around their middles.
     """
 
     x: Tensor
@@ -22,6 +23,7 @@ class Points:
     order: Tensor
     low: Tensor
     high: Tensor
+    radius: Tensor
 
 
 def arranged(x: Tensor, block: int) -> Points:
@@ -31,7 +33,10 @@ def arranged(x: Tensor, block: int) -> Points:
     order = tree_order(x, block)
     x = x[order].mul_(scale)
     padded = in_blocks(x, block)  # [blocks, block, D]
-    return Points(x, scale, order, padded.amin(1), padded.amax(1))
+    low, high = padded.amin(1), padded.amax(1)
+    middle = (low + high) * 0.5
+    radius = torch.linalg.vector_norm(padded - middle[:, None], dim=2).amax(1)
+    return Points(x, scale, order, low, high, radius)
 
 
 def tree_order(x: Tensor, leaf: int) -> Tensor:

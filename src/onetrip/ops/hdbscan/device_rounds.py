@@ -114,7 +114,7 @@ class Rounds:
         blocks = in_blocks(component, self._config["BLOCK_M"])
         pairs = pairs_outside(
             self._points.x,
-            (self._points.low, self._points.high),
+            (self._points.low, self._points.high, self._points.radius),
             (blocks.amin(1), blocks.amax(1)),
             rows,
             component,

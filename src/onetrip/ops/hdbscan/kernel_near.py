@@ -13,13 +13,14 @@ that is too short says so; the caller then takes core distances from `kernel_tri
 import torch
 import triton
 import triton.language as tl
-from torch import Tensor
 
 from onetrip.core.selection import Config
+from onetrip.ops.hdbscan.device_points import Points
 from onetrip.ops.hdbscan.kernel_tiles import (
     CHUNK,
     as_bits,
     at_most,
+    column_block,
     computed_at_most,
     differences,
     kth_least,
@@ -32,6 +33,8 @@ from onetrip.tile.compile_case import CompileCase
 
 # Tiles read before the bound is taken anew, which costs as much as some ten tiles.
 _READ = 24
+# How often lists that are too short are made anew, within a nearer bound.
+_TRIES = 4
 _ROWS = 32
 
 
@@ -40,6 +43,7 @@ def _hdbscan_reach_kernel(
     x_ptr,
     low_ptr,
     high_ptr,
+    radius_ptr,
     reach_ptr,
     N,
     D,
@@ -62,12 +66,23 @@ def _hdbscan_reach_kernel(
     for step in range(0, steps):
         # The chunks that share most of the tree with the rows' own come first.
         chunk = own ^ step
-        near = near_blocks(low_ptr, high_ptr, low, high, chunk, wanted, D, blocks, DP, CHUNK)
+        near = near_blocks(
+            low_ptr, high_ptr, radius_ptr, low, high, middle, tl.max(norm, axis=0), chunk, wanted,
+            D, blocks, DP, CHUNK,
+        )  # fmt: skip
         bits = as_bits(near, CHUNK)
+        y = column_block(
+            x_ptr, chunk * CHUNK + lowest_bit(bits), tl.where(bits != 0, N, 0), D, BLOCK_M, DP
+        )
         while bits != 0:
             block = chunk * CHUNK + lowest_bit(bits)
             bits = bits & (bits - 1)
-            least = tl.minimum(least, scores(x_ptr, half, middle, block, N, D, BLOCK_M, DP))
+            # The next block is on its way while this one is looked at.
+            following = column_block(
+                x_ptr, chunk * CHUNK + lowest_bit(bits), tl.where(bits != 0, N, 0), D, BLOCK_M, DP
+            )
+            least = tl.minimum(least, scores(y, half, middle, block, N, BLOCK_M))
+            y = following
             read += 1
         if read >= READ:
             kth = kth_least(least, KEEP, BLOCK_N)
@@ -77,14 +92,17 @@ def _hdbscan_reach_kernel(
     tl.store(reach_ptr + offs_n, at_most(kth + square, norm, D), mask=offs_n < N)
 
 
-@triton.jit(do_not_specialize=["N", "blocks", "steps"])
+@triton.jit(do_not_specialize=["rows", "N", "blocks", "steps"])
 def _hdbscan_list_kernel(
     x_ptr,
     low_ptr,
     high_ptr,
+    radius_ptr,
+    row_ptr,
     reach_ptr,
     count_ptr,
     near_ptr,
+    rows,
     N,
     D,
     blocks,
@@ -95,100 +113,136 @@ def _hdbscan_list_kernel(
     BLOCK_N: tl.constexpr,
     BLOCK_M: tl.constexpr,
 ):
-    pid = tl.program_id(0)
-    offs_n = pid * BLOCK_N + tl.arange(0, BLOCK_N)
-    mask_n = offs_n < N
-    low, high, middle, half, square, norm = row_block(x_ptr, tl.minimum(offs_n, N - 1), D, DP)
-    reach = tl.load(reach_ptr + offs_n, mask=mask_n, other=0.0)
+    offs_n = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
+    mask_n = offs_n < rows
+    place = tl.load(row_ptr + tl.minimum(offs_n, rows - 1))
+    low, high, middle, half, square, norm = row_block(x_ptr, place, D, DP)
+    reach = tl.load(reach_ptr + place)
     wanted = tl.max(reach, axis=0)
     cut = tl.where(mask_n, computed_at_most(reach, norm, D) - square, float("-inf"))
-    counter = count_ptr + offs_n[:, None] + tl.zeros([BLOCK_N, BLOCK_M], dtype=tl.int32)
-    slots = near_ptr + tl.cast(offs_n, tl.int64)[:, None] * SLOTS
-    own = pid * BLOCK_N // (BLOCK_M * CHUNK)
+    count = tl.zeros([BLOCK_N], dtype=tl.int32)
+    slots = near_ptr + tl.cast(place, tl.int64)[:, None] * SLOTS
+    own = tl.min(place, axis=0) // (BLOCK_M * CHUNK)
     for step in range(0, steps):
         chunk = own ^ step
-        near = near_blocks(low_ptr, high_ptr, low, high, chunk, wanted, D, blocks, DP, CHUNK)
+        near = near_blocks(
+            low_ptr, high_ptr, radius_ptr, low, high, middle, tl.max(norm, axis=0), chunk, wanted,
+            D, blocks, DP, CHUNK,
+        )  # fmt: skip
         bits = as_bits(near, CHUNK)
+        y = column_block(
+            x_ptr, chunk * CHUNK + lowest_bit(bits), tl.where(bits != 0, N, 0), D, BLOCK_M, DP
+        )
         while bits != 0:
             block = chunk * CHUNK + lowest_bit(bits)
             bits = bits & (bits - 1)
-            hit = scores(x_ptr, half, middle, block, N, D, BLOCK_M, DP) <= cut[:, None]
-            if tl.max(tl.max(hit.to(tl.int32), axis=1), axis=0) > 0:
-                offs_m = block * BLOCK_M + tl.arange(0, BLOCK_M)
-                column = offs_m[None, :] + tl.zeros([BLOCK_N, BLOCK_M], dtype=tl.int32)
-                slot = tl.atomic_add(counter, 1, mask=hit, sem="relaxed")
-                tl.store(slots + slot, column, mask=hit & (slot < SLOTS))
+            # The next block is on its way while this one is looked at.
+            following = column_block(
+                x_ptr, chunk * CHUNK + lowest_bit(bits), tl.where(bits != 0, N, 0), D, BLOCK_M, DP
+            )
+            score = tl.zeros([BLOCK_N, BLOCK_M], dtype=tl.float32) + float("inf")
+            # Always so: for sm_100, Triton 3.6 fails on sums of a product where it is made.
+            if block < blocks:
+                score = scores(y, half, middle, block, N, BLOCK_M)
+            hit = (score <= cut[:, None]).to(tl.int32)
+            more = tl.sum(hit, axis=1)
+            if tl.max(more, axis=0) > 0:
+                slot = count[:, None] + tl.cumsum(hit, axis=1) - 1
+                column = block * BLOCK_M + tl.arange(0, BLOCK_M)[None, :] + tl.zeros_like(slot)
+                tl.store(slots + slot, column, mask=(hit > 0) & (slot < SLOTS))
+                count += more
+            y = following
+    tl.store(count_ptr + place, count, mask=mask_n)
 
 
-@triton.jit(do_not_specialize=["N", "K"])
+@triton.jit(do_not_specialize=["rows", "K", "KEEP"])
 def _hdbscan_listed_kernel(
     x_ptr,
+    row_ptr,
     count_ptr,
     near_ptr,
     square_ptr,
     core_ptr,
+    reach_ptr,
     short_ptr,
-    N,
+    rows,
     D,
     K,
+    KEEP,
     SLOTS: tl.constexpr,
     ROWS: tl.constexpr,
 ):
-    rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    offs = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    mask = offs < rows
+    place = tl.load(row_ptr + tl.minimum(offs, rows - 1))
     slots = tl.arange(0, SLOTS)
-    count = tl.load(count_ptr + rows, mask=rows < N, other=0)
+    count = tl.load(count_ptr + place)
     listed = slots[None, :] < count[:, None]
-    at = tl.cast(rows, tl.int64)[:, None] * SLOTS + slots[None, :]
+    at = tl.cast(place, tl.int64)[:, None] * SLOTS + slots[None, :]
     column = tl.load(near_ptr + at, mask=listed, other=0)
-    row = tl.minimum(rows, N - 1)[:, None] + tl.zeros([ROWS, SLOTS], dtype=tl.int32)
+    row = place[:, None] + tl.zeros([ROWS, SLOTS], dtype=tl.int32)
     square = differences(x_ptr, row, column, listed, D)
     square = tl.where(listed, square, float("inf"))
-    inside = (rows < N)[:, None]
-    tl.store(square_ptr + at, square, mask=inside & (slots >= 0)[None, :])
+    inside = mask[:, None] & (slots >= 0)[None, :]
+    tl.store(square_ptr + at, square, mask=inside)
     tl.store(near_ptr + at, row, mask=inside & (listed == 0))
-    tl.store(core_ptr + rows, kth_least(square, K, ROWS), mask=rows < N)
-    short = tl.sum((count > SLOTS).to(tl.int32), axis=0)
-    tl.atomic_add(short_ptr, short, mask=short > 0, sem="relaxed")
+    tl.store(core_ptr + place, kth_least(square, K, ROWS), mask=mask)
+    # Of what found room, the KEEP-th nearest is a nearer bound.
+    short = mask & (count > SLOTS)
+    shorts = tl.sum(short.to(tl.int32), axis=0)
+    if shorts > 0:
+        tl.store(reach_ptr + place, kth_least(square, KEEP, ROWS), mask=short)
+        tl.atomic_add(short_ptr, shorts, sem="relaxed")
 
 
 class Near:
     """Near points of every place: all within `reach`, unless a list is too short.
 
     `place` [N, SLOTS] int32 and `square` [N, SLOTS] float32, a row's own place and infinity where
-    it has fewer; `core` [N]; `reach` [N], everything that is not listed is farther (squared);
-    `short`, how many lists do not hold everything, whose reach is minus infinity.
+    it has fewer; `core` [N]; `reach` [N], everything that is not listed is farther (squared).
+
+    Where many points are as near, a list is too short: its reach is minus infinity, and `unsure`
+    counts those whose core distance may be less than their list's.
     """
 
-    def __init__(
-        self, x: Tensor, low: Tensor, high: Tensor, K: int, extra: int, config: Config
-    ) -> None:
+    def __init__(self, points: Points, K: int, extra: int, config: Config) -> None:
+        x = points.x
         N, D = x.shape
-        blocks = low.shape[0]
         keep = min(K + extra, N)
         slots = triton.next_power_of_2(2 * keep)
-        sizes = {"CHUNK": CHUNK, "DP": padded_features(D), **config}
-        programs = (triton.cdiv(N, config["BLOCK_N"]),)
+        boxes = (points.low, points.high, points.radius)
+        blocks = points.low.shape[0]
         steps = triton.next_power_of_2(triton.cdiv(blocks, CHUNK))
+        sizes = {"CHUNK": CHUNK, "DP": padded_features(D), **config}
         self.reach = torch.empty(N, dtype=torch.float32, device=x.device)
         self.core = torch.empty_like(self.reach)
         self.place = torch.empty(N, slots, dtype=torch.int32, device=x.device)
         self.square = torch.empty(N, slots, dtype=torch.float32, device=x.device)
-        count = torch.zeros(N + 1, dtype=torch.int32, device=x.device)
+        count = torch.empty(N, dtype=torch.int32, device=x.device)
+        rows = torch.arange(N, dtype=torch.int32, device=x.device)
+        programs = (triton.cdiv(N, config["BLOCK_N"]),)
         with torch.cuda.device_of(x):
             _hdbscan_reach_kernel[programs](
-                x, low, high, self.reach, N, D, blocks, steps, keep, READ=_READ, **sizes
+                x, *boxes, self.reach, N, D, blocks, steps, keep, READ=_READ, **sizes
             )
-            _hdbscan_list_kernel[programs](
-                x, low, high, self.reach, count, self.place, N, D, blocks, steps, SLOTS=slots,
-                **sizes,
-            )  # fmt: skip
-            _hdbscan_listed_kernel[(triton.cdiv(N, _ROWS),)](
-                x, count, self.place, self.square, self.core, count[N:], N, D, min(K, N),
-                SLOTS=slots, ROWS=_ROWS,
-            )  # fmt: skip
-        self.short = int(count[N])
-        if self.short:
-            self.reach.masked_fill_(count[:N] > slots, -torch.inf)
+            for _ in range(_TRIES):
+                short = torch.zeros(1, dtype=torch.int32, device=x.device)
+                programs = (triton.cdiv(rows.numel(), config["BLOCK_N"]),)
+                _hdbscan_list_kernel[programs](
+                    x, *boxes, rows, self.reach, count, self.place, rows.numel(), N, D, blocks,
+                    steps, SLOTS=slots, **sizes,
+                )  # fmt: skip
+                _hdbscan_listed_kernel[(triton.cdiv(rows.numel(), _ROWS),)](
+                    x, rows, count, self.place, self.square, self.core, self.reach, short,
+                    rows.numel(), D, min(K, N), keep, SLOTS=slots, ROWS=_ROWS,
+                )  # fmt: skip
+                if not int(short):
+                    self.unsure = 0
+                    return
+                rows = (count > slots).nonzero().squeeze(1).int()
+        self.reach[rows] = -torch.inf
+        # A core distance of zero cannot be less.
+        self.unsure = int((self.core[rows] > 0).sum())
 
 
 def padded_features(D: int) -> int:
@@ -197,7 +251,8 @@ def padded_features(D: int) -> int:
 
 
 _SIZES = {name: "i32" for name in ("N", "D", "blocks", "steps")}
-_POINTERS = {name: "*fp32" for name in ("x_ptr", "low_ptr", "high_ptr", "reach_ptr")}
+_LISTS = {name: "*i32" for name in ("row_ptr", "count_ptr", "near_ptr")} | {"rows": "i32"}
+_POINTERS = {name: "*fp32" for name in ("x_ptr", "low_ptr", "high_ptr", "radius_ptr", "reach_ptr")}
 _TILE = {"CHUNK": CHUNK, "BLOCK_N": 64, "BLOCK_M": 64}
 
 COMPILE_CASES = (
@@ -214,7 +269,7 @@ COMPILE_CASES = (
             CompileCase(
                 f"list-{DP}",
                 _hdbscan_list_kernel,
-                _POINTERS | {"count_ptr": "*i32", "near_ptr": "*i32"} | _SIZES,
+                _POINTERS | _LISTS | _SIZES,
                 _TILE | {"DP": DP, "SLOTS": 32},
             ),
         )
@@ -222,9 +277,9 @@ COMPILE_CASES = (
     CompileCase(
         "listed",
         _hdbscan_listed_kernel,
-        {name: "*i32" for name in ("count_ptr", "near_ptr", "short_ptr")}
-        | {name: "*fp32" for name in ("x_ptr", "square_ptr", "core_ptr")}
-        | {name: "i32" for name in ("N", "D", "K")},
+        _LISTS
+        | {name: "*fp32" for name in ("x_ptr", "square_ptr", "core_ptr", "reach_ptr")}
+        | {"short_ptr": "*i32", "D": "i32", "K": "i32", "KEEP": "i32"},
         {"SLOTS": 32, "ROWS": _ROWS},
     ),
 )

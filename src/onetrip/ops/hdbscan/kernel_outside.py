@@ -20,6 +20,7 @@ from onetrip.ops.hdbscan.kernel_tiles import (
     CHUNK,
     as_bits,
     at_most,
+    column_block,
     computed_at_most,
     differences,
     lowest_bit,
@@ -47,6 +48,7 @@ def _hdbscan_bound_kernel(
     x_ptr,
     low_ptr,
     high_ptr,
+    radius_ptr,
     first_ptr,
     last_ptr,
     row_ptr,
@@ -76,22 +78,38 @@ def _hdbscan_bound_kernel(
         # Whatever another program has found by now is used, and may be used or not.
         limit = tl.load(limit_ptr + own, cache_modifier=".cg").to(tl.float32, bitcast=True)
         wanted = tl.max(limit, axis=0)
-        near = near_blocks(low_ptr, high_ptr, low, high, chunk, wanted, D, blocks, DP, CHUNK)
+        near = near_blocks(
+            low_ptr, high_ptr, radius_ptr, low, high, middle, tl.max(norm, axis=0), chunk, wanted,
+            D, blocks, DP, CHUNK,
+        )  # fmt: skip
         near &= _other_blocks(first_ptr, last_ptr, chunk, first, last, blocks, CHUNK)
         bits = as_bits(near, CHUNK)
         if bits != 0:
             least = tl.zeros([BLOCK_N, BLOCK_M], dtype=tl.float32) + float("inf")
+            y = column_block(
+                x_ptr, chunk * CHUNK + lowest_bit(bits), tl.where(bits != 0, N, 0), D, BLOCK_M, DP
+            )
             while bits != 0:
                 block = chunk * CHUNK + lowest_bit(bits)
                 bits = bits & (bits - 1)
+                # The next block is on its way while this one is looked at.
+                following = column_block(
+                    x_ptr,
+                    chunk * CHUNK + lowest_bit(bits),
+                    tl.where(bits != 0, N, 0),
+                    D,
+                    BLOCK_M,
+                    DP,
+                )
                 offs_m = block * BLOCK_M + tl.arange(0, BLOCK_M)
-                score = scores(x_ptr, half, middle, block, N, D, BLOCK_M, DP)
+                score = scores(y, half, middle, block, N, BLOCK_M)
                 other = tl.load(component_ptr + offs_m, mask=offs_m < N, other=-1)
                 core_m = tl.load(core_ptr + offs_m, mask=offs_m < N, other=0.0)
                 reach = tl.maximum(score + square[:, None], core_m[None, :])
                 least = tl.minimum(
                     least, tl.where(own[:, None] != other[None, :], reach, float("inf"))
                 )
+                y = following
             found = tl.maximum(at_most(tl.min(least, axis=1), norm, D), core)
             tl.atomic_min(
                 limit_ptr + own, found.to(tl.int32, bitcast=True), mask=found < limit, sem="relaxed"
@@ -103,6 +121,7 @@ def _hdbscan_pairs_kernel(
     x_ptr,
     low_ptr,
     high_ptr,
+    radius_ptr,
     first_ptr,
     last_ptr,
     row_ptr,
@@ -139,14 +158,28 @@ def _hdbscan_pairs_kernel(
     home = tl.min(place, axis=0) // (BLOCK_M * CHUNK)
     for step in range(0, steps):
         chunk = home ^ step
-        near = near_blocks(low_ptr, high_ptr, low, high, chunk, wanted, D, blocks, DP, CHUNK)
+        near = near_blocks(
+            low_ptr, high_ptr, radius_ptr, low, high, middle, tl.max(norm, axis=0), chunk, wanted,
+            D, blocks, DP, CHUNK,
+        )  # fmt: skip
         near &= _other_blocks(first_ptr, last_ptr, chunk, first, last, blocks, CHUNK)
         bits = as_bits(near, CHUNK)
+        y = column_block(
+            x_ptr, chunk * CHUNK + lowest_bit(bits), tl.where(bits != 0, N, 0), D, BLOCK_M, DP
+        )
         while bits != 0:
             block = chunk * CHUNK + lowest_bit(bits)
             bits = bits & (bits - 1)
+            # The next block is on its way while this one is looked at.
+            following = column_block(
+                x_ptr, chunk * CHUNK + lowest_bit(bits), tl.where(bits != 0, N, 0), D, BLOCK_M, DP
+            )
             offs_m = block * BLOCK_M + tl.arange(0, BLOCK_M)
-            hit = scores(x_ptr, half, middle, block, N, D, BLOCK_M, DP) <= cut[:, None]
+            score = tl.zeros([BLOCK_N, BLOCK_M], dtype=tl.float32) + float("inf")
+            # Always so: for sm_100, Triton 3.6 fails on sums of a product where it is made.
+            if block < blocks:
+                score = scores(y, half, middle, block, N, BLOCK_M)
+            hit = score <= cut[:, None]
             if tl.max(tl.max(hit.to(tl.int32), axis=1), axis=0) > 0:
                 other = tl.load(component_ptr + offs_m, mask=offs_m < N, other=-1)
                 core_m = tl.load(core_ptr + offs_m, mask=offs_m < N, other=float("inf"))
@@ -156,6 +189,7 @@ def _hdbscan_pairs_kernel(
                 kept = hit & (slot >= 0) & (slot < room)
                 tl.store(pair, place[:, None] + tl.zeros_like(slot), mask=kept)
                 tl.store(pair + 1, offs_m[None, :] + tl.zeros_like(slot), mask=kept)
+            y = following
 
 
 @triton.jit(do_not_specialize=["pairs"])
@@ -176,7 +210,7 @@ def _hdbscan_weigh_kernel(
 
 def pairs_outside(
     x: Tensor,
-    boxes: tuple[Tensor, Tensor],
+    boxes: tuple[Tensor, Tensor, Tensor],
     span: tuple[Tensor, Tensor],
     rows: Tensor,
     component: Tensor,
@@ -190,7 +224,7 @@ def pairs_outside(
     Parameters
     ----------
     x : Tensor [N, D], float32, scaled as `kernel_tiles.py` says.
-    boxes : least and greatest coordinates of blocks of columns [blocks, D].
+    boxes : least and greatest coordinates of blocks of columns [blocks, D], their balls' radii.
     span : least and greatest component of blocks of columns [blocks], int32.
     rows : Tensor [R], int32, the places that look, R > 0.
     component, core : Tensor [N], int32, float32.
@@ -233,9 +267,9 @@ def weigh(x: Tensor, pairs: Tensor, core: Tensor, component: Tensor, best: Tenso
     return weight
 
 
-_POINTERS = {name: "*fp32" for name in ("x_ptr", "low_ptr", "high_ptr", "core_ptr")} | {
-    name: "*i32" for name in ("first_ptr", "last_ptr", "row_ptr", "component_ptr", "limit_ptr")
-}
+_POINTERS = {
+    name: "*fp32" for name in ("x_ptr", "low_ptr", "high_ptr", "radius_ptr", "core_ptr")
+} | {name: "*i32" for name in ("first_ptr", "last_ptr", "row_ptr", "component_ptr", "limit_ptr")}
 _SIZES = {name: "i32" for name in ("rows", "N", "D", "blocks", "steps")}
 _TILE = {"CHUNK": CHUNK, "BLOCK_N": 64, "BLOCK_M": 64}
 

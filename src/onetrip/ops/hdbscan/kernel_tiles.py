@@ -36,14 +36,19 @@ def row_block(x_ptr, places, D, DP: tl.constexpr):
 
 
 @triton.jit
-def scores(x_ptr, half, middle, block, N, D, BLOCK_M: tl.constexpr, DP: tl.constexpr):
-    """``|ŷ|² − 2 x̂·ŷ`` of rows and a block of columns [BLOCK_N, BLOCK_M], infinity beyond N."""
+def column_block(x_ptr, block, N, D, BLOCK_M: tl.constexpr, DP: tl.constexpr):
+    """A block of columns [BLOCK_M, DP], zeros beyond N."""
     offs_d = tl.arange(0, DP)
     offs_m = tl.arange(0, BLOCK_M)
-    inside = block * BLOCK_M + offs_m < N
     start = x_ptr + tl.cast(block, tl.int64) * BLOCK_M * D
-    mask = inside[:, None] & (offs_d < D)[None, :]
-    y = tl.load(start + offs_m[:, None] * D + offs_d[None, :], mask=mask, other=0.0)
+    mask = (block * BLOCK_M + offs_m < N)[:, None] & (offs_d < D)[None, :]
+    return tl.load(start + offs_m[:, None] * D + offs_d[None, :], mask=mask, other=0.0)
+
+
+@triton.jit
+def scores(y, half, middle, block, N, BLOCK_M: tl.constexpr):
+    """``|ŷ|² − 2 x̂·ŷ`` of rows and a block of columns [BLOCK_N, BLOCK_M], infinity beyond N."""
+    inside = block * BLOCK_M + tl.arange(0, BLOCK_M) < N
     local = tl.where(inside[:, None], y - middle[None, :], 0.0)
     rounded = local.to(tl.float16)  # [BLOCK_M, DP]
     wide = rounded.to(tl.float32)
@@ -53,19 +58,38 @@ def scores(x_ptr, half, middle, block, N, D, BLOCK_M: tl.constexpr, DP: tl.const
 
 @triton.jit
 def near_blocks(
-    low_ptr, high_ptr, low, high, chunk, wanted, D, blocks, DP: tl.constexpr, CHUNK: tl.constexpr
+    low_ptr,
+    high_ptr,
+    radius_ptr,
+    low,
+    high,
+    middle,
+    radius,
+    chunk,
+    wanted,
+    D,
+    blocks,
+    DP: tl.constexpr,
+    CHUNK: tl.constexpr,
 ):
-    """Which blocks of a chunk may hold a point within `wanted` (squared) of a box [CHUNK]."""
+    """Which blocks of a chunk may hold a point within `wanted` (squared) of the rows [CHUNK].
+
+    Rows and blocks have a box, and a ball around its middle: in many dimensions boxes that are
+    far apart still overlap in most.
+    """
     offs_d = tl.arange(0, DP)
     block = chunk * CHUNK + tl.arange(0, CHUNK)
     mask = (block < blocks)[:, None] & (offs_d < D)[None, :]
     at = block[:, None] * D + offs_d[None, :]
-    ahead = tl.load(low_ptr + at, mask=mask, other=0.0) - high[None, :]
-    behind = low[None, :] - tl.load(high_ptr + at, mask=mask, other=0.0)
-    apart = tl.maximum(tl.maximum(ahead, behind), 0.0)  # [CHUNK, DP]
-    # A few units in the last place nearer than computed: pairs are summed in another order.
-    gap = tl.sum(apart * apart, axis=1) * 0.99999
-    return (block < blocks) & (gap <= wanted)
+    below = tl.load(low_ptr + at, mask=mask, other=0.0)
+    above = tl.load(high_ptr + at, mask=mask, other=0.0)
+    apart = tl.maximum(tl.maximum(below - high[None, :], low[None, :] - above), 0.0)
+    between = (below + above) * 0.5 - middle[None, :]  # [CHUNK, DP]
+    # Somewhat nearer than computed: pairs are summed in another order.
+    gap = tl.sum(apart * apart, axis=1) * 0.9999
+    reach = radius + tl.load(radius_ptr + block, mask=block < blocks, other=0.0)
+    ball = tl.maximum(tl.sqrt(tl.sum(between * between, axis=1)) * 0.9999 - reach * 1.0001, 0.0)
+    return (block < blocks) & (tl.maximum(gap, ball * ball) <= wanted)
 
 
 @triton.jit
@@ -77,9 +101,9 @@ def as_bits(chosen, CHUNK: tl.constexpr):
 
 @triton.jit
 def lowest_bit(bits):
-    """Number of the lowest bit that is set."""
+    """Number of the lowest bit that is set, zero where none is."""
     alone = bits ^ (bits & (bits - 1))
-    return (tl.log2(alone.to(tl.float32)) + 0.5).to(tl.int32)
+    return (tl.log2(tl.maximum(alone, 1).to(tl.float32)) + 0.5).to(tl.int32)
 
 
 @triton.jit

@@ -42,9 +42,9 @@ def spanning_tree(
 def _by_products(x: Tensor, min_samples: int, alpha: float, config: Config) -> Spanning:
     """Lists of near points settle most edges; pairs for the others come from tiles of products."""
     points = arranged(x.contiguous(), config["BLOCK_M"])
-    near = Near(points.x, points.low, points.high, min_samples, EXTRA_SAMPLES, config)
+    near = Near(points, min_samples, EXTRA_SAMPLES, config)
     core = near.core
-    if near.short:
+    if near.unsure:
         low, high = _boxes(points.x, DIFFERENCES["BLOCK"])
         core = core_distances(
             points.x.T.contiguous(), low, high, min(min_samples, len(x)), DIFFERENCES
