@@ -26,6 +26,7 @@ def _tsne_distances_kernel(
     D,
     BLOCK_I: tl.constexpr,
     BLOCK_J: tl.constexpr,
+    UNROLL: tl.constexpr,
 ):
     """Squared distances of samples from `begin` on to all of x [D, stride], a row each."""
     row = tl.program_id(1) * BLOCK_I + tl.arange(0, BLOCK_I)
@@ -33,7 +34,7 @@ def _tsne_distances_kernel(
     i_ptr = x_ptr + begin + row
     j_ptr = x_ptr + offs_j
     d = tl.zeros((BLOCK_I, BLOCK_J), dtype=tl.float32)
-    for _ in range(0, D):
+    for _ in tl.range(0, D, loop_unroll_factor=UNROLL):
         difference = tl.load(i_ptr)[:, None] - tl.load(j_ptr)[None, :]  # [BLOCK_I, BLOCK_J]
         d += difference * difference
         i_ptr += stride
@@ -76,11 +77,10 @@ def _tsne_widths_kernel(
     beta = tl.exp(position).to(tl.float32)
     total = tl.full((), 1.0, dtype=tl.float32)
     left = tl.full((), MOST_STEPS, dtype=tl.int32)
+    nothing = tl.zeros((BLOCK,), dtype=tl.float32)
     while left > 0:
         beta = tl.exp(position).to(tl.float32)
-        zeroth = tl.zeros((BLOCK,), dtype=tl.float32)
-        linear = tl.zeros((BLOCK,), dtype=tl.float32)
-        square = tl.zeros((BLOCK,), dtype=tl.float32)
+        zeroth, linear, square = nothing, nothing, nothing
         for first in range(0, N, BLOCK):
             j = first + lanes
             others = (j < N) & (j != i)
@@ -108,107 +108,116 @@ def _tsne_widths_kernel(
 
 
 @triton.jit
-def joint(d, beta_i, log_sum_i, beta_j, log_sum_j):
-    """p(j | i) + p(i | j) from squared distances: 2 N times the joint probabilities."""
-    return tl.exp(-beta_i * d - log_sum_i) + tl.exp(-beta_j * d - log_sum_j)
+def joint(d_ptr, beta_ptr, log_sum_ptr, i, j, beta_i, log_sum_i, N):
+    """p(j | i) + p(i | j), 2 N times the joint probabilities, from i's row of distances."""
+    others = (j < N) & (j != i)
+    d = tl.load(d_ptr + j, mask=others, other=0.0)
+    beta_j = tl.load(beta_ptr + j, mask=others, other=0.0)
+    log_sum_j = tl.load(log_sum_ptr + j, mask=others, other=0.0)
+    both = tl.exp(-beta_i * d - log_sum_i) + tl.exp(-beta_j * d - log_sum_j)
+    return tl.where(others, both, 0.0)
 
 
 @triton.jit
-def _tsne_neighbours_kernel(
+def _tsne_count_kernel(
     d_ptr,
     beta_ptr,
     log_sum_ptr,
-    start_ptr,
-    index_ptr,
-    p_ptr,
     count_ptr,
     sums_ptr,
     begin,
     N,
     stride,
     least,
-    FILL: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """Count one row's pairs above `least` and sum over them, or write their list.
-
-    Sums [3, N] are those of kept p, of kept p log p, and of what is dropped.
-    """
+    """Count one row's pairs above `least`; sums [3, N] of their p and p log p, and of the rest."""
     row = tl.program_id(0)
     i = begin + row
     d_ptr += row * stride
-    lanes = tl.arange(0, BLOCK)
     beta_i, log_sum_i = tl.load(beta_ptr + i), tl.load(log_sum_ptr + i)
     count = tl.zeros((BLOCK,), dtype=tl.int32)
     mass = tl.zeros((BLOCK,), dtype=tl.float32)
     p_log_p, dropped = mass, mass
-    if FILL:
-        place = tl.load(start_ptr + i)
-        index_ptr += place
-        p_ptr += place
-    filled = 0
     for first in range(0, N, BLOCK):
-        j = first + lanes
-        others = (j < N) & (j != i)
-        d = tl.load(d_ptr + j, mask=others, other=0.0)
-        beta_j = tl.load(beta_ptr + j, mask=others, other=0.0)
-        log_sum_j = tl.load(log_sum_ptr + j, mask=others, other=0.0)
-        twice = tl.where(others, joint(d, beta_i, log_sum_i, beta_j, log_sum_j), 0.0)
-        kept = twice > least
-        p = twice * (0.5 / N)
-        if FILL:
-            offset = filled + tl.cumsum(kept.to(tl.int32), axis=0) - 1
-            tl.store(index_ptr + offset, j, mask=kept)
-            tl.store(p_ptr + offset, p, mask=kept)
-            filled += tl.sum(kept.to(tl.int32), axis=0)
-        else:
-            count += kept.to(tl.int32)
-            mass += tl.where(kept, p, 0.0)
-            dropped += tl.where(kept, 0.0, p)
-            p_log_p += tl.where(kept, p * tl.log(tl.where(kept, p, 1.0)), 0.0)
-    if not FILL:
-        tl.store(count_ptr + i, tl.sum(count, axis=0))
-        tl.store(sums_ptr + i, tl.sum(mass, axis=0))
-        tl.store(sums_ptr + N + i, tl.sum(p_log_p, axis=0))
-        tl.store(sums_ptr + 2 * N + i, tl.sum(dropped, axis=0))
+        j = first + tl.arange(0, BLOCK)
+        both = joint(d_ptr, beta_ptr, log_sum_ptr, i, j, beta_i, log_sum_i, N)
+        kept = both > least
+        p = both * (0.5 / N)
+        count += kept.to(tl.int32)
+        mass += tl.where(kept, p, 0.0)
+        dropped += tl.where(kept, 0.0, p)
+        p_log_p += tl.where(kept, p * tl.log(tl.where(kept, p, 1.0)), 0.0)
+    tl.store(count_ptr + i, tl.sum(count, axis=0))
+    tl.store(sums_ptr + i, tl.sum(mass, axis=0))
+    tl.store(sums_ptr + N + i, tl.sum(p_log_p, axis=0))
+    tl.store(sums_ptr + 2 * N + i, tl.sum(dropped, axis=0))
+
+
+@triton.jit
+def _tsne_fill_kernel(
+    d_ptr,
+    beta_ptr,
+    log_sum_ptr,
+    start_ptr,
+    index_ptr,
+    p_ptr,
+    begin,
+    N,
+    stride,
+    least,
+    BLOCK: tl.constexpr,
+):
+    """Write the list of one row's pairs above `least`, in the order of the samples."""
+    row = tl.program_id(0)
+    i = begin + row
+    d_ptr += row * stride
+    beta_i, log_sum_i = tl.load(beta_ptr + i), tl.load(log_sum_ptr + i)
+    place = tl.load(start_ptr + i)
+    for first in range(0, N, BLOCK):
+        j = first + tl.arange(0, BLOCK)
+        both = joint(d_ptr, beta_ptr, log_sum_ptr, i, j, beta_i, log_sum_i, N)
+        kept = both > least
+        one = kept.to(tl.int32)
+        offs = place + tl.cumsum(one, axis=0) - 1
+        tl.store(index_ptr + offs, j, mask=kept)
+        tl.store(p_ptr + offs, both * (0.5 / N), mask=kept)
+        place += tl.sum(one, axis=0)
 
 
 _WIDTHS = {"d_ptr": "*fp32", "beta_ptr": "*fp32", "log_sum_ptr": "*fp32"}
 _SIZES = {"begin": "i32", "N": "i32", "stride": "i32"}
-_LISTS = {
-    "start_ptr": "*i64",
-    "index_ptr": "*i32",
-    "p_ptr": "*fp32",
-    "count_ptr": "*i32",
-    "sums_ptr": "*fp32",
-}
+_LISTS = {"start_ptr": "*i64", "index_ptr": "*i32", "p_ptr": "*fp32"}
+_ALIGNED = ("begin", "stride")
 
 COMPILE_CASES = (
     CompileCase(
         "distances",
         _tsne_distances_kernel,
         {"x_ptr": "*fp32", "d_ptr": "*fp32", "begin": "i32", "stride": "i32", "D": "i32"},
-        {"BLOCK_I": 16, "BLOCK_J": 512},
-        num_warps=4,
-        multiples_of_16=("begin", "stride"),
+        {"BLOCK_I": 16, "BLOCK_J": 512, "UNROLL": 4},
+        multiples_of_16=_ALIGNED,
     ),
     CompileCase(
         "widths",
         _tsne_widths_kernel,
         _WIDTHS | _SIZES | {"target": "fp32", "start": "fp32", "tolerance": "fp32"},
-        {"MOST_STEPS": 60, "BLOCK": 1024},
-        num_warps=4,
-        multiples_of_16=("begin", "stride"),
+        {"MOST_STEPS": 60, "BLOCK": 4096},
+        num_warps=16,
+        multiples_of_16=_ALIGNED,
     ),
-    *(
-        CompileCase(
-            f"neighbours-{'fill' if fill else 'count'}",
-            _tsne_neighbours_kernel,
-            _WIDTHS | _LISTS | _SIZES | {"least": "fp32"},
-            {"FILL": fill, "BLOCK": 1024},
-            num_warps=4,
-            multiples_of_16=("begin", "stride"),
-        )
-        for fill in (False, True)
+    CompileCase(
+        "count",
+        _tsne_count_kernel,
+        _WIDTHS | _SIZES | {"count_ptr": "*i32", "sums_ptr": "*fp32", "least": "fp32"},
+        {"BLOCK": 1024},
+        multiples_of_16=_ALIGNED,
+    ),
+    CompileCase(
+        "fill",
+        _tsne_fill_kernel,
+        _WIDTHS | _LISTS | _SIZES | {"least": "fp32"},
+        {"BLOCK": 1024},
+        multiples_of_16=_ALIGNED,
     ),
 )

@@ -95,7 +95,7 @@ def _tsne_push_kernel(
     nothing = tl.zeros((BLOCK_I, BLOCK_J), dtype=tl.float32)
     sums = nothing, nothing, nothing, nothing
     begin = pid_j * columns
-    end = tl.minimum(begin + columns, stride)
+    end = tl.minimum(begin + columns, tl.cdiv(N, BLOCK_J) * BLOCK_J)
     # The tile of the diagonal comes last, so that the loops compare no pair with itself.
     own = first_i // BLOCK_J * BLOCK_J
     for first_j in range(begin, tl.minimum(end, own), BLOCK_J):
@@ -133,68 +133,28 @@ def _gather(point_ptr, j, M: tl.constexpr):
 
 
 @triton.jit
-def _tsne_pull_kernel(
-    point_ptr,
-    pull_ptr,
-    p_log_t_ptr,
-    start_ptr,
-    index_ptr,
-    p_ptr,
-    d_ptr,
-    beta_ptr,
-    log_sum_ptr,
-    begin,
-    N,
-    stride,
-    M: tl.constexpr,
-    KEPT: tl.constexpr,
-    WANTED: tl.constexpr,
-    BLOCK: tl.constexpr,
-):
-    """Attraction of one sample by its list of neighbours, or by all with their distances."""
-    row = tl.program_id(0)
-    i = begin + row
-    lanes = tl.arange(0, BLOCK)
-    own = i + tl.zeros((BLOCK,), dtype=tl.int32)
-    y0_i, y1_i, y2_i = _gather(point_ptr, own, M)
-    pull0 = tl.zeros((BLOCK,), dtype=tl.float32)
-    pull1, pull2, p_log_t = pull0, pull0, pull0
-    beta_i, log_sum_i = 0.0, 0.0
-    if KEPT:
-        place = tl.load(start_ptr + i)
-        size = (tl.load(start_ptr + i + 1) - place).to(tl.int32)
-        index_ptr += place
-        p_ptr += place
-    else:
-        size = N
-        d_ptr += row * stride
-        beta_i, log_sum_i = tl.load(beta_ptr + i), tl.load(log_sum_ptr + i)
-    for first in range(0, size, BLOCK):
-        if KEPT:
-            # Lists are padded to whole blocks by entries of no weight.
-            j = tl.load(index_ptr + first + lanes)
-            p = tl.load(p_ptr + first + lanes)
-        else:
-            j = first + lanes
-            others = (j < N) & (j != i)
-            d = tl.load(d_ptr + j, mask=others, other=0.0)
-            beta_j = tl.load(beta_ptr + j, mask=others, other=0.0)
-            log_sum_j = tl.load(log_sum_ptr + j, mask=others, other=0.0)
-            p = joint(d, beta_i, log_sum_i, beta_j, log_sum_j) * (0.5 / N)
-            p = tl.where(others, p, 0.0)
-            j = tl.minimum(j, N - 1)
-        y0_j, y1_j, y2_j = _gather(point_ptr, j, M)
-        d0, d1, d2 = y0_i - y0_j, y1_i - y1_j, y2_i - y2_j
-        t = _similarity(d0, d1, d2, M)
-        near = p * t
-        pull0 += near * d0
-        if M > 1:
-            pull1 += near * d1
-        if M > 2:
-            pull2 += near * d2
-        if WANTED:
-            # t of a finite distance may round to 0, where p that counts must not meet log 0.
-            p_log_t += p * tl.log(tl.maximum(t, 1e-37))
+def _pull_block(sums, point_ptr, point, j, p, M: tl.constexpr, WANTED: tl.constexpr):
+    """Add what samples j with affinities p pull, and p log t, to the sums of one sample."""
+    pull0, pull1, pull2, p_log_t = sums
+    y0_i, y1_i, y2_i = point
+    y0_j, y1_j, y2_j = _gather(point_ptr, j, M)
+    d0, d1, d2 = y0_i - y0_j, y1_i - y1_j, y2_i - y2_j
+    t = _similarity(d0, d1, d2, M)
+    near = p * t
+    pull0 += near * d0
+    if M > 1:
+        pull1 += near * d1
+    if M > 2:
+        pull2 += near * d2
+    if WANTED:
+        # t of a finite distance may round to 0, where p that counts must not meet log 0.
+        p_log_t += p * tl.log(tl.maximum(t, 1e-37))
+    return pull0, pull1, pull2, p_log_t
+
+
+@triton.jit
+def _store_pull(sums, pull_ptr, p_log_t_ptr, i, stride, M: tl.constexpr, WANTED: tl.constexpr):
+    pull0, pull1, pull2, p_log_t = sums
     tl.store(pull_ptr + i, tl.sum(pull0, axis=0))
     if M > 1:
         tl.store(pull_ptr + stride + i, tl.sum(pull1, axis=0))
@@ -202,6 +162,69 @@ def _tsne_pull_kernel(
         tl.store(pull_ptr + 2 * stride + i, tl.sum(pull2, axis=0))
     if WANTED:
         tl.store(p_log_t_ptr + i, tl.sum(p_log_t, axis=0))
+
+
+@triton.jit
+def _tsne_pull_kernel(
+    point_ptr,
+    pull_ptr,
+    p_log_t_ptr,
+    start_ptr,
+    index_ptr,
+    p_ptr,
+    stride,
+    M: tl.constexpr,
+    WANTED: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """Attraction of one sample by its list of neighbours."""
+    i = tl.program_id(0)
+    lanes = tl.arange(0, BLOCK)
+    nothing = tl.zeros((BLOCK,), dtype=tl.float32)
+    point = _gather(point_ptr, i + tl.zeros((BLOCK,), dtype=tl.int32), M)
+    place = tl.load(start_ptr + i)
+    size = (tl.load(start_ptr + i + 1) - place).to(tl.int32)
+    index_ptr += place
+    p_ptr += place
+    sums = nothing, nothing, nothing, nothing
+    for first in range(0, size, BLOCK):
+        # Lists are padded to whole blocks by entries of no weight.
+        j = tl.load(index_ptr + first + lanes)
+        p = tl.load(p_ptr + first + lanes)
+        sums = _pull_block(sums, point_ptr, point, j, p, M, WANTED)
+    _store_pull(sums, pull_ptr, p_log_t_ptr, i, stride, M, WANTED)
+
+
+@triton.jit
+def _tsne_pull_all_kernel(
+    point_ptr,
+    pull_ptr,
+    p_log_t_ptr,
+    d_ptr,
+    beta_ptr,
+    log_sum_ptr,
+    begin,
+    N,
+    stride,
+    M: tl.constexpr,
+    WANTED: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """Attraction of one sample by all others, from its row of distances."""
+    row = tl.program_id(0)
+    i = begin + row
+    d_ptr += row * stride
+    nothing = tl.zeros((BLOCK,), dtype=tl.float32)
+    point = _gather(point_ptr, i + tl.zeros((BLOCK,), dtype=tl.int32), M)
+    beta_i, log_sum_i = tl.load(beta_ptr + i), tl.load(log_sum_ptr + i)
+    sums = nothing, nothing, nothing, nothing
+    for first in range(0, N, BLOCK):
+        j = first + tl.arange(0, BLOCK)
+        both = joint(d_ptr, beta_ptr, log_sum_ptr, i, j, beta_i, log_sum_i, N)
+        # Lanes beyond the last sample have no weight, and a place to read.
+        j = tl.minimum(j, N - 1)
+        sums = _pull_block(sums, point_ptr, point, j, both * (0.5 / N), M, WANTED)
+    _store_pull(sums, pull_ptr, p_log_t_ptr, i, stride, M, WANTED)
 
 
 @triton.jit
@@ -271,7 +294,7 @@ COMPILE_CASES = (
             f"push-{M}",
             _tsne_push_kernel,
             _PUSH | {"N": "i32", "stride": "i32", "columns": "i32"},
-            {"M": M, "BLOCK_I": 16, "BLOCK_J": 32},
+            {"M": M, "BLOCK_I": 32, "BLOCK_J": 32},
             num_warps=1,
             multiples_of_16=("stride", "columns"),
         )
@@ -279,15 +302,24 @@ COMPILE_CASES = (
     ),
     *(
         CompileCase(
-            f"pull-{M}-{'kept' if kept else 'recomputed'}",
+            f"pull-{M}",
             _tsne_pull_kernel,
-            _PULL | _LISTS | _WIDTHS | {"begin": "i32", "N": "i32", "stride": "i32"},
-            {"M": M, "KEPT": kept, "WANTED": True, "BLOCK": 128},
+            _PULL | _LISTS | {"stride": "i32"},
+            {"M": M, "WANTED": True, "BLOCK": 128},
             num_warps=1,
+            multiples_of_16=("stride",),
+        )
+        for M in (2, 3)
+    ),
+    *(
+        CompileCase(
+            f"pull-all-{M}",
+            _tsne_pull_all_kernel,
+            _PULL | _WIDTHS | {"begin": "i32", "N": "i32", "stride": "i32"},
+            {"M": M, "WANTED": True, "BLOCK": 1024},
             multiples_of_16=("begin", "stride"),
         )
         for M in (2, 3)
-        for kept in (False, True)
     ),
     CompileCase(
         "step",

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from onetrip.core.cost import ITEMSIZE
 
 # Bytes for kept affinities where the caller names none: all pairs of 11,000 samples in float32,
-# of 23,000 on a GPU.
-_MEMORY_BUDGETS = {"cpu": 256 << 20, "cuda": 1 << 30}
+# or 5,000 neighbours of each of 200,000 on a GPU of which that is at most a tenth.
+_MEMORY_BUDGETS = {"cpu": 256 << 20, "cuda": 8 << 30}
 # float64 elements of a block of rows whose widths are searched together: 8 MiB.
 _SEARCH_ELEMENTS = 1 << 20
 
@@ -42,10 +42,8 @@ def keeps_affinities(
 ) -> bool:
     """Whether the affinities fit the budget; they are recomputed from x where they do not.
 
-    >>> keeps_affinities(10_000, 512, 4, None, "cpu"), keeps_affinities(20_000, 64, 4, None, "cuda")
-    (True, True)
-    >>> keeps_affinities(100_000, 64, 4, None, "cuda")
-    False
+    >>> keeps_affinities(10_000, 512, 4, None, "cpu"), keeps_affinities(20_000, 512, 4, None, "cpu")
+    (True, False)
     """
     return kept_bytes(N, tile, itemsize) <= _budget_bytes(memory_budget, device_kind)
 
@@ -68,8 +66,12 @@ def workspace_bytes(
     return affinities + blocks + vectors + 8 * 3 * N * D
 
 
-# Rows, columns and warps of a tile of distances on a GPU. Every size is padded to whole tiles.
-DISTANCE_TILE = (16, 512, 4)
+# Rows of a tile of distances on a GPU, and most of its columns: 16 rows and 4 columns to a thread
+# make 20 loads for 128 operations. Sizes are padded to whole tiles.
+TILE_ROWS = 16
+_TILE_COLUMNS = 512
+_LEAST_COLUMNS = 512
+_LONG_ROW = 32768
 # Bytes of the strip of distances that is searched, or pulled by, together.
 _STRIP_BYTES = 64 << 20
 # A pair whose p(j | i) + p(i | j) is at most this over N is on no list. All that are dropped are at
@@ -79,13 +81,22 @@ LEAST_SHARE = 1e-8
 LIST_ITEMSIZE = 8
 
 
+def tile_columns(N: int) -> int:
+    """Columns of a tile of distances: a power of two, no more than hold all samples.
+
+    >>> tile_columns(20), tile_columns(20_000)
+    (32, 512)
+    """
+    return min(_TILE_COLUMNS, max(32, 1 << (N - 1).bit_length()))
+
+
 def padded(N: int) -> int:
     """Samples, padded to whole tiles of distances.
 
-    >>> padded(513)
-    1024
+    >>> padded(20), padded(513)
+    (32, 1024)
     """
-    return -(-N // DISTANCE_TILE[1]) * DISTANCE_TILE[1]
+    return -(-N // tile_columns(N)) * tile_columns(N)
 
 
 def strip_rows(N: int) -> int:
@@ -94,27 +105,56 @@ def strip_rows(N: int) -> int:
     >>> strip_rows(20), strip_rows(20_000), strip_rows(10_000_000)
     (32, 816, 16)
     """
-    tile = DISTANCE_TILE[0]
-    fit = _STRIP_BYTES // (4 * padded(N)) // tile
-    return tile * max(1, min(-(-N // tile), fit))
+    fit = _STRIP_BYTES // (4 * padded(N)) // TILE_ROWS
+    return TILE_ROWS * max(1, min(-(-N // TILE_ROWS), fit))
+
+
+def push_columns(N: int, splits: int, block: int) -> tuple[int, int]:
+    """Columns that one program of the push takes, and programs that share a row.
+
+    Whole blocks, and not too few; the last program may have fewer, none has no column.
+
+    >>> push_columns(60, 8, 32), push_columns(20_000, 8, 32)
+    ((64, 1), (2528, 8))
+    """
+    blocks = -(-N // block)
+    least = min(blocks, _LEAST_COLUMNS // block)
+    each = max(-(-blocks // splits), least)
+    return each * block, -(-blocks // each)
 
 
 def row_block(N: int) -> int:
-    """Columns that a program of one row takes at a time: 1024, or a power of two that holds all.
+    """Columns that a program of one row takes at a time, a power of two.
 
-    >>> row_block(20), row_block(20_000)
-    (32, 1024)
+    A strip has fewer rows the longer they are: their programs are larger then.
+
+    >>> row_block(20), row_block(20_000), row_block(100_000)
+    (32, 1024, 4096)
     """
-    return min(1024, max(32, 1 << (N - 1).bit_length()))
+    return min(4096 if N > _LONG_ROW else 1024, max(32, 1 << (N - 1).bit_length()))
 
 
-def keeps_lists(entries: int, memory_budget: int | None) -> bool:
+def row_warps(N: int) -> int:
+    """Warps of that program: eight columns to a thread.
+
+    >>> row_warps(20), row_warps(20_000), row_warps(100_000)
+    (1, 4, 16)
+    """
+    return max(1, row_block(N) // 256)
+
+
+def keeps_lists(entries: int, memory_budget: int | None, memory_bytes: int) -> bool:
     """Whether lists of so many pairs fit the budget; pairs are recomputed where they do not.
 
-    >>> keeps_lists(20_000_000, None), keeps_lists(1, 0)
+    By default the budget is no more than a tenth of the device's memory.
+
+    >>> keeps_lists(20_000_000, None, 80 << 30), keeps_lists(20_000_000, None, 1 << 30)
     (True, False)
     """
-    return LIST_ITEMSIZE * entries <= _budget_bytes(memory_budget, "cuda")
+    budget = memory_budget
+    if budget is None:
+        budget = min(_budget_bytes(None, "cuda"), memory_bytes // 10)
+    return LIST_ITEMSIZE * entries <= budget
 
 
 def expected_entries(N: int) -> int:

@@ -1,6 +1,7 @@
 """What the descent by kernels knows of x: widths, and lists of the neighbours that count."""
 
 import math
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -44,6 +45,7 @@ class KernelAffinities:
     ----------
     N : samples.
     stride : N, padded to whole tiles.
+    row : block and warps of programs that go over one row.
     beta, log_sum : Tensor [stride], float32
         Of each sample's neighbourhood: ``p(j | i) = exp(-beta[i] d_ij - log_sum[i])``.
     lists : Lists, or None where they do not fit.
@@ -61,6 +63,10 @@ class KernelAffinities:
         self._strip = torch.empty(rows, self.stride, dtype=torch.float32, device=x.device)
         self.beta = self._x.new_zeros(self.stride)
         self.log_sum = self._x.new_zeros(self.stride)
+        self.row: dict[str, Any] = {
+            "BLOCK": plan.row_block(self.N),
+            "num_warps": plan.row_warps(self.N),
+        }
         self._find_widths(perplexity)
         counts, sums = self._count()
         mass, neg_entropy, dropped = sums.sum(1, dtype=torch.float64).tolist()
@@ -70,18 +76,18 @@ class KernelAffinities:
         torch.cumsum(blocks * LIST_BLOCK, 0, out=start[1:])
         total = int(start[-1])
         self.lists: Lists | None = None
-        if plan.keeps_lists(total, memory_budget):
+        if plan.keeps_lists(total, memory_budget, _memory_bytes(x.device)):
             self.lists = self._fill(start, total)
             del self._x, self._strip
 
     def strips(self) -> Iterator[tuple[int, int, Tensor]]:
         """Rows of squared distances [rows, stride], a strip at a time in the same memory."""
         rows = self._strip.shape[0]
-        block_i, block_j, warps = plan.DISTANCE_TILE
-        tile: dict[str, Any] = {"BLOCK_I": block_i, "BLOCK_J": block_j, "num_warps": warps}
+        columns = plan.tile_columns(self.N)
+        tile: dict[str, Any] = {"BLOCK_I": plan.TILE_ROWS, "BLOCK_J": columns, "UNROLL": 4}
         for begin in range(0, self.N, rows):
             end = min(begin + rows, self.N)
-            grid = (self.stride // block_j, -(-(end - begin) // block_i))
+            grid = (self.stride // columns, -(-(end - begin) // plan.TILE_ROWS))
             kernels._tsne_distances_kernel[grid](
                 self._x,
                 self._strip,
@@ -96,6 +102,7 @@ class KernelAffinities:
         # The mean distance of all pairs, from the variance alone.
         scale = 2.0 * float(torch.linalg.vector_norm(self._x)) ** 2 / self.N
         start = -math.log(scale) if scale > 0.0 else 0.0
+        options = self.row | {"MOST_STEPS": _STEPS}
         for begin, end, d in self.strips():
             kernels._tsne_widths_kernel[(end - begin,)](
                 d,
@@ -107,52 +114,50 @@ class KernelAffinities:
                 math.log(perplexity),
                 start,
                 _TOLERANCE,
-                MOST_STEPS=_STEPS,
-                BLOCK=plan.row_block(self.N),
+                **options,
             )
 
     def _count(self) -> tuple[Tensor, Tensor]:
         """Pairs that count in each row, and sums over them."""
         counts = torch.empty(self.N, dtype=torch.int32, device=self._x.device)
         sums = self._x.new_empty(3, self.N)
-        nothing = torch.empty(0, dtype=torch.int64, device=self._x.device)
         for begin, end, d in self.strips():
-            self._neighbours(begin, end, d, nothing, counts, self._x, counts, sums, fill=False)
+            kernels._tsne_count_kernel[(end - begin,)](
+                d,
+                self.beta,
+                self.log_sum,
+                counts,
+                sums,
+                begin,
+                self.N,
+                self.stride,
+                plan.LEAST_SHARE / self.N,
+                **self.row,
+            )
         return counts, sums
 
     def _fill(self, start: Tensor, total: int) -> Lists:
         index = torch.zeros(total, dtype=torch.int32, device=start.device)
         p = torch.zeros(total, dtype=torch.float32, device=start.device)
         for begin, end, d in self.strips():
-            self._neighbours(begin, end, d, start, index, p, index, p, fill=True)
+            kernels._tsne_fill_kernel[(end - begin,)](
+                d,
+                self.beta,
+                self.log_sum,
+                start,
+                index,
+                p,
+                begin,
+                self.N,
+                self.stride,
+                plan.LEAST_SHARE / self.N,
+                **self.row,
+            )
         return Lists(start, index, p)
 
-    def _neighbours(
-        self,
-        begin: int,
-        end: int,
-        d: Tensor,
-        start: Tensor,
-        index: Tensor,
-        p: Tensor,
-        counts: Tensor,
-        sums: Tensor,
-        *,
-        fill: bool,
-    ) -> None:
-        kernels._tsne_neighbours_kernel[(end - begin,)](
-            d,
-            self.beta,
-            self.log_sum,
-            start,
-            index,
-            p,
-            counts,
-            sums,
-            begin,
-            self.N,
-            self.stride,
-            plan.LEAST_SHARE / self.N,
-            FILL=fill,
-            BLOCK=plan.row_block(self.N),
-        )
+
+def _memory_bytes(device: torch.device) -> int:
+    """Memory of the device; without bound where there is none, in the interpreter."""
+    if device.type != "cuda":
+        return sys.maxsize
+    return torch.cuda.get_device_properties(device).total_memory

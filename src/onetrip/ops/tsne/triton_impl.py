@@ -8,13 +8,13 @@ from torch import Tensor
 
 from onetrip.core.selection import Config
 from onetrip.ops.tsne import kernel_triton as kernels
+from onetrip.ops.tsne import plan
 from onetrip.ops.tsne.triton_affinities import LIST_BLOCK, KernelAffinities
 
 # Samples of a program that moves them.
 _STEP_BLOCK = 256
 # A point that is so far from all others pushes none, and its square is still finite.
 _FAR_AWAY = 1e18
-_PULL_LAUNCH: dict[str, Any] = {"num_warps": 1}
 
 
 class KernelWalk:
@@ -31,7 +31,7 @@ class KernelWalk:
     perplexity : effective number of neighbours.
     memory_budget : bytes for lists of neighbours; None for the default.
     config : "BLOCK_I", "BLOCK_J" and "num_warps" of the push, and "splits", programs that share
-        the columns of a block of rows.
+        the columns of a block of rows where there are many.
     """
 
     def __init__(
@@ -54,16 +54,13 @@ class KernelWalk:
         self._planes[:, : self._N] = start.T
         self._points = start.new_zeros(self._N, self._width)
         self._points[:, : self._M] = start
-        tiles = self._stride // config["BLOCK_J"]
-        # Whole tiles of columns to each program; the last may have fewer, none has no column.
-        self._columns = -(-tiles // config["splits"]) * config["BLOCK_J"]
-        self._splits = -(-self._stride // self._columns)
+        self._columns, splits = plan.push_columns(self._N, config["splits"], config["BLOCK_J"])
+        self._push_grid = (-(-self._N // config["BLOCK_I"]), splits)
         names = ("BLOCK_I", "BLOCK_J", "num_warps")
         self._push_tile: dict[str, Any] = {"M": self._M} | {name: config[name] for name in names}
-        self._push_grid = (self._stride // config["BLOCK_I"], self._splits)
         self._step_grid = (-(-self._N // _STEP_BLOCK), self._M)
         self._pull = torch.empty_like(self._planes)
-        self._push = start.new_empty(self._splits, self._M, self._stride)
+        self._push = start.new_empty(splits, self._M, self._stride)
         self._shares = start.new_empty(math.prod(self._push_grid))
         self._squares = start.new_empty(math.prod(self._step_grid))
         self._p_log_t = start.new_empty(self._N)
@@ -121,44 +118,36 @@ class KernelWalk:
         )
 
     def _pull_all(self, wanted: bool) -> None:
-        lists = self._affinities.lists
-        if lists is not None:
-            self._pull_rows(0, self._N, (lists.start, lists.index, lists.p), None, wanted)
+        found = self._affinities
+        options: dict[str, Any] = {"M": self._M, "WANTED": wanted}
+        if found.lists is not None:
+            kernels._tsne_pull_kernel[(self._N,)](
+                self._points,
+                self._pull,
+                self._p_log_t,
+                found.lists.start,
+                found.lists.index,
+                found.lists.p,
+                self._stride,
+                **options | {"BLOCK": LIST_BLOCK, "num_warps": 1},
+            )
             return
-        for begin, end, d in self._affinities.strips():
-            self._pull_rows(begin, end, None, d, wanted)
-
-    def _pull_rows(
-        self,
-        begin: int,
-        end: int,
-        lists: tuple[Tensor, Tensor, Tensor] | None,
-        d: Tensor | None,
-        wanted: bool,
-    ) -> None:
-        unused = self._pull
-        start, index, p = (unused, unused, unused) if lists is None else lists
-        kernels._tsne_pull_kernel[(end - begin,)](
-            self._points,
-            self._pull,
-            self._p_log_t,
-            start,
-            index,
-            p,
-            unused if d is None else d,
-            self._affinities.beta,
-            self._affinities.log_sum,
-            begin,
-            self._N,
-            self._stride,
-            M=self._M,
-            KEPT=lists is not None,
-            WANTED=wanted,
-            BLOCK=LIST_BLOCK,
-            **_PULL_LAUNCH,
-        )
+        for begin, end, d in found.strips():
+            kernels._tsne_pull_all_kernel[(end - begin,)](
+                self._points,
+                self._pull,
+                self._p_log_t,
+                d,
+                found.beta,
+                found.log_sum,
+                begin,
+                self._N,
+                self._stride,
+                **options | found.row,
+            )
 
     def _move(self, exaggeration: float, momentum: float, wanted: bool) -> None:
+        options: dict[str, Any] = {"WIDTH": self._width, "LOOKS": wanted, "BLOCK": _STEP_BLOCK}
         kernels._tsne_step_kernel[self._step_grid](
             self._planes,
             self._points,
@@ -171,12 +160,10 @@ class KernelWalk:
             self._N,
             self._stride,
             self._shares.numel(),
-            self._splits,
+            self._push_grid[1],
             self._factor,
             exaggeration,
             momentum,
             self._rate,
-            WIDTH=self._width,
-            LOOKS=wanted,
-            BLOCK=_STEP_BLOCK,
+            **options,
         )
