@@ -1,8 +1,11 @@
 """What runs, what waits and why, on which devices."""
 
 import json
+import shutil
 import time
+from pathlib import Path
 
+from onetrip.lab.store.database import connect
 from onetrip.lab.views.now import campaigns, devices, now
 from onetrip.lab.views.queue import queue
 
@@ -26,6 +29,26 @@ def test_moment_of_the_lab(lab):
     )
     assert len(found["champions"]) == 3
     assert found["open_hypotheses"]["open"] == 1
+
+
+def test_time_left_is_told_from_earlier_attempts_where_nobody_said(thousand, tmp_path):
+    lab = connect(Path(shutil.copy(thousand, tmp_path)))
+    lab.execute("UPDATE experiment SET expected_s = NULL WHERE state IN ('running', 'queued')")
+    first = now(lab)["running"][0]
+    (typical_s,) = lab.execute(
+        "SELECT avg(amount) FROM ledger JOIN experiment ON experiment.id = experiment_id"
+        " JOIN candidate ON candidate.id = candidate_id"
+        " WHERE ledger.kind = 'wall_s' AND problem_id = ?",
+        (first["problem_id"],),
+    ).fetchone()
+    assert first["expected_s"] == typical_s
+    assert first["left_s"] == max(0.0, typical_s - first["elapsed_s"])
+    waiting = queue(lab)["waiting"]
+    assert all(row["starts_in_s"] is not None for row in waiting)
+    assert waiting[-1]["starts_in_s"] > 0
+    lab.execute("DELETE FROM ledger")
+    assert now(lab)["running"][0]["left_s"] is None
+    lab.close()
 
 
 def test_newest_sample_of_each_device(lab):

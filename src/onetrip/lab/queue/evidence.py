@@ -140,7 +140,7 @@ def read_evidence(connection: sqlite3.Connection, problem_id: int | None = None)
         results=_results(connection, problem_id),
         shares=_shares(connection),
         says=_says(connection),
-        typical_s=_typical_s(connection),
+        typical_s=typical_s(connection),
     )
 
 
@@ -198,7 +198,7 @@ def _says(connection: sqlite3.Connection) -> dict[int, tuple[int, int]]:
     return {row["target_id"]: (row["supports"], row["refutes"]) for row in rows}
 
 
-def _typical_s(connection: sqlite3.Connection) -> dict[int, float]:
+def typical_s(connection: sqlite3.Connection) -> dict[int, float]:
     """Problem -> what an attempt took on average."""
     rows = connection.execute(
         "SELECT problem_id, avg(amount) AS seconds FROM ledger"

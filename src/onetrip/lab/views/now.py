@@ -4,6 +4,7 @@ import sqlite3
 import time
 from collections import Counter
 
+from onetrip.lab.queue.evidence import typical_s
 from onetrip.lab.store.events import last_seq
 from onetrip.lab.views.experiments import title_of
 from onetrip.lab.views.read import ids, rows
@@ -42,7 +43,11 @@ def now(connection: sqlite3.Connection) -> dict:
 
 
 def running(connection: sqlite3.Connection) -> list[dict]:
-    """Open attempts: experiment, stage, hypothesis, worker, `elapsed_s`, `left_s` when expected."""
+    """Open attempts: experiment, stage, hypothesis, worker, `elapsed_s` and `left_s`.
+
+    Where nobody said how long it takes, it is expected to take what attempts at the problem took so
+    far; before the first of them, `left_s` is None.
+    """
     at = time.time()
     found = rows(
         connection,
@@ -62,9 +67,12 @@ def running(connection: sqlite3.Connection) -> list[dict]:
         " LEFT JOIN study ON study.id = attempt.study_id LEFT JOIN device ON device.id = device_id"
         " WHERE outcome IS NULL ORDER BY attempt.started_at",
     )
+    typical = typical_s(connection) if found else {}
     for row in found:
         row["title"] = title_of(row)
         row["elapsed_s"] = max(0.0, at - row["started_at"])
+        if row["expected_s"] is None:
+            row["expected_s"] = typical.get(row["problem_id"])
         expected_s = row["expected_s"]
         row["left_s"] = None if expected_s is None else max(0.0, expected_s - row["elapsed_s"])
     return found

@@ -2,12 +2,13 @@
 
 import sqlite3
 
+from onetrip.lab.queue.evidence import typical_s
 from onetrip.lab.views.experiments import rows_of
 from onetrip.lab.views.now import running
 from onetrip.lab.views.read import ids, rows
 
 # The order in which a worker takes what waits.
-_TURN = "ORDER BY pinned DESC, priority DESC, id"
+_TURN = "ORDER BY pinned DESC, priority DESC, experiment.id"
 
 
 def queue(connection: sqlite3.Connection, *, limit: int = 500) -> dict:
@@ -21,8 +22,14 @@ def queue(connection: sqlite3.Connection, *, limit: int = 500) -> dict:
     priority, and `starts_in_s`: what is expected before it, over the workers there are.
     """
     waiting = connection.execute(
-        f"SELECT id, expected_s FROM experiment WHERE state = 'queued' {_TURN}"
+        "SELECT experiment.id, expected_s AS said_s, problem_id FROM experiment"
+        f" JOIN candidate ON candidate.id = candidate_id WHERE state = 'queued' {_TURN}"
     ).fetchall()
+    typical = typical_s(connection) if waiting else {}
+    expected_s = {
+        row["id"]: typical.get(row["problem_id"]) if row["said_s"] is None else row["said_s"]
+        for row in waiting
+    }
     workers = connection.execute(
         "SELECT count(DISTINCT worker_id) FROM attempt WHERE outcome IS NULL"
     ).fetchone()[0]
@@ -35,15 +42,15 @@ def queue(connection: sqlite3.Connection, *, limit: int = 500) -> dict:
         row["terms"] = change.get("terms", {})
         row["why_here"] = _why_here(row, change)
         row["starts_in_s"] = None if before_s is None else before_s / max(1, workers)
-        expected_s = row["expected_s"]
-        before_s = None if before_s is None or expected_s is None else before_s + expected_s
+        own_s = expected_s[row["id"]]
+        before_s = None if before_s is None or own_s is None else before_s + own_s
     paused = connection.execute(f"SELECT id FROM experiment WHERE state = 'paused' {_TURN}")
     return {
         "running": running(connection),
         "waiting": shown,
         "paused": rows_of(connection, [row["id"] for row in paused.fetchmany(limit)]),
         "total_waiting": len(waiting),
-        "expected_s": sum(row["expected_s"] or 0.0 for row in waiting),
+        "expected_s": sum(one or 0.0 for one in expected_s.values()),
     }
 
 
