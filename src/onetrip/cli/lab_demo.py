@@ -107,7 +107,7 @@ def _report(end: "CampaignEnd", database: Path, address: str, as_json: bool) -> 
     with opened(database) as connection:
         lab_screen.learnings(connection)
     port = urlsplit(address).port
-    typer.echo(f"\nEverything is in {database}. To look at it again:")
+    typer.echo(f"\nEverything is in {database}. To look at it again, serve it and open its page:")
     typer.echo(f"  onetrip lab serve --db {database}" + (f" --port {port}" if port else ""))
     if address:
         typer.echo(f"The page: {address}")

@@ -111,7 +111,9 @@ def work_remotely(
     say : takes a line when the lab is joined, when a task comes, when it is answered.
     """
     lab = Lab(server, token, patience_s=patience_s, say=say)
-    machines = machines or {device: machine(device) for device in devices}
+    if machines is None:
+        say(f"Looking at what {', '.join(devices)} can do.")
+        machines = {device: machine(device) for device in devices}
     answered = 0
     kept = KeptJudge()
     try:
