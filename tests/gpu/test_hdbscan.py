@@ -35,3 +35,29 @@ def test_memory_does_not_grow_with_the_square():
     before = torch.cuda.memory_allocated()
     onetrip.hdbscan(x, min_samples=5, impl="triton")
     assert torch.cuda.max_memory_allocated() - before < 512 * 2**20
+
+
+def test_a_million_points_take_less_than_half_a_gibibyte():
+    x = make_inputs({"N": 1_000_000, "D": 16}, dtype=torch.float32, device="cuda", data="blobs")
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    weight, ends = onetrip.hdbscan(x["x"], min_samples=5, impl="triton")
+    assert torch.cuda.max_memory_allocated() - before < 512 * 2**20
+    assert bool((weight[1:] >= weight[:-1]).all())
+    # No edge is lighter than the core distance of either end.
+    core = ends["core_distance"]
+    assert bool((weight >= core[ends["source"]]).all())
+    assert bool((weight >= core[ends["target"]]).all())
+
+
+@pytest.mark.parametrize("offset", [0.0, 1000.0])
+def test_far_away_and_in_one_place_the_tree_is_that_of_float64(offset):
+    """Products propose, differences decide: against differences of float64."""
+    x = make_inputs({"N": 20_000, "D": 8}, dtype=torch.float32, device="cuda", data="blobs")["x"]
+    x[:50] = x[0]
+    x += offset
+    weight, ends = onetrip.hdbscan(x, min_samples=5, impl="triton")
+    expected, truth = onetrip.hdbscan(x.double(), min_samples=5, impl="triton")
+    torch.testing.assert_close(weight.double(), expected, rtol=1e-6, atol=0)
+    core = ends["core_distance"].double()
+    torch.testing.assert_close(core, truth["core_distance"], rtol=1e-6, atol=0)

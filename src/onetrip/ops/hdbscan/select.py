@@ -95,10 +95,13 @@ def workspace_bytes(impl: str, problem: Problem, config: Config) -> int:
     N, D = problem.axes["N"], problem.axes["D"]
     if impl == "reference":
         return N * N * (8 * D + 64)  # differences, distances, reachability, sorted pairs
+    if impl == "triton" and "BLOCK_N" in config:
+        slots = 1 << (2 * min(_samples(problem) + EXTRA_SAMPLES, N) - 1).bit_length()
+        # Lists of places and squares; what rounds keep of a row; the points in the tree's order.
+        return N * (8 * slots + 250 + 16 * max(D, 1)) + (1 << 16)
     if impl == "triton":
         # Places, components, bests and bounds of rows; the points in the tree's order.
-        lists = 2 * min(_samples(problem) + EXTRA_SAMPLES, N) * 2 * 8  # places and squares
-        return N * (lists + 250 + 6 * max(8, ITEMSIZE[problem.dtype]) * max(D, 1)) + (1 << 16)
+        return N * (200 + 6 * max(8, ITEMSIZE[problem.dtype]) * max(D, 1)) + (1 << 16)
     K = min(_samples(problem) + config["extra"], N)
     leaf = min(config["leaf"], N)
     lists = N * K * 72  # places, squares, weights, and a permutation of each
