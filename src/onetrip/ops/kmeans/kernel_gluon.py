@@ -1,10 +1,10 @@
 # pyright: reportArgumentType=false, reportCallIssue=false, reportAttributeAccessIssue=false
-"""Gluon kernel of kmeans for Hopper: the search of `kernel_triton.py`, products under comparisons.
+"""Gluon kernel of kmeans for Hopper: the search of `kernel_triton.py`, in roles.
 
 A producer warp streams tiles of centres through a ring, and each consumer's next rows, with the
-bulk copy engine. A consumer is a warpgroup with 64 rows in registers. It has two accumulators: the
-products of the next tile run while it compares the scores of this one, so that the tensor cores
-wait for no comparison. Programs are persistent: rows arrive while those before are searched.
+bulk copy engine. A consumer is a warpgroup with 64 rows in registers. Consumers wait for data and
+not for each other, so the products of one run under the comparisons of the others. Programs are
+persistent: rows arrive while those before them are searched.
 """
 
 from triton.experimental import gluon
@@ -40,9 +40,7 @@ def _produce(x_desc, c_desc, x_bufs, c_bufs, x_ready, x_free, ready, free, items
             mbarrier.wait(x_free.index(who), (turn & 1) ^ 1)
             mbarrier.expect(x_ready.index(who), x_desc.block_type.nbytes)
             row = (item * CONSUMERS + who) * ROWS
-            tma.async_copy_global_to_shared(
-                x_desc, [row, 0], x_ready.index(who), x_bufs.index(who)
-            )
+            tma.async_copy_global_to_shared(x_desc, [row, 0], x_ready.index(who), x_bufs.index(who))
         turn += 1
         for tile in range(tiles):
             slot = step % STAGES
@@ -55,14 +53,17 @@ def _produce(x_desc, c_desc, x_bufs, c_bufs, x_ready, x_free, ready, free, items
 
 
 @gluon.jit
-def _begin(x, c_bufs, ready, step, layout: gl.constexpr):
-    """Start the products of the rows with the tile of a step."""
+def _product(x, c_bufs, ready, free, step, layout: gl.constexpr):
+    """Products [ROWS, COLS] of the rows with the tile of a step."""
     STAGES: gl.constexpr = c_bufs.shape[0]
     slot = step % STAGES
     mbarrier.wait(ready.index(slot), (step // STAGES) & 1)
     acc = gl.zeros([ROWS, COLS], gl.float32, layout)
     c = c_bufs.index(slot).permute((1, 0))
-    return warpgroup_mma(x, c, acc, use_acc=False, is_async=True)
+    acc = warpgroup_mma(x, c, acc, use_acc=False, is_async=True)
+    acc = warpgroup_mma_wait(0, deps=(acc,))
+    mbarrier.arrive(free.index(slot))
+    return acc
 
 
 @gluon.jit
@@ -81,10 +82,18 @@ def _two_least(best, second, other_best, other_second):
 def _two_of_tile(acc, level_ptr, tile, layout: gl.constexpr):
     """The least two of every eighth column [ROWS, 8], numbers in their last bits."""
     offs_k = gl.arange(0, COLS, gl.SliceLayout(0, layout))
+    number = gl.expand_dims(offs_k // 8, 0)
     level = gl.load(level_ptr + tile * COLS + offs_k)
     score = gl.expand_dims(level, 0) - acc
-    bits = score.to(gl.int32, bitcast=True) & _KEEP | gl.expand_dims(offs_k // 8, 0)
-    score = bits.to(gl.float32, bitcast=True)
+    # (score & keep) | number in one instruction, where the compiler makes two of constants.
+    score = gl.inline_asm_elementwise(
+        "lop3.b32 $0, $1, $2, $3, 0xEA;",
+        "=r,r,r,r",
+        [score, gl.full([ROWS, COLS], _KEEP, gl.int32, layout), number],
+        dtype=gl.float32,
+        is_pure=True,
+        pack=1,
+    )
     less, more = _halves(gl.reshape(score, [ROWS, COLS // 8, 8]))
     less, more = gl.minimum(less, more), gl.maximum(less, more)
     for _ in gl.static_range(_BITS - 1):
@@ -92,16 +101,6 @@ def _two_of_tile(acc, level_ptr, tile, layout: gl.constexpr):
         more, other_more = _halves(more)
         less, more = _two_least(less, more, other_less, other_more)
     return gl.reshape(less, [ROWS, 8]), gl.reshape(more, [ROWS, 8])
-
-
-@gluon.jit
-def _merge(best, second, at, acc, level_ptr, tile, layout: gl.constexpr):
-    tile_best, tile_second = _two_of_tile(acc, level_ptr, tile, layout)
-    tile_best = gl.convert_layout(tile_best, best.type.layout)
-    tile_second = gl.convert_layout(tile_second, best.type.layout)
-    at = gl.where(tile_best < best, tile, at)
-    best, second = _two_least(best, second, tile_best, tile_second)
-    return best, second, at
 
 
 @gluon.jit
@@ -149,7 +148,6 @@ def _search(
 ):
     """Consumer warpgroup: the two least scores of its rows, their label, what is in doubt."""
     CONSUMERS: gl.constexpr = x_bufs.shape[0]
-    STAGES: gl.constexpr = c_bufs.shape[0]
     layout: gl.constexpr = gl.NVMMADistributedLayout([3, 0], [4, 1], [16, COLS, 16])
     x_layout: gl.constexpr = gl.DotOperandLayout(0, layout, 2)
     # Rows to warps and groups of four threads, pairs of columns to the threads of a group.
@@ -167,25 +165,14 @@ def _search(
         best = gl.full([ROWS, 8], float("inf"), gl.float32, kept)
         second = gl.full([ROWS, 8], float("inf"), gl.float32, kept)
         at = gl.zeros([ROWS, 8], gl.int32, kept)
-        even = _begin(x, c_bufs, ready, step, layout)
-        for tile in range(0, tiles - 2, 2):
-            odd = _begin(x, c_bufs, ready, step + 1, layout)
-            scores = warpgroup_mma_wait(1, deps=(even,))
-            mbarrier.arrive(free.index(step % STAGES))
-            best, second, at = _merge(best, second, at, scores, level_ptr, tile, layout)
-            even = _begin(x, c_bufs, ready, step + 2, layout)
-            scores = warpgroup_mma_wait(1, deps=(odd,))
-            mbarrier.arrive(free.index((step + 1) % STAGES))
-            best, second, at = _merge(best, second, at, scores, level_ptr, tile + 1, layout)
-            step += 2
-        odd = _begin(x, c_bufs, ready, step + 1, layout)
-        scores = warpgroup_mma_wait(1, deps=(even,))
-        mbarrier.arrive(free.index(step % STAGES))
-        best, second, at = _merge(best, second, at, scores, level_ptr, tiles - 2, layout)
-        scores = warpgroup_mma_wait(0, deps=(odd,))
-        mbarrier.arrive(free.index((step + 1) % STAGES))
-        best, second, at = _merge(best, second, at, scores, level_ptr, tiles - 1, layout)
-        step += 2
+        for tile in range(tiles):
+            acc = _product(x, c_bufs, ready, free, step, layout)
+            tile_best, tile_second = _two_of_tile(acc, level_ptr, tile, layout)
+            tile_best = gl.convert_layout(tile_best, kept)
+            tile_second = gl.convert_layout(tile_second, kept)
+            at = gl.where(tile_best < best, tile, at)
+            best, second = _two_least(best, second, tile_best, tile_second)
+            step += 1
 
         offs_n = (item * CONSUMERS + who) * ROWS + gl.arange(0, ROWS, row_layout)
         mask_n = offs_n < N

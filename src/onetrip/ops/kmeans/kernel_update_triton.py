@@ -78,6 +78,72 @@ def _kmeans_move_kernel(
 
 
 @triton.jit
+def _kmeans_count_kernel(label_ptr, count_ptr, N, BLOCK_N: tl.constexpr):
+    """Rows of each cluster."""
+    offs_n = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
+    mask_n = offs_n < N
+    label = tl.load(label_ptr + offs_n, mask=mask_n, other=0)
+    tl.atomic_add(count_ptr + label, 1, mask=mask_n, sem="relaxed")
+
+
+@triton.jit
+def _kmeans_order_kernel(label_ptr, end_ptr, order_ptr, N, BLOCK_N: tl.constexpr):
+    """Rows in the order of their clusters; within one, in any order. `end` is used up."""
+    offs_n = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
+    mask_n = offs_n < N
+    label = tl.load(label_ptr + offs_n, mask=mask_n, other=0)
+    place = tl.atomic_add(end_ptr + label, -1, mask=mask_n, sem="relaxed") - 1
+    tl.store(order_ptr + place, offs_n, mask=mask_n)
+
+
+@triton.jit
+def _kmeans_gather_kernel(
+    x_ptr,
+    weight_ptr,
+    order_ptr,
+    label_ptr,
+    magic_ptr,
+    terms_ptr,
+    totals_ptr,
+    N,
+    D,
+    HAS_WEIGHT: tl.constexpr,
+    BLOCK_N: tl.constexpr,
+    BLOCK_D: tl.constexpr,
+):
+    """Add all rows to their clusters; rows in order, so that most blocks are of one cluster."""
+    offs_n = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
+    mask_n = offs_n < N
+    rows = tl.load(order_ptr + offs_n, mask=mask_n, other=0).to(tl.int64)
+    label = tl.load(label_ptr + rows, mask=mask_n, other=-1)
+    first = tl.max(label, 0)
+    is_one = tl.min(tl.where(mask_n, label, first), 0) == first
+    magic = tl.load(magic_ptr)
+    weight = tl.full([BLOCK_N], 1.0, tl.float64)
+    if HAS_WEIGHT:
+        weight = tl.load(weight_ptr + rows, mask=mask_n, other=0.0)
+    if is_one:
+        weight_sum = tl.sum(tl.where(mask_n, weight, 0.0), 0)
+        tl.atomic_add(totals_ptr + first, weight_sum, sem="relaxed")
+    else:
+        tl.atomic_add(totals_ptr + label, weight, mask=mask_n, sem="relaxed")
+    for start_d in range(0, D, BLOCK_D):
+        offs_d = start_d + tl.arange(0, BLOCK_D)
+        mask = mask_n[:, None] & (offs_d < D)[None, :]
+        x = tl.load(x_ptr + rows[:, None] * D + offs_d[None, :], mask=mask, other=0.0)
+        x = x.to(tl.float64)
+        if HAS_WEIGHT:
+            x *= weight[:, None]
+        term = (x + magic) - magic  # [BLOCK_N, BLOCK_D]
+        if is_one:
+            to = terms_ptr + first.to(tl.int64) * D + offs_d
+            tl.atomic_add(to, tl.sum(term, 0), mask=offs_d < D, sem="relaxed")
+        else:
+            to = terms_ptr + label.to(tl.int64)[:, None] * D + offs_d[None, :]
+            tl.atomic_add(to, term, mask=mask, sem="relaxed")
+
+
+@triton.jit
 def _kmeans_centers_kernel(
     terms_ptr,
     totals_ptr,
@@ -205,7 +271,7 @@ def _kmeans_inertia_kernel(
 _FLOAT, _DOUBLE, _INT = "*fp32", "*fp64", "*i32"
 _KINDS = {
     **dict.fromkeys(("terms_ptr", "totals_ptr", "magic_ptr", "step_ptr", "report_ptr"), _DOUBLE),
-    **dict.fromkeys(("label_ptr", "count_ptr", "moved_ptr", "after_ptr"), _INT),
+    **dict.fromkeys(("label_ptr", "count_ptr", "moved_ptr", "after_ptr", "order_ptr"), _INT),
     **dict.fromkeys(("N", "D", "K", "WIDTH"), "i32"),
     **dict.fromkeys(("scale", "ratio"), "fp32"),
     "out_ptr": _DOUBLE,
@@ -231,6 +297,16 @@ COMPILE_CASES = (
         _kmeans_move_kernel,
         {**_ROWS, "HAS_WEIGHT": True},
         kinds={"weight_ptr": _DOUBLE, "before_ptr": _INT},
+        num_warps=8,
+        options={"enable_fp_fusion": False},
+    ),
+    _case("count", _kmeans_count_kernel, {"BLOCK_N": 1024}),
+    _case("order", _kmeans_order_kernel, {"BLOCK_N": 1024}, kinds={"end_ptr": _INT}),
+    _case(
+        "gather",
+        _kmeans_gather_kernel,
+        {"HAS_WEIGHT": True, "BLOCK_N": 32, "BLOCK_D": 128},
+        kinds={"weight_ptr": _DOUBLE},
         num_warps=8,
         options={"enable_fp_fusion": False},
     ),

@@ -20,8 +20,11 @@ from onetrip.ops.kmeans.kernel_resolve_triton import _kmeans_pairs_kernel, _kmea
 from onetrip.ops.kmeans.kernel_triton import BEYOND, MOST_HELD, _kmeans_nearest_kernel
 from onetrip.ops.kmeans.kernel_update_triton import (
     _kmeans_centers_kernel,
+    _kmeans_count_kernel,
+    _kmeans_gather_kernel,
     _kmeans_inertia_kernel,
     _kmeans_move_kernel,
+    _kmeans_order_kernel,
     _kmeans_report_kernel,
     _kmeans_rows_kernel,
 )
@@ -112,6 +115,12 @@ class Search:
 
     def label(self, centers: Tensor, labels: Tensor) -> None:
         """Write the numbers of the nearest of `centers`, which `aim` has seen, to `labels` [N]."""
+        self.find(labels)
+        if self.certified:
+            self._settle(centers, labels)
+
+    def find(self, labels: Tensor) -> None:
+        """Write `labels` [N] as half precision tells, and list the rows in doubt."""
         points, config = self.points, self.config
         N, D = points.x.shape
         bits = (config["BLOCK_K"] // 8).bit_length() - 1
@@ -121,8 +130,11 @@ class Search:
             N, D, self.columns // config["BLOCK_K"], self.width,
             CERTIFIED=self.certified, HOLD_X=self.held, NUMBER_BITS=bits, **config,
         )  # fmt: skip
-        if not self.certified:
-            return
+
+    def _settle(self, centers: Tensor, labels: Tensor) -> None:
+        """Decide the rows in doubt in float64."""
+        points = self.points
+        N, D = points.x.shape
         programs = min(_RESOLVERS, triton.cdiv(N, self.block_r))
         _kmeans_pairs_kernel[(programs,)](
             points.x, centers, self.pair, self.other, self.count, labels, D,
@@ -159,6 +171,26 @@ class Sums:
         )  # fmt: skip
         if self.points.group is not None:
             dist.all_reduce(self.moved, group=self.points.group)
+
+    def gather(self, labels: Tensor) -> None:
+        """Make all sums anew from `labels` [N]: less work than to move many rows."""
+        x, weight = self.points.x, self.points.weight
+        N, D = x.shape
+        count = torch.zeros_like(self._totals, dtype=torch.int32)
+        blocks = (triton.cdiv(N, 1024),)
+        _kmeans_count_kernel[blocks](labels, count, N, BLOCK_N=1024)
+        order = torch.empty_like(labels)
+        end = count.cumsum(0, dtype=torch.int32)
+        _kmeans_order_kernel[blocks](labels, end, order, N, BLOCK_N=1024)
+        self._terms.zero_()
+        self._totals.zero_()
+        block_n = 2 * self.block_r
+        _kmeans_gather_kernel[(triton.cdiv(N, block_n),)](
+            x, self._magic if weight is None else weight, order, labels, self._magic,
+            self._terms, self._totals, N, D, HAS_WEIGHT=weight is not None,
+            BLOCK_N=block_n, BLOCK_D=min(_WIDEST, triton.next_power_of_2(D)),
+            num_warps=8, enable_fp_fusion=False,
+        )  # fmt: skip
 
     def over_processes(self) -> tuple[Tensor, Tensor]:
         """Sums [K, D] and weights [K] of all processes."""

@@ -86,7 +86,7 @@ def certain_least(
 ) -> tuple[Tensor, Tensor]:
     """Column of the least score of each row, and the rows where another may be less in truth.
 
-    For few centres, where every pass over the scores counts. It asks not for the second least
+    Where every pass over the scores counts, as for few centres. It asks not for the second least
     score but which are beyond the reach of rounding: all but one, and that one is the nearest.
 
     Parameters

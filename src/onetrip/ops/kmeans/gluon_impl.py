@@ -1,0 +1,49 @@
+# pyright: reportArgumentType=false, reportCallIssue=false, reportIndexIssue=false
+"""The search on Hopper, by the Gluon kernel; everything else is as on other devices."""
+
+import functools
+from typing import Any
+
+import torch
+import triton
+from torch import Tensor
+from triton.experimental.gluon import language as gl
+from triton.experimental.gluon.nvidia.hopper import TensorDescriptor
+
+from onetrip.ops.kmeans.kernel_gluon import ROWS, _kmeans_hopper_kernel
+from onetrip.ops.kmeans.triton_impl import Search
+
+# Width of a row in shared memory -> consumers and stages that fill it.
+_RINGS = {32: (3, 8), 64: (3, 8), 128: (3, 5), 256: (2, 3)}
+
+
+class HopperSearch(Search):
+    """A search whose rows and centres come by the copy engine."""
+
+    def find(self, labels: Tensor) -> None:
+        """Write `labels` [N] as half precision tells, and list the rows in doubt."""
+        x = self.points.centred
+        consumers, stages = _RINGS[self.width]
+        items = triton.cdiv(x.shape[0], consumers * ROWS.value)
+        _kmeans_hopper_kernel[(min(items, _programs(x.device)),)](
+            _described(x, self.width), _described(self.half, self.width), self.points.norm,
+            self.residue, self.level, self.reach, labels, self.doubt, self.limit, self.pair,
+            self.other, self.count, self.scale, x.shape[0], items, self.columns // 64,
+            CERTIFIED=self.certified, CONSUMERS=consumers, STAGES=stages, num_warps=4,
+        )  # fmt: skip
+
+
+def _described(tensor: Tensor, width: int) -> TensorDescriptor:
+    return TensorDescriptor.from_tensor(tensor, [64, width], _layout(width, tensor.dtype))
+
+
+@functools.cache
+def _layout(width: int, dtype: torch.dtype) -> Any:
+    element = {torch.float32: gl.float32, torch.float16: gl.float16}[dtype]
+    return gl.NVMMASharedLayout.get_default_for([64, width], element)
+
+
+@functools.cache
+def _programs(device: torch.device) -> int:
+    """One program a multiprocessor: the ring takes all of its shared memory."""
+    return torch.cuda.get_device_properties(device).multi_processor_count
