@@ -136,11 +136,11 @@ def _kmeans_gather_kernel(
             x *= weight[:, None]
         term = (x + magic) - magic  # [BLOCK_N, BLOCK_D]
         if is_one:
-            to = terms_ptr + first.to(tl.int64) * D + offs_d
-            tl.atomic_add(to, tl.sum(term, 0), mask=offs_d < D, sem="relaxed")
+            of_one = terms_ptr + first.to(tl.int64) * D + offs_d
+            tl.atomic_add(of_one, tl.sum(term, 0), mask=offs_d < D, sem="relaxed")
         else:
-            to = terms_ptr + label.to(tl.int64)[:, None] * D + offs_d[None, :]
-            tl.atomic_add(to, term, mask=mask, sem="relaxed")
+            of_each = terms_ptr + label.to(tl.int64)[:, None] * D + offs_d[None, :]
+            tl.atomic_add(of_each, term, mask=mask, sem="relaxed")
 
 
 @triton.jit
