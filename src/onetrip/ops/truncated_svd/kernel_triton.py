@@ -25,6 +25,13 @@ import triton.language as tl
 from torch import Tensor
 
 from onetrip.core.selection import Config
+from onetrip.ops.truncated_svd.kernel_moments_triton import (
+    FINISH,
+    PREPARE,
+    _truncated_svd_finish_kernel,
+    _truncated_svd_prepare_kernel,
+    scale_of,
+)
 from onetrip.ops.truncated_svd.moments import SPLIT_UNIT, Moments
 from onetrip.ops.truncated_svd.plan import gram_parts
 from onetrip.ops.truncated_svd.torch_impl import mean_and_variance
@@ -45,7 +52,8 @@ def _halves(x):
 def _truncated_svd_gram_kernel(
     x_ptr,
     shift_ptr,
-    scale_ptr,
+    spread_ptr,
+    widest_ptr,
     gram_ptr,
     sums_ptr,
     L,
@@ -64,8 +72,11 @@ def _truncated_svd_gram_kernel(
     rows = pid_row * BLOCK_S + tl.arange(0, BLOCK_S)
     cols = pid_col * BLOCK_S + tl.arange(0, BLOCK_S)
     mask_rows, mask_cols = rows < S, cols < S
-    scale_a = tl.load(scale_ptr + rows, mask=mask_rows, other=0.0)[None, :]
-    scale_b = tl.load(scale_ptr + cols, mask=mask_cols, other=0.0)[None, :]
+    widest = tl.load(widest_ptr)
+    spread_a = tl.load(spread_ptr + rows, mask=mask_rows, other=1.0)
+    spread_b = tl.load(spread_ptr + cols, mask=mask_cols, other=1.0)
+    scale_a = scale_of(spread_a, widest)[None, :]
+    scale_b = scale_of(spread_b, widest)[None, :]
     if not SHIFT_BY_LINE:
         shift_a = tl.load(shift_ptr + rows, mask=mask_rows, other=0.0)[None, :]
         shift_b = tl.load(shift_ptr + cols, mask=mask_cols, other=0.0)[None, :]
@@ -93,8 +104,8 @@ def _truncated_svd_gram_kernel(
             if SHIFT_BY_LINE:
                 shift = tl.load(shift_ptr + lines, mask=mask_lines, other=0.0)  # [BLOCK_N]
                 shift_a, shift_b = shift[:, None], shift[:, None]
-            a_high, a_low = _halves(tl.where(mask_lines[:, None], (a - shift_a) * scale_a, 0.0))
-            b_high, b_low = _halves(tl.where(mask_lines[:, None], (b - shift_b) * scale_b, 0.0))
+            a_high, a_low = _halves(tl.where(mask_a, (a - shift_a) * scale_a, 0.0))
+            b_high, b_low = _halves(tl.where(mask_b, (b - shift_b) * scale_b, 0.0))
             # Each block begins at zero: what tensor cores cut off grows with their running sum.
             block = tl.dot(tl.trans(a_low), b_high)
             block = tl.dot(tl.trans(a_high), b_low, block)
@@ -108,8 +119,9 @@ def _truncated_svd_gram_kernel(
             if on_diagonal:
                 sums_ptrs = sums_ptr + part * S + rows
                 summed = tl.max(sums, axis=1).to(tl.float64)
-                tl.store(sums_ptrs, tl.load(sums_ptrs, mask=mask_rows) + summed, mask=mask_rows)
-        before = tl.load(gram_ptrs, mask=mask_gram)
+                summed += tl.load(sums_ptrs, mask=mask_rows & (first > begin), other=0.0)
+                tl.store(sums_ptrs, summed, mask=mask_rows)
+        before = tl.load(gram_ptrs, mask=mask_gram & (first > begin), other=0.0)
         tl.store(gram_ptrs, before + acc.to(tl.float64), mask=mask_gram)
 
 
@@ -118,43 +130,49 @@ def gram_moments(x: Tensor, center: bool, config: Config) -> Moments:
     N, D = x.shape
     if N < D:
         return _wide_moments(x, center, config)
-    sample = x[:: max(1, N // _SAMPLE)].double()
-    spread, mean = torch.std_mean(sample, 0, correction=0)  # [D]
-    # A provisional mean, where it is more than the spread: to put the true one in place, or to put
-    # none in place, cancels nothing then.
-    shift = torch.where(mean.abs() > spread, mean, 0.0).float()
-    spread = torch.hypot(spread, mean - shift).float()
-    gram, sums = _gram(x, shift, spread, False, config)
-    errors = SPLIT_UNIT * gram.diagonal()
-    total = gram.trace() - sums.square().sum() / N
-    if center:
-        gram = torch.addr(gram, sums, sums, alpha=-1.0 / N)
-    else:
-        wide = shift.double()
-        cross = torch.outer(wide, sums + 0.5 * N * wide)
-        gram = gram + cross + cross.T
-    return Moments(gram, shift + sums / N, total.clamp_min(0.0), errors)
+    parts, sums, shift, spread, widest = _parts(x, None, config)
+    gram = torch.empty(D, D, dtype=torch.float64, device=x.device)
+    mean, lengths, deviations = torch.empty(3, D, dtype=torch.float64, device=x.device)
+    blocks = triton.cdiv(D, FINISH["BLOCK_S"])
+    with _on(x):
+        _truncated_svd_finish_kernel[(blocks, blocks)](
+            *(parts, sums, shift, spread, widest, gram, mean, lengths, deviations),
+            *(parts.shape[0], N, D),
+            CENTER=center,
+            **FINISH,
+        )
+    return Moments(gram, mean, deviations.sum(), SPLIT_UNIT * lengths)
 
 
 def _wide_moments(x: Tensor, center: bool, config: Config) -> Moments:
     """The same for fewer samples than features, whose Gram matrix is that of the samples."""
+    N = x.shape[0]
     mean, total = mean_and_variance(x, config)
-    shift = mean.float() if center else torch.zeros_like(mean, dtype=torch.float32)
-    step = max(1, x.shape[1] // _SAMPLE)
-    spread = (x[:, ::step].float() - shift[::step]).square().mean(1).sqrt_()  # [N]
-    gram, _ = _gram(x.T, shift, spread, True, config)
-    errors = SPLIT_UNIT * gram.diagonal()
+    by_line = mean.float() if center else torch.zeros_like(mean, dtype=torch.float32)
+    parts, sums, shift, spread, widest = _parts(x.T, by_line, config)
+    gram = torch.empty(N, N, dtype=torch.float64, device=x.device)
+    unused, lengths, deviations = torch.empty(3, N, dtype=torch.float64, device=x.device)
+    blocks = triton.cdiv(N, FINISH["BLOCK_S"])
+    with _on(x):
+        _truncated_svd_finish_kernel[(blocks, blocks)](
+            *(parts, sums.zero_(), shift.zero_(), spread, widest),
+            *(gram, unused, lengths, deviations, parts.shape[0], x.shape[1], N),
+            CENTER=False,
+            **FINISH,
+        )
     if center:
         # What the rounding of the mean left is a mean still.
         rows = gram.mean(0)
         gram = gram - rows - rows[:, None] + rows.mean()
-    return Moments(gram, mean, total, errors)
+    return Moments(gram, mean, total, SPLIT_UNIT * lengths)
 
 
-def _gram(
-    x: Tensor, shift: Tensor, spread: Tensor, by_line: bool, config: Config
-) -> tuple[Tensor, Tensor]:
-    """``(x - shift)ᵀ (x - shift)`` [S, S] and its sums [S], of x [L, S] of any strides."""
+def _parts(x: Tensor, by_line: Tensor | None, config: Config) -> tuple[Tensor, ...]:
+    """Parts of the scaled Gram matrix [parts, S, S] and sums [parts, S] of x [L, S] less a shift.
+
+    The shift is that of its line, or of its column where `by_line` is None. Behind them the shift
+    of columns [S], their spread [S] and the widest of all, which tell the scale.
+    """
     L, S = x.shape
     block_s = min(config["BLOCK_S"], max(16, triton.next_power_of_2(S)))
     tiles = triton.cdiv(S, block_s)
@@ -162,58 +180,56 @@ def _gram(
     parts = gram_parts(S, block_s, config["programs"])
     lines_per_part = triton.cdiv(triton.cdiv(L, parts), chunk) * chunk
     parts = triton.cdiv(L, lines_per_part)
-    scale = _scale(spread)
-    # Tiles below the diagonal are not written: they stay zero.
-    gram = torch.zeros(parts, S, S, dtype=torch.float64, device=x.device)
-    sums = torch.zeros(parts, S, dtype=torch.float64, device=x.device)
-    on_device = torch.cuda.device(x.device) if x.is_cuda else contextlib.nullcontext()
-    with on_device:
+    shift, spread = torch.empty(2, S, dtype=torch.float32, device=x.device)
+    widest = torch.zeros(1, dtype=torch.float32, device=x.device)
+    # Tiles below the diagonal are neither written nor read.
+    gram = torch.empty(parts, S, S, dtype=torch.float64, device=x.device)
+    sums = torch.empty(parts, S, dtype=torch.float64, device=x.device)
+    with _on(x):
+        _truncated_svd_prepare_kernel[(triton.cdiv(S, PREPARE["BLOCK_S"]),)](
+            *(x, shift, spread, widest, L, S, *x.stride(), max(1, L // _SAMPLE)),
+            **PREPARE,
+        )
         _truncated_svd_gram_kernel[(tiles, tiles, parts)](
-            x,
-            shift,
-            scale,
-            gram,
-            sums,
-            L,
-            S,
-            *x.stride(),
-            lines_per_part,
-            SHIFT_BY_LINE=by_line,
+            *(x, shift if by_line is None else by_line, spread, widest, gram, sums),
+            *(L, S, *x.stride(), lines_per_part),
+            SHIFT_BY_LINE=by_line is not None,
             BLOCK_N=config["BLOCK_N"],
             BLOCK_S=block_s,
             FLUSH=config["FLUSH"],
             num_warps=config["num_warps"],
             num_stages=config["num_stages"],
         )
-    upper = gram.sum(0).triu_()
-    undo = 1.0 / scale.double()
-    return (upper + upper.triu(1).T) * undo * undo[:, None], sums.sum(0) * undo
+    return gram, sums, shift, spread, widest
 
 
-def _scale(spread: Tensor) -> Tensor:
-    """Powers of two [S] that bring columns of this spread to one of 8 to 16.
-
-    Low halves are then rounded to 2⁻²⁸ of it at worst. A number 4,000 times the spread overflows;
-    the Gram matrix is not finite then, which `solve.py` looks for. A spread of zero in the sample
-    tells nothing: that of the widest column is taken.
-    """
-    spread = torch.where(spread > 0, spread, spread.amax())
-    exponent = torch.frexp(spread)[1].clamp_(-100, 100)
-    return torch.ldexp(torch.ones_like(spread), 4 - exponent)
+def _on(x: Tensor) -> contextlib.AbstractContextManager[object]:
+    """The device of x, on which kernels are launched."""
+    return torch.cuda.device(x.device) if x.is_cuda else contextlib.nullcontext()
 
 
-_TILE = {"BLOCK_N": 64, "BLOCK_S": 128, "FLUSH": 32}
+_TILE = {"BLOCK_N": 32, "BLOCK_S": 128, "FLUSH": 64}
 
 COMPILE_CASES = tuple(
     CompileCase(
         f"{side}-{dtype}",
         _truncated_svd_gram_kernel,
-        {"x_ptr": f"*{dtype}", "shift_ptr": "*fp32", "scale_ptr": "*fp32", "gram_ptr": "*fp64"}
-        | {"sums_ptr": "*fp64", "L": "i32", "S": "i32", long: "i32", "lines_per_part": "i32"},
+        {"x_ptr": f"*{dtype}", "shift_ptr": "*fp32", "spread_ptr": "*fp32", "widest_ptr": "*fp32"}
+        | {
+            "gram_ptr": "*fp64",
+            "sums_ptr": "*fp64",
+            "L": "i32",
+            "S": "i32",
+            long: "i32",
+            "lines_per_part": "i32",
+        },
         {short: 1, "SHIFT_BY_LINE": side == "wide", **_TILE},
         num_warps=8,
         num_stages=3,
+        targets=("sm_80", "sm_90", "sm_100"),
         multiples_of_16=("S", long, "lines_per_part"),
+        # Where a tile is added to float64, every FLUSH blocks; none of them in the inner loop.
+        max_spills=128,
     )
     for side, long, short in (
         ("tall", "stride_xl", "stride_xs"),

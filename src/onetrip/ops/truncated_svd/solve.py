@@ -39,7 +39,8 @@ def decompose(
     summed in float64 where those were not exact enough.
     """
     gram, errors = moments.gram, moments.errors
-    values, vectors = torch.linalg.eigh(gram if errors is None else _finite(gram))
+    # Where a half overflowed there is no decomposition; what comes out instead is not accepted.
+    values, vectors = torch.linalg.eigh(gram if errors is None else gram.nan_to_num(0.0, 0.0, 0.0))
     values, vectors = values.flip(0)[:kept], vectors.flip(1)[:, :kept].contiguous()
     if errors is not None and not _is_exact_enough(gram, errors, values, vectors, correct):
         return decompose(x, gram_moments(x, center, config), kept, center, correct, config)
@@ -58,12 +59,6 @@ def with_fixed_signs(components: Tensor) -> Tensor:
     return torch.where(largest < 0, -components, components)
 
 
-def _finite(gram: Tensor) -> Tensor:
-    """`gram`, or the identity where a number overflowed: no decomposition ends on infinities."""
-    ok = gram.isfinite().all()
-    return torch.where(ok, gram, torch.eye(gram.shape[0], dtype=gram.dtype, device=gram.device))
-
-
 def _is_exact_enough(
     gram: Tensor, errors: Tensor, values: Tensor, vectors: Tensor, correct: str
 ) -> bool:
@@ -73,14 +68,14 @@ def _is_exact_enough(
     about the sum of ``v² errors`` over the entries of v, and a singular value by the half of that.
     What the components leave of the trace is a difference, so it must not be too small.
     """
-    error = vectors.square().T @ errors  # [K]
-    trace = gram.trace()
-    enough = trace.isfinite()
-    if correct != "never":
-        enough &= (0.5 * error <= _ALLOWED * values).all()
-        if vectors.shape[0] > vectors.shape[1]:
-            enough &= trace - values.sum() > _LEFT * trace
-    return bool(enough)
+    error = errors @ vectors.square()  # [K]
+    # One look at the device for all.
+    trace, *found = torch.cat([gram.trace()[None], values, error]).tolist()
+    if correct == "never" or not math.isfinite(trace):
+        return math.isfinite(trace)
+    kept = len(found) // 2
+    small = all(0.5 * e <= _ALLOWED * v for v, e in zip(found[:kept], found[kept:], strict=True))
+    return small and (kept == len(gram) or trace - sum(found[:kept]) > _LEFT * trace)
 
 
 def _is_uncertain(singular_values: Tensor, D: int, correct: str) -> bool:
@@ -88,7 +83,7 @@ def _is_uncertain(singular_values: Tensor, D: int, correct: str) -> bool:
 
     An eigenvalue is off by at most about √D·u·σ₁², so σ by the half of that over σ.
     """
-    largest, smallest = float(singular_values[0]), float(singular_values[-1])
+    largest, smallest = torch.stack([singular_values[0], singular_values[-1]]).tolist()
     allowed = _FLOAT32_UNIT if correct == "float32" else 32.0 * _FLOAT64_UNIT
     return 0.5 * math.sqrt(D) * _FLOAT64_UNIT * largest**2 > allowed * smallest**2
 
