@@ -5,8 +5,9 @@
 Prints a line of JSON for each contender and problem. All are interleaved in a random order, after
 one call each that is not timed; ours is checked against differences in float64 first, and no time
 is printed of a problem where it fails. Prim's algorithm in plain torch, with N × N distances,
-takes four launches a point and seconds at the smallest size: it is left out. FlashLib's whole clustering is timed (it has no
-entry for the tree alone); its labels are known to be wrong on data that are not well separated.
+takes four launches a point and seconds at the smallest size: it is left out.
+FlashLib's whole clustering is timed (it has no entry for the tree alone); its labels are known to
+be wrong on data that are not well separated.
 """
 
 import argparse

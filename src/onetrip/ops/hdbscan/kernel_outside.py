@@ -19,6 +19,7 @@ from onetrip.ops.hdbscan.kernel_near import padded_features
 from onetrip.ops.hdbscan.kernel_tiles import (
     CHUNK,
     as_bits,
+    at_least,
     at_most,
     column_block,
     computed_at_most,
@@ -55,6 +56,7 @@ def _hdbscan_bound_kernel(
     component_ptr,
     core_ptr,
     limit_ptr,
+    floor_ptr,
     rows,
     N,
     D,
@@ -72,6 +74,7 @@ def _hdbscan_bound_kernel(
     first = tl.min(own, axis=0)
     last = tl.max(own, axis=0)
     low, high, middle, half, square, norm = row_block(x_ptr, place, D, DP)
+    nearest = tl.zeros([BLOCK_N], dtype=tl.float32) + float("inf")
     home = tl.min(place, axis=0) // (BLOCK_M * CHUNK)
     for step in range(0, steps):
         chunk = home ^ step
@@ -110,10 +113,14 @@ def _hdbscan_bound_kernel(
                     least, tl.where(own[:, None] != other[None, :], reach, float("inf"))
                 )
                 y = following
-            found = tl.maximum(at_most(tl.min(least, axis=1), norm, D), core)
+            inner = tl.min(least, axis=1)
+            nearest = tl.minimum(nearest, inner)
+            found = tl.maximum(at_most(inner, norm, D), core)
             tl.atomic_min(
                 limit_ptr + own, found.to(tl.int32, bitcast=True), mask=found < limit, sem="relaxed"
             )
+    # What was not read is heavier than some edge of the component.
+    tl.store(floor_ptr + offs_n, tl.maximum(at_least(nearest, norm, D), core))
 
 
 @triton.jit(do_not_specialize=["rows", "N", "blocks", "steps", "room"])
@@ -240,13 +247,17 @@ def pairs_outside(
     steps = triton.next_power_of_2(triton.cdiv(blocks, CHUNK))
     sizes = {"CHUNK": CHUNK, "DP": padded_features(D), **config}
     programs = (triton.cdiv(rows.numel(), config["BLOCK_N"]),)
+    floor = torch.empty(rows.numel(), dtype=torch.float32, device=x.device)
     count = torch.zeros(1, dtype=torch.int32, device=x.device)
     pairs = torch.empty(room, 2, dtype=torch.int32, device=x.device)
     with torch.cuda.device_of(x):
         _hdbscan_bound_kernel[programs](
-            x, *boxes, *span, rows, component, core, limit, rows.numel(), N, D, blocks, steps,
-            **sizes,
+            x, *boxes, *span, rows, component, core, limit, floor, rows.numel(), N, D, blocks,
+            steps, **sizes,
         )  # fmt: skip
+        # Of all places that look, a few may be an end of the lightest edge.
+        rows = rows[floor <= limit.view(torch.float32)[component[rows]]]
+        programs = (triton.cdiv(rows.numel(), config["BLOCK_N"]),)
         _hdbscan_pairs_kernel[programs](
             x, *boxes, *span, rows, component, core, limit, count, pairs, room, rows.numel(), N,
             D, blocks, steps, **sizes,
@@ -279,7 +290,10 @@ COMPILE_CASES = (
         for DP in (16, 32, 64)
         for case in (
             CompileCase(
-                f"bound-{DP}", _hdbscan_bound_kernel, _POINTERS | _SIZES, _TILE | {"DP": DP}
+                f"bound-{DP}",
+                _hdbscan_bound_kernel,
+                _POINTERS | _SIZES | {"floor_ptr": "*fp32"},
+                _TILE | {"DP": DP},
             ),
             CompileCase(
                 f"pairs-{DP}",

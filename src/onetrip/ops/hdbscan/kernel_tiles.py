@@ -140,6 +140,15 @@ def at_most(square, norm, D):
 
 
 @triton.jit
+def at_least(square, norm, D):
+    """No less is the squared distance of a pair, in float32, whose computed one is `square`."""
+    rounding, summing, moved, lost = _units(norm, D)
+    hat = tl.sqrt(tl.maximum(square - lost, 0.0) / (1.0 + 2.0 * summing))
+    distance = tl.maximum(hat - moved, 0.0) / (1.0 + rounding)
+    return distance * distance * (1.0 - (D + 8) * 1.2e-7 - 1e-6)
+
+
+@triton.jit
 def computed_at_most(limit, norm, D):
     """No greater is the computed square of a pair whose squared distance is at most `limit`."""
     rounding, summing, moved, lost = _units(norm, D)
