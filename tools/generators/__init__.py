@@ -6,7 +6,10 @@ from generators.cli import commands
 from generators.estimators import estimator_table
 from generators.exchange import exchange_table
 from generators.ingest import codes_table, ingest_table, losses_table
+from generators.lab import lab_table
 from generators.operators import operator_page, operators_table
+from generators.races import races_table
+from generators.recipe import projection_table, recipe_table, stages_table
 from generators.results import results_table
 from generators.settings import settings_table
 from generators.steps import presets_table, step_page, step_rates_table, steps_table
@@ -17,10 +20,15 @@ GENERATORS: Mapping[str, Callable[..., str]] = {
     "data-exchange": exchange_table,
     "data-ingest": ingest_table,
     "data-losses": losses_table,
+    "data-projection": projection_table,
+    "data-recipe": recipe_table,
+    "data-stages": stages_table,
     "estimator": estimator_table,
+    "lab": lab_table,
     "operator": operator_page,
     "operators": operators_table,
     "presets": presets_table,
+    "races": races_table,
     "results": results_table,
     "settings": settings_table,
     "step": step_page,

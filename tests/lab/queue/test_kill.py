@@ -105,7 +105,14 @@ def test_every_experiment_is_done_exactly_once(lab, database, record_property):
     lost = watch.execute("SELECT count(*) FROM attempt WHERE outcome = 'infra_lost'").fetchone()[0]
     watch.close()
     seconds = time.monotonic() - began
-    figures = {"kills": fleet.kills, "lost": lost, "refused": fleet.refused, "seconds": seconds}
+    figures = {
+        "experiments": EXPERIMENTS,
+        "workers": WORKERS,
+        "kills": fleet.kills,
+        "lost": lost,
+        "refused": fleet.refused,
+        "seconds": seconds,
+    }
     for name, value in figures.items():
         record_property(name, value)
     print(figures)
