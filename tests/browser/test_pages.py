@@ -170,6 +170,17 @@ def test_importance_arrives_after_the_rest(filled_lab, open_tab):
     tab.wait_for_selector("#importance figure")
 
 
+def test_what_runs_is_legible_on_a_phone(filled_lab, open_tab):
+    stage = "timing benchmark rows=2048 columns=256, cold (33%)"
+    filled_lab.connection.execute("UPDATE attempt SET stage = ? WHERE outcome IS NULL", (stage,))
+    tab = open_tab(filled_lab, "/", viewport=PHONE)
+    title, state = (
+        tab.locator(f".running .{one}").first.bounding_box() for one in ("title", "state")
+    )
+    assert title["width"] > PHONE["width"] / 4
+    assert state["x"] + state["width"] <= PHONE["width"]
+
+
 @pytest.mark.parametrize("path", [*VIEWS, "/problems/1", "/experiments/1", "/hypotheses/3"])
 def test_view_fits_a_phone(filled_lab, open_tab, path):
     wide = "## Sizes\n\n| " + " | ".join(f"a wide column {n}" for n in range(20)) + " |\n"
