@@ -34,7 +34,13 @@ def find_experiment(
     connection: sqlite3.Connection, experiment: int, argument: str = "experiment"
 ) -> int:
     """The same number, when there is such an experiment."""
-    _find(connection, argument, "experiment", experiment, "list_experiments shows them.")
+    _find(
+        connection,
+        argument,
+        "experiment",
+        experiment,
+        "list_experiments, or `onetrip lab list`, shows them.",
+    )
     return experiment
 
 
@@ -83,7 +89,13 @@ def node(connection: sqlite3.Connection, argument: str, name: str) -> tuple[str,
         raise ArgumentError(
             complaint(argument, expected=expected, got=repr(name[:80]), way_out=way_out)
         )
-    _find(connection, argument, kind, int(number), "query_sql lists what there is.")
+    _find(
+        connection,
+        argument,
+        kind,
+        int(number),
+        "query_sql, or `onetrip lab query`, lists what there is.",
+    )
     return kind, int(number)
 
 
