@@ -59,7 +59,7 @@ def _round(call: Call, begin: int, Q: int) -> None:
     absolute = 4.0 * (D + 8) * torch.finfo(torch.float32).tiny
     chosen = select_tiles(call, least, Q, bounds=(relative, absolute))
     candidates, found = torch.empty_like(chosen.tiles), torch.zeros_like(chosen.counts)
-    _kneighbors_scan_kernel[(Q, candidates.shape[1])](
+    _kneighbors_scan_kernel[(Q, min(tiles, candidates.shape[1]))](
         scores,
         chosen.tiles,
         chosen.counts,
