@@ -17,7 +17,7 @@ import gzip
 import importlib
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ atheris: Any = importlib.import_module("atheris")
 with atheris.instrument_imports(include=["onetrip.data"]):
     from onetrip.data.sources.oas.careful import read_carefully
     from onetrip.data.sources.oas.lines import Lines
-    from onetrip.data.sources.oas.rows import RowParser
+    from onetrip.data.sources.oas.rows import Parsed, RowParser
     from onetrip.data.sources.oas.source import Oas
     from onetrip.data.sources.oas.synthetic.defects import unit_text
     from onetrip.data.sources.source import UnitError
@@ -61,10 +61,16 @@ def check_lines(data: bytes) -> None:
     source = Lines(text[at : at + block] for at in range(0, len(text), block))
     parser = RowParser("unit", NAMES, NAMES)
     rows, rejects, blank, line = [], [], 0, 0
-    for chunk in source.chunks():
-        got = parser.parse(chunk, line + 1, last=source.ended)
-        source.settle(got.lines_taken, got.rest_bytes)
-        line = source.behind
+
+    def parsed() -> Iterator[Parsed]:
+        for chunk in source.chunks():
+            yield parser.parse(chunk, line + 1)
+            source.reuse(chunk)
+        if rest := parser.finish(line + 1):
+            yield rest
+
+    for got in parsed():
+        line += got.lines_taken
         values = zip(*(column.to_pylist() for column in got.columns), strict=True)
         rows += zip(got.lines.tolist(), map(list, values), strict=True)
         rejects += [(reject.line, reject.code) for reject in got.rejects]

@@ -1,8 +1,12 @@
-"""Workers that cannot start are told of; those that can import no more than they need."""
+"""Workers that cannot start are told of; those that can import no more than they need, and end."""
 
+import json
 import subprocess
 import sys
+import time
+from pathlib import Path
 
+import psutil
 import pytest
 
 from onetrip.core.errors import DataError
@@ -41,3 +45,28 @@ def test_arrow_asks_pandas_only_where_a_step_comes_from_outside(ours):
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.stdout.strip(), done.returncode) == ("fine", 0), done.stderr
+
+
+DRIVER = """
+import sys, json
+sys.path.insert(0, sys.argv[4])
+from onetrip.data.engine.run import run
+run(json.loads(sys.argv[1]), sys.argv[2], sys.argv[3], workers=1)
+"""
+
+
+def test_a_worker_at_work_ends_with_who_started_it(folder, tmp_path, recipe_of):
+    slow = {"toy_steps:Numbers": {"pause_s": 90.0}, "cache": False}
+    recipe = recipe_of(slow, "toy_steps:Distinct")
+    toys, out = str(Path(__file__).parent), tmp_path / "out"
+    command = [sys.executable, "-c", DRIVER, json.dumps(recipe), str(folder), str(out), toys]
+    with psutil.Popen(command, stderr=subprocess.DEVNULL) as process:
+        # A task opens its file of buckets, says that it begins, and then is in the step for long.
+        while process.is_running() and not list(out.glob("stages/*/.aside*.arrow")):
+            time.sleep(0.05)
+        time.sleep(0.5)
+        (worker,) = process.children()
+        process.terminate()
+        process.wait()
+        gone, _ = psutil.wait_procs([worker], timeout=30)
+        assert gone == [worker]

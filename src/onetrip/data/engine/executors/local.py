@@ -1,5 +1,6 @@
 """Processes of this machine, one task at a time each; a dead one is replaced."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -29,7 +30,7 @@ _PROGRAM = """
 import sys
 sys.path[:] = {path!r}
 from onetrip.data.engine.executors.serve import serve
-serve({handle})
+serve({handle}, {parent})
 """
 
 
@@ -153,7 +154,7 @@ class LocalExecutor(Executor):
 def _start() -> _Worker:
     ours, theirs = socket.socketpair()
     with theirs:
-        program = _PROGRAM.format(handle=theirs.fileno(), path=sys.path)
+        program = _PROGRAM.format(handle=theirs.fileno(), path=sys.path, parent=os.getpid())
         process = subprocess.Popen(
             [sys.executable, "-c", program],
             stdin=subprocess.DEVNULL,

@@ -1,5 +1,8 @@
 """The life of a local worker: take a task, run it, say how it went, until nobody asks."""
 
+import os
+import threading
+import time
 from multiprocessing.connection import Connection
 
 import pyarrow as pa
@@ -11,10 +14,17 @@ from onetrip.data.engine.task import Moved, Places, Task
 from onetrip.data.engine.worker import run_task
 from onetrip.data.store.aside import is_full_disk
 
+# How soon a worker notices that it is alone.
+_LOOK_S = 0.5
 
-def serve(handle: int) -> None:
-    """Run tasks that come through the socket `handle`, a file descriptor, until it is closed."""
-    # One task keeps one core busy; the executor decides how many there are.
+
+def serve(handle: int, parent: int) -> None:
+    """Run tasks that come through the socket `handle`, a file descriptor, until it is closed.
+
+    When `parent`, the process that hands them out, is gone, so is this one, whatever it does.
+    """
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    # Of Arrow's own threads one is enough: tasks have theirs, and there is a task for each core.
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
     leave_pandas_out()
@@ -34,6 +44,13 @@ def serve(handle: int) -> None:
             stage, places = message
             if stage is not None:
                 let_pandas_in(step for step in (stage.head, *stage.chain, stage.tail) if step)
+
+
+def _end_with(parent: int) -> None:
+    """End this process at once when its parent has: what is half written has no name yet."""
+    while os.getppid() == parent:
+        time.sleep(_LOOK_S)
+    os._exit(1)
 
 
 def _run(connection: Connection, stage: Stage, places: Places, task: Task) -> None:
