@@ -3,9 +3,11 @@
     python tools/estimator_growth.py                     # all that have a growth problem
     python tools/estimator_growth.py nearest_neighbors --largest 100000
 
-Every size runs in a process of its own (`estimator_contender.py`), the contender "onetrip" alone.
-The exponent is the slope of log time over log samples from the middle size on, where constant costs
-no longer count. Writes docs/estimators/<estimator>-growth.svg and prints a row for the page.
+Every size runs in a process of its own (`estimator_contender.py`), the contender "onetrip" alone,
+on one thread. Its time is that of the processor, which other work on the machine hardly changes;
+so is the exponent, the slope of log time over log samples from the second size on, where constant
+costs count less. Sizes end where the next would take longer than `--limit-s`. Writes
+docs/estimators/<estimator>-growth.svg and the estimator's row in docs/estimators/growth.md.
 """
 
 import argparse
@@ -13,17 +15,27 @@ import math
 import os
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 from estimator_bars import Runner, estimator_files, load_workloads
 from estimator_workloads.protocol import OURS
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "estimators"
+LEAST_MEBIBYTES = 0.1
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 
 
-def measure(estimator: str, n_samples: int, rounds: int, threads: int) -> tuple[float, int]:
-    """Best seconds and most bytes of a call."""
-    runner = Runner(estimator, f"growth-{n_samples}", OURS, threads, [])
+class Point(NamedTuple):
+    """One size: seconds of the processor and bytes over the data, of one call."""
+
+    n_samples: int
+    cpu_s: float
+    peak_bytes: int
+
+
+def measure(estimator: str, n_samples: int, rounds: int) -> Point:
+    """Least seconds and most bytes of some calls after a first one."""
+    runner = Runner(estimator, f"growth-{n_samples}", OURS, 1, [])
     try:
         kind, value = runner.receive()
         if kind != "done":
@@ -32,24 +44,43 @@ def measure(estimator: str, n_samples: int, rounds: int, threads: int) -> tuple[
             runner.solve()
     finally:
         runner.stop()
-    return min(runner.timed.wall_s), runner.timed.peak_bytes
+    return Point(n_samples, min(runner.timed.cpu_s), runner.timed.peak_bytes)
 
 
-def exponent(sizes: list[int], values: list[float]) -> float:
-    """Slope of a line through the logarithms, least squares, over the larger half of the sizes.
+def measured_sizes(estimator: str, sizes: list[int], rounds: int, limit_s: float) -> list[Point]:
+    """Points up to where the next would take longer than `limit_s`."""
+    points: list[Point] = []
+    for size in sizes:
+        if len(points) >= 2:
+            before, last = points[-2:]
+            step = math.log(last.cpu_s / before.cpu_s) / math.log(last.n_samples / before.n_samples)
+            if last.cpu_s * (size / last.n_samples) ** max(step, 0.0) > limit_s:
+                break
+        points.append(measure(estimator, size, rounds))
+    return points
+
+
+def exponent(sizes: list[int], values: list[float], floor: float = 0.0) -> float:
+    """Slope of a line through the logarithms, least squares, from the second of three sizes on.
+
+    Values that are not above a `floor` say nothing of growth, where two others do.
 
     >>> round(exponent([10, 100, 1000], [1.0, 2.0, 20.0]), 3)
     1.0
+    >>> round(exponent([10, 100, 1000, 10_000], [1.0, 1.0, 2.0, 20.0], floor=1.0), 3)
+    1.0
     """
-    from_here = max(0, min(len(sizes) // 2, len(sizes) - 2))
-    x = [math.log(size) for size in sizes[from_here:]]
-    y = [math.log(max(value, 1e-12)) for value in values[from_here:]]
+    pairs = list(zip(sizes, values, strict=True))[1 if len(sizes) > 2 else 0 :]
+    above = [pair for pair in pairs if pair[1] > floor]
+    points = above if len(above) > 1 else pairs
+    x = [math.log(size) for size, _ in points]
+    y = [math.log(max(value, 1e-12)) for _, value in points]
     mean_x, mean_y = sum(x) / len(x), sum(y) / len(y)
     rise = sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True))
     return rise / sum((a - mean_x) ** 2 for a in x)
 
 
-def draw(title: str, sizes: list[int], seconds: list[float], mib: list[float], path: Path) -> None:
+def draw(title: str, points: list[Point], path: Path) -> None:
     """Two panels on logarithmic axes, the fitted exponent of each in its heading."""
     import matplotlib
 
@@ -57,38 +88,88 @@ def draw(title: str, sizes: list[int], seconds: list[float], mib: list[float], p
     matplotlib.rcParams["svg.hashsalt"] = "onetrip"
     from matplotlib import pyplot
 
+    sizes = [point.n_samples for point in points]
+    seconds, mebibytes = seconds_of(points), mebibytes_of(points)
+    floors = (0.0, LEAST_MEBIBYTES)
     figure, panels = pyplot.subplots(1, 2, figsize=(8, 3.2), layout="constrained")
-    for panel, values, label in zip(panels, (seconds, mib), ("seconds", "MiB"), strict=True):
+    labels = ("seconds of one core", "MiB over the data")
+    for panel, values, floor, label in zip(
+        panels, (seconds, mebibytes), floors, labels, strict=True
+    ):
         panel.loglog(sizes, values, "o-")
         panel.set_xlabel("n_samples")
         panel.set_ylabel(label)
-        panel.set_title(f"{title}: samples$^{{{exponent(sizes, values):.2f}}}$", fontsize=10)
+        panel.set_title(f"{title}: samples$^{{{exponent(sizes, values, floor):.2f}}}$", fontsize=10)
         panel.grid(True, which="major", alpha=0.3)
+    # One decade at least, so that what is flat looks flat.
+    least, most = min(mebibytes), max(mebibytes)
+    panels[1].set_ylim(min(least / 2, most / 10), 2 * most)
     figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)
 
 
+def seconds_of(points: list[Point]) -> list[float]:
+    """Seconds of each point, none of them zero."""
+    return [max(point.cpu_s, 1e-4) for point in points]
+
+
+def mebibytes_of(points: list[Point]) -> list[float]:
+    """MiB of each point, at least those: smaller peaks are pages that were there before."""
+    return [max(point.peak_bytes / 2**20, LEAST_MEBIBYTES) for point in points]
+
+
+def row_of(title: str, points: list[Point]) -> str:
+    """The row of the page's table."""
+    by_size = {
+        point.n_samples: f"{seconds:.2g} s, {mebibytes:.1f} MiB"
+        for point, seconds, mebibytes in zip(
+            points, seconds_of(points), mebibytes_of(points), strict=True
+        )
+    }
+    sizes = [point.n_samples for point in points]
+    powers = [
+        f"{exponent(sizes, seconds_of(points)):.2f}",
+        f"{exponent(sizes, mebibytes_of(points), LEAST_MEBIBYTES):.2f}",
+    ]
+    cells = [by_size.get(size, "") for size in SIZES]
+    return "| " + " | ".join([title, *cells, *powers]) + " |"
+
+
+def with_row(page: str, row: str) -> str:
+    r"""The page with this row in place of the estimator's old one, or at the table's end.
+
+    >>> with_row("| a | 1 |\n| b | 2 |\n", "| a | 3 |")
+    '| a | 3 |\n| b | 2 |\n'
+    """
+    lines = page.splitlines()
+    name = row.split("|")[1]
+    rows = [place for place, line in enumerate(lines) if line.startswith("|")]
+    own = [place for place in rows if lines[place].split("|")[1] == name]
+    if own:
+        lines[own[0]] = row
+    else:
+        lines.insert(rows[-1] + 1, row)
+    return "\n".join(lines) + "\n"
+
+
 def main() -> int:
-    """Measure, draw, print the rows of the page's table."""
+    """Measure, draw, write the rows of the page's table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("estimator", nargs="*", choices=[*estimator_files(), []])
     parser.add_argument("--largest", type=int, default=SIZES[-1])
-    parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--limit-s", type=float, default=120.0)
     options = parser.parse_args()
-    os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(options.threads)
-    sizes = [size for size in SIZES if size <= options.largest]
+    os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
     for estimator in options.estimator or estimator_files():
         module = load_workloads(estimator)
-        if not hasattr(module, "growth"):
-            continue
-        measured = [measure(estimator, size, options.rounds, options.threads) for size in sizes]
-        seconds = [wall_s for wall_s, _ in measured]
-        mib = [max(peak_bytes / 2**20, 0.1) for _, peak_bytes in measured]
-        draw(module.ESTIMATOR, sizes, seconds, mib, DOCS / f"{estimator}-growth.svg")
-        cells = [f"{1e3 * s:.0f} ms, {m:.0f} MiB" for s, m in zip(seconds, mib, strict=True)]
-        powers = f"{exponent(sizes, seconds):.2f}, {exponent(sizes, mib):.2f}"
-        print("| " + " | ".join([module.ESTIMATOR, *cells, powers]) + " |", flush=True)
+        sizes = [size for size in getattr(module, "GROWTH_SIZES", SIZES) if size <= options.largest]
+        points = measured_sizes(estimator, sizes, options.rounds, options.limit_s)
+        draw(module.ESTIMATOR, points, DOCS / f"{estimator}-growth.svg")
+        row = row_of(module.ESTIMATOR, points)
+        page = DOCS / "growth.md"
+        page.write_text(with_row(page.read_text(), row))
+        print(row, flush=True)
     return 0
 
 

@@ -6,7 +6,8 @@ A file `<estimator>.py` defines
 - ``ESTIMATOR``: the public name, "NearestNeighbors";
 - ``RACES``: a tuple of `Race`, five or more, chosen before they were measured;
 - ``growth(n_samples) -> Race``: the same problem at any size, for the plot of growth; only the
-  contender "onetrip" runs there.
+  contender "onetrip" runs there;
+- ``GROWTH_SIZES``: sizes of that plot, where a thousand to a million are not the right ones.
 
 Every contender of a race runs in a process of its own that draws the same data, so that peak
 memory is its own and no library's threads disturb another's. A contender imports its library

@@ -86,3 +86,7 @@ def growth(n_samples: int) -> Race:
     """Clusters in 32 features: quadratic in time, linear in memory beyond the budget."""
     why = "time and memory over the number of samples"
     return _race(f"growth-{n_samples}", n_samples, 32, 2, why)
+
+
+# A thousand iterations over all pairs: two minutes end before ten thousand samples.
+GROWTH_SIZES = (500, 1_000, 2_000, 4_000)
