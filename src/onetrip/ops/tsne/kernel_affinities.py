@@ -26,7 +26,6 @@ def _tsne_distances_kernel(
     D,
     BLOCK_I: tl.constexpr,
     BLOCK_J: tl.constexpr,
-    UNROLL: tl.constexpr,
 ):
     """Squared distances of samples from `begin` on to all of x [D, stride], a row each."""
     row = tl.program_id(1) * BLOCK_I + tl.arange(0, BLOCK_I)
@@ -34,7 +33,7 @@ def _tsne_distances_kernel(
     i_ptr = x_ptr + begin + row
     j_ptr = x_ptr + offs_j
     d = tl.zeros((BLOCK_I, BLOCK_J), dtype=tl.float32)
-    for _ in tl.range(0, D, loop_unroll_factor=UNROLL):
+    for _ in range(0, D):
         difference = tl.load(i_ptr)[:, None] - tl.load(j_ptr)[None, :]  # [BLOCK_I, BLOCK_J]
         d += difference * difference
         i_ptr += stride
@@ -54,44 +53,45 @@ def _tsne_widths_kernel(
     start,
     tolerance,
     MOST_STEPS: tl.constexpr,
+    ROWS: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """Solve one row's entropy = `target` for β, by Newton's iteration on log β from `start`.
+    """Solve each row's entropy = `target` for β, by Newton's iteration on log β from `start`.
 
     Distances count from the nearest, so that the largest term is 1. Sums are float32, each lane's
     own until the end of the row; what follows from them is float64.
     """
-    row = tl.program_id(0)
+    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     i = begin + row
-    d_ptr += row * stride
-    lanes = tl.arange(0, BLOCK)
-    nearest = tl.full((BLOCK,), float("inf"), dtype=tl.float32)
+    d_ptr += row[:, None] * stride
+    lanes = tl.arange(0, BLOCK)[None, :]
+    nearest = tl.full((ROWS, BLOCK), float("inf"), dtype=tl.float32)
     for first in range(0, N, BLOCK):
         j = first + lanes
-        d = tl.load(d_ptr + j, mask=(j < N) & (j != i), other=float("inf"))
+        d = tl.load(d_ptr + j, mask=(j < N) & (j != i[:, None]), other=float("inf"))
         nearest = tl.minimum(nearest, d)
-    least = tl.min(nearest, axis=0)
+    least = tl.min(nearest, axis=1)  # [ROWS]
 
-    position = tl.full((), 0.0, dtype=tl.float64) + start
+    position = tl.full((ROWS,), 0.0, dtype=tl.float64) + start
     low, high = position - 36.0, position + 36.0
-    beta = tl.exp(position).to(tl.float32)
-    total = tl.full((), 1.0, dtype=tl.float32)
-    left = tl.full((), MOST_STEPS, dtype=tl.int32)
-    nothing = tl.zeros((BLOCK,), dtype=tl.float32)
-    while left > 0:
+    beta = tl.full((ROWS,), 0.0, dtype=tl.float32)
+    total = beta
+    left = tl.where(i < N, MOST_STEPS, 0)
+    nothing = tl.full((ROWS, BLOCK), 0.0, dtype=tl.float32)
+    while tl.max(left, axis=0) > 0:
         beta = tl.exp(position).to(tl.float32)
         zeroth, linear, square = nothing, nothing, nothing
         for first in range(0, N, BLOCK):
             j = first + lanes
-            others = (j < N) & (j != i)
-            u = tl.load(d_ptr + j, mask=others, other=0.0) - least
-            e = tl.where(others, tl.exp(-beta * u), 0.0)
+            others = (j < N) & (j != i[:, None])
+            u = tl.load(d_ptr + j, mask=others, other=0.0) - least[:, None]
+            e = tl.where(others, tl.exp(-beta[:, None] * u), 0.0)
             zeroth += e
             linear += e * u
             square += e * u * u
-        total = tl.sum(zeroth, axis=0)
-        mean = (tl.sum(linear, axis=0) / total).to(tl.float64)
-        variance = (tl.sum(square, axis=0) / total).to(tl.float64) - mean * mean
+        total = tl.sum(zeroth, axis=1)
+        mean = (tl.sum(linear, axis=1) / total).to(tl.float64)
+        variance = (tl.sum(square, axis=1) / total).to(tl.float64) - mean * mean
         wide = beta.to(tl.float64)
         excess = tl.log(total.to(tl.float64)) + wide * mean - target
         done = (tl.abs(excess) <= tolerance) | (high - low <= 1e-9)
@@ -100,21 +100,22 @@ def _tsne_widths_kernel(
         ahead = excess / tl.maximum(wide * wide * variance, 1e-30)
         ahead = position + tl.minimum(tl.maximum(ahead, -4.0), 4.0)
         inside = (ahead > low) & (ahead < high)
-        position = tl.where(inside, ahead, 0.5 * (low + high))
         left = tl.where(done, 0, left - 1)
+        # A row that is done stays where it is, and sums the same again.
+        position = tl.where(left > 0, tl.where(inside, ahead, 0.5 * (low + high)), position)
     log_sum = tl.log(total.to(tl.float64)) - beta.to(tl.float64) * least.to(tl.float64)
-    tl.store(beta_ptr + i, beta)
-    tl.store(log_sum_ptr + i, log_sum.to(tl.float32))
+    tl.store(beta_ptr + i, beta, mask=i < N)
+    tl.store(log_sum_ptr + i, log_sum.to(tl.float32), mask=i < N)
 
 
 @triton.jit
 def joint(d_ptr, beta_ptr, log_sum_ptr, i, j, beta_i, log_sum_i, N):
-    """p(j | i) + p(i | j), 2 N times the joint probabilities, from i's row of distances."""
-    others = (j < N) & (j != i)
-    d = tl.load(d_ptr + j, mask=others, other=0.0)
-    beta_j = tl.load(beta_ptr + j, mask=others, other=0.0)
-    log_sum_j = tl.load(log_sum_ptr + j, mask=others, other=0.0)
-    both = tl.exp(-beta_i * d - log_sum_i) + tl.exp(-beta_j * d - log_sum_j)
+    """p(j | i) + p(i | j), 2 N times the joint probabilities, of rows i [ROWS] and columns j."""
+    others = (j < N)[None, :] & (j[None, :] != i[:, None]) & (i < N)[:, None]
+    d = tl.load(d_ptr + j[None, :], mask=others, other=0.0)
+    beta_j = tl.load(beta_ptr + j, mask=j < N, other=0.0)[None, :]
+    log_sum_j = tl.load(log_sum_ptr + j, mask=j < N, other=0.0)[None, :]
+    both = tl.exp(-beta_i[:, None] * d - log_sum_i[:, None]) + tl.exp(-beta_j * d - log_sum_j)
     return tl.where(others, both, 0.0)
 
 
@@ -129,15 +130,18 @@ def _tsne_count_kernel(
     N,
     stride,
     least,
+    ROWS: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """Count one row's pairs above `least`; sums [3, N] of their p and p log p, and of the rest."""
-    row = tl.program_id(0)
+    """Count each row's pairs above `least`; sums [3, N] of their p and p log p, and of the rest."""
+    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     i = begin + row
-    d_ptr += row * stride
-    beta_i, log_sum_i = tl.load(beta_ptr + i), tl.load(log_sum_ptr + i)
-    count = tl.zeros((BLOCK,), dtype=tl.int32)
-    mass = tl.zeros((BLOCK,), dtype=tl.float32)
+    mask_i = i < N
+    d_ptr += row[:, None] * stride
+    beta_i = tl.load(beta_ptr + i, mask=mask_i, other=0.0)
+    log_sum_i = tl.load(log_sum_ptr + i, mask=mask_i, other=0.0)
+    count = tl.full((ROWS, BLOCK), 0, dtype=tl.int32)
+    mass = tl.full((ROWS, BLOCK), 0.0, dtype=tl.float32)
     p_log_p, dropped = mass, mass
     for first in range(0, N, BLOCK):
         j = first + tl.arange(0, BLOCK)
@@ -148,10 +152,10 @@ def _tsne_count_kernel(
         mass += tl.where(kept, p, 0.0)
         dropped += tl.where(kept, 0.0, p)
         p_log_p += tl.where(kept, p * tl.log(tl.where(kept, p, 1.0)), 0.0)
-    tl.store(count_ptr + i, tl.sum(count, axis=0))
-    tl.store(sums_ptr + i, tl.sum(mass, axis=0))
-    tl.store(sums_ptr + N + i, tl.sum(p_log_p, axis=0))
-    tl.store(sums_ptr + 2 * N + i, tl.sum(dropped, axis=0))
+    tl.store(count_ptr + i, tl.sum(count, axis=1), mask=mask_i)
+    tl.store(sums_ptr + i, tl.sum(mass, axis=1), mask=mask_i)
+    tl.store(sums_ptr + N + i, tl.sum(p_log_p, axis=1), mask=mask_i)
+    tl.store(sums_ptr + 2 * N + i, tl.sum(dropped, axis=1), mask=mask_i)
 
 
 @triton.jit
@@ -166,23 +170,26 @@ def _tsne_fill_kernel(
     N,
     stride,
     least,
+    ROWS: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """Write the list of one row's pairs above `least`, in the order of the samples."""
-    row = tl.program_id(0)
+    """Write the list of each row's pairs above `least`, in the order of the samples."""
+    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     i = begin + row
-    d_ptr += row * stride
-    beta_i, log_sum_i = tl.load(beta_ptr + i), tl.load(log_sum_ptr + i)
-    place = tl.load(start_ptr + i)
+    mask_i = i < N
+    d_ptr += row[:, None] * stride
+    beta_i = tl.load(beta_ptr + i, mask=mask_i, other=0.0)
+    log_sum_i = tl.load(log_sum_ptr + i, mask=mask_i, other=0.0)
+    place = tl.load(start_ptr + i, mask=mask_i, other=0)
     for first in range(0, N, BLOCK):
         j = first + tl.arange(0, BLOCK)
         both = joint(d_ptr, beta_ptr, log_sum_ptr, i, j, beta_i, log_sum_i, N)
         kept = both > least
         one = kept.to(tl.int32)
-        offs = place + tl.cumsum(one, axis=0) - 1
-        tl.store(index_ptr + offs, j, mask=kept)
+        offs = place[:, None] + tl.cumsum(one, axis=1) - 1
+        tl.store(index_ptr + offs, j[None, :] + tl.full((ROWS, 1), 0, dtype=tl.int32), mask=kept)
         tl.store(p_ptr + offs, both * (0.5 / N), mask=kept)
-        place += tl.sum(one, axis=0)
+        place += tl.sum(one, axis=1)
 
 
 _WIDTHS = {"d_ptr": "*fp32", "beta_ptr": "*fp32", "log_sum_ptr": "*fp32"}
@@ -195,14 +202,14 @@ COMPILE_CASES = (
         "distances",
         _tsne_distances_kernel,
         {"x_ptr": "*fp32", "d_ptr": "*fp32", "begin": "i32", "stride": "i32", "D": "i32"},
-        {"BLOCK_I": 16, "BLOCK_J": 512, "UNROLL": 4},
+        {"BLOCK_I": 8, "BLOCK_J": 512},
         multiples_of_16=_ALIGNED,
     ),
     CompileCase(
         "widths",
         _tsne_widths_kernel,
         _WIDTHS | _SIZES | {"target": "fp32", "start": "fp32", "tolerance": "fp32"},
-        {"MOST_STEPS": 60, "BLOCK": 4096},
+        {"MOST_STEPS": 60, "ROWS": 1, "BLOCK": 4096},
         num_warps=16,
         multiples_of_16=_ALIGNED,
     ),
@@ -210,14 +217,14 @@ COMPILE_CASES = (
         "count",
         _tsne_count_kernel,
         _WIDTHS | _SIZES | {"count_ptr": "*i32", "sums_ptr": "*fp32", "least": "fp32"},
-        {"BLOCK": 1024},
+        {"ROWS": 1, "BLOCK": 1024},
         multiples_of_16=_ALIGNED,
     ),
     CompileCase(
         "fill",
         _tsne_fill_kernel,
         _WIDTHS | _LISTS | _SIZES | {"least": "fp32"},
-        {"BLOCK": 1024},
+        {"ROWS": 1, "BLOCK": 1024},
         multiples_of_16=_ALIGNED,
     ),
 )

@@ -92,7 +92,7 @@ def _tsne_push_kernel(
     if M > 2:
         y2_i = tl.load(y_ptr + 2 * stride + offs_i)[:, None]
     points = y0_i, y1_i, y2_i
-    nothing = tl.zeros((BLOCK_I, BLOCK_J), dtype=tl.float32)
+    nothing = tl.full((BLOCK_I, BLOCK_J), 0.0, dtype=tl.float32)
     sums = nothing, nothing, nothing, nothing
     begin = pid_j * columns
     end = tl.minimum(begin + columns, tl.cdiv(N, BLOCK_J) * BLOCK_J)
@@ -117,13 +117,13 @@ def _tsne_push_kernel(
 
 @triton.jit
 def _gather(point_ptr, j, M: tl.constexpr):
-    """Coordinates of samples j, whose points lie one after the other, 1, 2 or 4 numbers each."""
+    """Coordinates of samples j [ROWS, BLOCK], whose points lie one after the other."""
     if M == 1:
         y0 = tl.load(point_ptr + j)
         return y0, y0, y0
     elif M == 2:
         pair = tl.arange(0, 2)
-        y0, y1 = tl.split(tl.load(point_ptr + j[:, None] * 2 + pair[None, :]))
+        y0, y1 = tl.split(tl.load(point_ptr + j[:, :, None] * 2 + pair[None, None, :]))
         return y0, y1, y0
     else:
         y0 = tl.load(point_ptr + j * 4)
@@ -133,10 +133,22 @@ def _gather(point_ptr, j, M: tl.constexpr):
 
 
 @triton.jit
-def _pull_block(sums, point_ptr, point, j, p, M: tl.constexpr, WANTED: tl.constexpr):
-    """Add what samples j with affinities p pull, and p log t, to the sums of one sample."""
+def _own(y_ptr, i, N, stride, M: tl.constexpr):
+    """Coordinates of samples i [ROWS], from the planes y [M, stride]."""
+    y0 = tl.load(y_ptr + i, mask=i < N, other=0.0)[:, None]
+    y1, y2 = y0, y0
+    if M > 1:
+        y1 = tl.load(y_ptr + stride + i, mask=i < N, other=0.0)[:, None]
+    if M > 2:
+        y2 = tl.load(y_ptr + 2 * stride + i, mask=i < N, other=0.0)[:, None]
+    return y0, y1, y2
+
+
+@triton.jit
+def _pull_block(sums, point_ptr, own, j, p, M: tl.constexpr, WANTED: tl.constexpr):
+    """Add what samples j with affinities p [ROWS, BLOCK] pull, and p log t, to the sums."""
     pull0, pull1, pull2, p_log_t = sums
-    y0_i, y1_i, y2_i = point
+    y0_i, y1_i, y2_i = own
     y0_j, y1_j, y2_j = _gather(point_ptr, j, M)
     d0, d1, d2 = y0_i - y0_j, y1_i - y1_j, y2_i - y2_j
     t = _similarity(d0, d1, d2, M)
@@ -153,50 +165,59 @@ def _pull_block(sums, point_ptr, point, j, p, M: tl.constexpr, WANTED: tl.conste
 
 
 @triton.jit
-def _store_pull(sums, pull_ptr, p_log_t_ptr, i, stride, M: tl.constexpr, WANTED: tl.constexpr):
+def _store_pull(sums, pull_ptr, p_log_t_ptr, i, N, stride, M: tl.constexpr, WANTED: tl.constexpr):
     pull0, pull1, pull2, p_log_t = sums
-    tl.store(pull_ptr + i, tl.sum(pull0, axis=0))
+    mask_i = i < N
+    tl.store(pull_ptr + i, tl.sum(pull0, axis=1), mask=mask_i)
     if M > 1:
-        tl.store(pull_ptr + stride + i, tl.sum(pull1, axis=0))
+        tl.store(pull_ptr + stride + i, tl.sum(pull1, axis=1), mask=mask_i)
     if M > 2:
-        tl.store(pull_ptr + 2 * stride + i, tl.sum(pull2, axis=0))
+        tl.store(pull_ptr + 2 * stride + i, tl.sum(pull2, axis=1), mask=mask_i)
     if WANTED:
-        tl.store(p_log_t_ptr + i, tl.sum(p_log_t, axis=0))
+        tl.store(p_log_t_ptr + i, tl.sum(p_log_t, axis=1), mask=mask_i)
 
 
 @triton.jit
 def _tsne_pull_kernel(
+    y_ptr,
     point_ptr,
     pull_ptr,
     p_log_t_ptr,
     start_ptr,
     index_ptr,
     p_ptr,
+    N,
     stride,
     M: tl.constexpr,
     WANTED: tl.constexpr,
+    ROWS: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """Attraction of one sample by its list of neighbours."""
-    i = tl.program_id(0)
-    lanes = tl.arange(0, BLOCK)
-    nothing = tl.zeros((BLOCK,), dtype=tl.float32)
-    point = _gather(point_ptr, i + tl.zeros((BLOCK,), dtype=tl.int32), M)
-    place = tl.load(start_ptr + i)
-    size = (tl.load(start_ptr + i + 1) - place).to(tl.int32)
-    index_ptr += place
-    p_ptr += place
+    """Attraction of each sample by its list of neighbours."""
+    i = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    own = _own(y_ptr, i, N, stride, M)
+    place = tl.load(start_ptr + i, mask=i < N, other=0)
+    size = (tl.load(start_ptr + i + 1, mask=i < N, other=0) - place).to(tl.int32)[:, None]
+    index_ptr += place[:, None]
+    p_ptr += place[:, None]
+    nothing = tl.full((ROWS, BLOCK), 0.0, dtype=tl.float32)
     sums = nothing, nothing, nothing, nothing
-    for first in range(0, size, BLOCK):
-        # Lists are padded to whole blocks by entries of no weight.
-        j = tl.load(index_ptr + first + lanes)
-        p = tl.load(p_ptr + first + lanes)
-        sums = _pull_block(sums, point_ptr, point, j, p, M, WANTED)
-    _store_pull(sums, pull_ptr, p_log_t_ptr, i, stride, M, WANTED)
+    for first in range(0, tl.max(tl.max(size, axis=1), axis=0), BLOCK):
+        offs = first + tl.arange(0, BLOCK)[None, :]
+        if ROWS == 1:
+            # Lists are padded to whole blocks by entries of no weight.
+            j = tl.load(index_ptr + offs)
+            p = tl.load(p_ptr + offs)
+        else:
+            j = tl.load(index_ptr + offs, mask=offs < size, other=0)
+            p = tl.load(p_ptr + offs, mask=offs < size, other=0.0)
+        sums = _pull_block(sums, point_ptr, own, j, p, M, WANTED)
+    _store_pull(sums, pull_ptr, p_log_t_ptr, i, N, stride, M, WANTED)
 
 
 @triton.jit
 def _tsne_pull_all_kernel(
+    y_ptr,
     point_ptr,
     pull_ptr,
     p_log_t_ptr,
@@ -208,23 +229,25 @@ def _tsne_pull_all_kernel(
     stride,
     M: tl.constexpr,
     WANTED: tl.constexpr,
+    ROWS: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """Attraction of one sample by all others, from its row of distances."""
-    row = tl.program_id(0)
+    """Attraction of each sample by all others, from its row of distances."""
+    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     i = begin + row
-    d_ptr += row * stride
-    nothing = tl.zeros((BLOCK,), dtype=tl.float32)
-    point = _gather(point_ptr, i + tl.zeros((BLOCK,), dtype=tl.int32), M)
-    beta_i, log_sum_i = tl.load(beta_ptr + i), tl.load(log_sum_ptr + i)
+    d_ptr += row[:, None] * stride
+    own = _own(y_ptr, i, N, stride, M)
+    beta_i = tl.load(beta_ptr + i, mask=i < N, other=0.0)
+    log_sum_i = tl.load(log_sum_ptr + i, mask=i < N, other=0.0)
+    nothing = tl.full((ROWS, BLOCK), 0.0, dtype=tl.float32)
     sums = nothing, nothing, nothing, nothing
     for first in range(0, N, BLOCK):
         j = first + tl.arange(0, BLOCK)
         both = joint(d_ptr, beta_ptr, log_sum_ptr, i, j, beta_i, log_sum_i, N)
         # Lanes beyond the last sample have no weight, and a place to read.
-        j = tl.minimum(j, N - 1)
-        sums = _pull_block(sums, point_ptr, point, j, both * (0.5 / N), M, WANTED)
-    _store_pull(sums, pull_ptr, p_log_t_ptr, i, stride, M, WANTED)
+        near = tl.minimum(j, N - 1)[None, :]
+        sums = _pull_block(sums, point_ptr, own, near, both * (0.5 / N), M, WANTED)
+    _store_pull(sums, pull_ptr, p_log_t_ptr, i, N, stride, M, WANTED)
 
 
 @triton.jit
@@ -283,7 +306,7 @@ def _tsne_step_kernel(
 
 _LISTS = {"start_ptr": "*i64", "index_ptr": "*i32", "p_ptr": "*fp32"}
 _WIDTHS = {"d_ptr": "*fp32", "beta_ptr": "*fp32", "log_sum_ptr": "*fp32"}
-_PULL = {"point_ptr": "*fp32", "pull_ptr": "*fp32", "p_log_t_ptr": "*fp32"}
+_PULL = {"y_ptr": "*fp32", "point_ptr": "*fp32", "pull_ptr": "*fp32", "p_log_t_ptr": "*fp32"}
 _PUSH = {"y_ptr": "*fp32", "push_ptr": "*fp32", "share_ptr": "*fp32"}
 _STEP = {"point_ptr": "*fp32", "update_ptr": "*fp32", "gain_ptr": "*fp32", "norm_ptr": "*fp32"}
 _RATES = {"factor": "fp32", "exaggeration": "fp32", "momentum": "fp32", "rate": "fp32"}
@@ -304,8 +327,8 @@ COMPILE_CASES = (
         CompileCase(
             f"pull-{M}",
             _tsne_pull_kernel,
-            _PULL | _LISTS | {"stride": "i32"},
-            {"M": M, "WANTED": True, "BLOCK": 128},
+            _PULL | _LISTS | {"N": "i32", "stride": "i32"},
+            {"M": M, "WANTED": True, "ROWS": 1, "BLOCK": 128},
             num_warps=1,
             multiples_of_16=("stride",),
         )
@@ -316,7 +339,7 @@ COMPILE_CASES = (
             f"pull-all-{M}",
             _tsne_pull_all_kernel,
             _PULL | _WIDTHS | {"begin": "i32", "N": "i32", "stride": "i32"},
-            {"M": M, "WANTED": True, "BLOCK": 1024},
+            {"M": M, "WANTED": True, "ROWS": 1, "BLOCK": 1024},
             multiples_of_16=("begin", "stride"),
         )
         for M in (2, 3)

@@ -28,12 +28,13 @@ _PAIR_FLOPS = 24.0
 # What a recomputed affinity costs beyond its distance: two exponentials.
 _AFFINITY_FLOPS = 40.0
 _LAUNCH_MS = 0.06
-# Instructions of the kernels, counted in their loops: of a pair in the push, of an entry in the
-# pull, of a pair whose affinity is recomputed, of a pair in a pass that counts or fills lists, and
-# of a pair in the search of widths, whose Newton iteration takes some twelve steps.
-_PUSH, _PULL, _PULL_ALL, _LIST, _SEARCH = 11.0, 36.0, 60.0, 40.0, 12 * 19.0
-# Share of the chip's issue slots that they reach.
-_BUSY = 0.75
+# Time of the kernels on an H100, in issue slots at the rate of multiply-adds: of a pair in the
+# push, of an entry in the pull, of a pair that is pulled by its distance; of a pair in the search
+# of widths, in a pass that counts, in one that fills lists; of a distance beside its 2 D
+# operations. The push issues 10.6 instructions a pair; a gather waits for the cache.
+_PUSH, _PULL, _PULL_ALL, _SEARCH, _COUNT, _FILL = 12.0, 120.0, 125.0, 410.0, 110.0, 190.0
+_DISTANCE, _DISTANCE_SHARE = 36.0, 0.66
+_STEP_MS = 0.02
 
 
 def unsupported_reason(impl: str, problem: Problem, config: Config | None = None) -> str | None:
@@ -71,7 +72,7 @@ def choose(problem: Problem) -> Choice:
         why = f"tuned on this device for the nearest recorded problem {dict(tuned.axes)}"
         return Choice(tuned.impl, default_config(tuned.impl, problem), why, tuned.evidence)
     if problem.device_kind == "cuda" and unsupported_reason("triton", problem) is None:
-        why = "one kernel from distances to forces; floor only, not measured on this device"
+        why = "every pair pushes, listed neighbours pull"
         return Choice("triton", default_config("triton", problem), why)
     why = "each pair once, in tiles that stay in cache"
     if problem.device_kind == "cuda":
@@ -114,20 +115,20 @@ def predict_ms(
 
 
 def _predict_triton_ms(problem: Problem, device: Device) -> float:
-    """What the kernels issue, over the rate at which the chip issues multiply-adds."""
+    """Issue slots over the rate at which the chip issues multiply-adds."""
     N, D = problem.axes["N"], problem.axes["D"]
-    rate = device.tflops_for("float32") * 1e9 / 2 * _BUSY  # instructions a millisecond
+    rate = device.tflops_for("float32") * 1e9 / 2  # a millisecond
     pairs = N * N
     entries = plan.expected_entries(N)
-    distances = 2.0 * D * pairs
+    distances = (2 * D + _DISTANCE) / _DISTANCE_SHARE * pairs
     if plan.keeps_lists(entries, _budget(problem), device.memory_bytes):
-        before = 3 * distances + (_SEARCH + 2 * _LIST) * pairs
+        before = 3 * distances + (_SEARCH + _COUNT + _FILL) * pairs
         iteration = _PUSH * pairs + _PULL * entries
     else:
-        before = 2 * distances + (_SEARCH + _LIST) * pairs
-        iteration = _PUSH * pairs + _PULL_ALL * pairs + distances
-    iteration_ms = iteration / rate + _LAUNCH_MS
-    return before / rate + _number(problem, "max_iter", 1000) * iteration_ms
+        before = 2 * distances + (_SEARCH + _COUNT) * pairs
+        iteration = (_PUSH + _PULL_ALL) * pairs + distances
+    iterations = _number(problem, "max_iter", 1000)
+    return before / rate + iterations * (iteration / rate + _STEP_MS)
 
 
 def _keeps(problem: Problem, tile: int) -> bool:

@@ -15,8 +15,6 @@ from onetrip.ops.tsne import plan
 # Sums over all samples are in float32: entropies are right to about this.
 _TOLERANCE = 1e-6
 _STEPS = 60
-# Lists end on a whole block of the kernel that reads them.
-LIST_BLOCK = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +23,7 @@ class Lists:
 
     Parameters
     ----------
-    start : Tensor [N + 1], int64, multiples of `LIST_BLOCK`
+    start : Tensor [N + 1], int64, multiples of `plan.LIST_BLOCK`
     index : Tensor [start[-1]], int32, ascending in a list; 0 beyond a list's last
     p : Tensor [start[-1]], float32, joint probabilities; 0 beyond a list's last
     """
@@ -45,7 +43,7 @@ class KernelAffinities:
     ----------
     N : samples.
     stride : N, padded to whole tiles.
-    row : block and warps of programs that go over one row.
+    row : rows, block and warps of programs that go over whole rows.
     beta, log_sum : Tensor [stride], float32
         Of each sample's neighbourhood: ``p(j | i) = exp(-beta[i] d_ij - log_sum[i])``.
     lists : Lists, or None where they do not fit.
@@ -64,6 +62,7 @@ class KernelAffinities:
         self.beta = self._x.new_zeros(self.stride)
         self.log_sum = self._x.new_zeros(self.stride)
         self.row: dict[str, Any] = {
+            "ROWS": plan.rows_together(self.N),
             "BLOCK": plan.row_block(self.N),
             "num_warps": plan.row_warps(self.N),
         }
@@ -72,8 +71,8 @@ class KernelAffinities:
         mass, neg_entropy, dropped = sums.sum(1, dtype=torch.float64).tolist()
         self.mass, self.neg_entropy, self.dropped = mass, neg_entropy, dropped
         start = torch.zeros(self.N + 1, dtype=torch.int64, device=x.device)
-        blocks = torch.div(counts + (LIST_BLOCK - 1), LIST_BLOCK, rounding_mode="floor")
-        torch.cumsum(blocks * LIST_BLOCK, 0, out=start[1:])
+        blocks = torch.div(counts + (plan.LIST_BLOCK - 1), plan.LIST_BLOCK, rounding_mode="floor")
+        torch.cumsum(blocks * plan.LIST_BLOCK, 0, out=start[1:])
         total = int(start[-1])
         self.lists: Lists | None = None
         if plan.keeps_lists(total, memory_budget, _memory_bytes(x.device)):
@@ -84,7 +83,7 @@ class KernelAffinities:
         """Rows of squared distances [rows, stride], a strip at a time in the same memory."""
         rows = self._strip.shape[0]
         columns = plan.tile_columns(self.N)
-        tile: dict[str, Any] = {"BLOCK_I": plan.TILE_ROWS, "BLOCK_J": columns, "UNROLL": 4}
+        tile: dict[str, Any] = {"BLOCK_I": plan.TILE_ROWS, "BLOCK_J": columns}
         for begin in range(0, self.N, rows):
             end = min(begin + rows, self.N)
             grid = (self.stride // columns, -(-(end - begin) // plan.TILE_ROWS))
@@ -98,13 +97,17 @@ class KernelAffinities:
             )
             yield begin, end, self._strip
 
+    def row_grid(self, begin: int, end: int) -> tuple[int]:
+        """Programs that go over these rows."""
+        return (-(-(end - begin) // plan.rows_together(self.N)),)
+
     def _find_widths(self, perplexity: float) -> None:
         # The mean distance of all pairs, from the variance alone.
         scale = 2.0 * float(torch.linalg.vector_norm(self._x)) ** 2 / self.N
         start = -math.log(scale) if scale > 0.0 else 0.0
-        options = self.row | {"MOST_STEPS": _STEPS}
+        options: dict[str, Any] = self.row | {"MOST_STEPS": _STEPS}
         for begin, end, d in self.strips():
-            kernels._tsne_widths_kernel[(end - begin,)](
+            kernels._tsne_widths_kernel[self.row_grid(begin, end)](
                 d,
                 self.beta,
                 self.log_sum,
@@ -122,7 +125,7 @@ class KernelAffinities:
         counts = torch.empty(self.N, dtype=torch.int32, device=self._x.device)
         sums = self._x.new_empty(3, self.N)
         for begin, end, d in self.strips():
-            kernels._tsne_count_kernel[(end - begin,)](
+            kernels._tsne_count_kernel[self.row_grid(begin, end)](
                 d,
                 self.beta,
                 self.log_sum,
@@ -140,7 +143,7 @@ class KernelAffinities:
         index = torch.zeros(total, dtype=torch.int32, device=start.device)
         p = torch.zeros(total, dtype=torch.float32, device=start.device)
         for begin, end, d in self.strips():
-            kernels._tsne_fill_kernel[(end - begin,)](
+            kernels._tsne_fill_kernel[self.row_grid(begin, end)](
                 d,
                 self.beta,
                 self.log_sum,

@@ -9,7 +9,7 @@ from torch import Tensor
 from onetrip.core.selection import Config
 from onetrip.ops.tsne import kernel_triton as kernels
 from onetrip.ops.tsne import plan
-from onetrip.ops.tsne.triton_affinities import LIST_BLOCK, KernelAffinities
+from onetrip.ops.tsne.triton_affinities import KernelAffinities
 
 # Samples of a program that moves them.
 _STEP_BLOCK = 256
@@ -119,21 +119,25 @@ class KernelWalk:
 
     def _pull_all(self, wanted: bool) -> None:
         found = self._affinities
-        options: dict[str, Any] = {"M": self._M, "WANTED": wanted}
+        options: dict[str, Any] = found.row | {"M": self._M, "WANTED": wanted}
         if found.lists is not None:
-            kernels._tsne_pull_kernel[(self._N,)](
+            options |= {"BLOCK": plan.LIST_BLOCK, "num_warps": 1}
+            kernels._tsne_pull_kernel[found.row_grid(0, self._N)](
+                self._planes,
                 self._points,
                 self._pull,
                 self._p_log_t,
                 found.lists.start,
                 found.lists.index,
                 found.lists.p,
+                self._N,
                 self._stride,
-                **options | {"BLOCK": LIST_BLOCK, "num_warps": 1},
+                **options,
             )
             return
         for begin, end, d in found.strips():
-            kernels._tsne_pull_all_kernel[(end - begin,)](
+            kernels._tsne_pull_all_kernel[found.row_grid(begin, end)](
+                self._planes,
                 self._points,
                 self._pull,
                 self._p_log_t,
@@ -143,7 +147,7 @@ class KernelWalk:
                 begin,
                 self._N,
                 self._stride,
-                **options | found.row,
+                **options,
             )
 
     def _move(self, exaggeration: float, momentum: float, wanted: bool) -> None:
