@@ -4,11 +4,11 @@ import pytest
 import torch
 
 import onetrip
+from onetrip.ops.kmeans.device_search import Search
 from onetrip.ops.kmeans.points import prepare
 from onetrip.ops.kmeans.reference import make_inputs
 from onetrip.ops.kmeans.select import default_config
 from onetrip.ops.kmeans.solve import problem_of
-from onetrip.ops.kmeans.triton_impl import Search
 
 
 def search_for(x, centers, **options):

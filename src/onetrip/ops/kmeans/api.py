@@ -13,7 +13,7 @@ from onetrip.ops.kmeans.points import prepare
 from onetrip.ops.kmeans.reference import kmeans_reference
 from onetrip.ops.kmeans.solve import problem_of, resolve, solve
 
-Impl = Literal["auto", "reference", "torch", "triton"]
+Impl = Literal["auto", "reference", "torch", "triton", "gluon"]
 Metric = Literal["euclidean", "cosine"]
 Precision = Literal["certified", "fast"]
 
@@ -67,7 +67,7 @@ def kmeans(
         The samples are split over its processes: each passes its own and the same `centers`, and
         gets its own labels and the common centres, inertia and iterations, those of one process
         with all samples.
-    impl : {"auto", "reference", "torch", "triton"}, default "auto"
+    impl : {"auto", "reference", "torch", "triton", "gluon"}, default "auto"
         "auto" follows `select.py`. A named implementation never falls back.
 
     Returns

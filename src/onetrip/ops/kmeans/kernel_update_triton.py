@@ -1,9 +1,4 @@
-"""Triton kernels of kmeans between two searches: rows that change their cluster, and new centres.
-
-Sums are kept on a grid (`exact_sums.py`), so rows are taken from one sum and added to another in
-any order, by atomic additions in float64, and the bits are those of the CPU. Multiplications and
-additions must stay apart (`enable_fp_fusion=False`): the grid rounds twice.
-"""
+"""Triton kernels of kmeans around a search: what rounding takes, new centres, report, inertia."""
 
 import triton
 import triton.language as tl
@@ -29,118 +24,6 @@ def _kmeans_rows_kernel(
     norm = tl.load(norm_ptr + offs_n, mask=mask_n, other=0.0) * scale
     # 1 % for the sum's own rounding, and what centring in float32 rounded off.
     tl.store(residue_ptr + offs_n, 1.01 * tl.sqrt(square) + 2.0**-23 * norm, mask=mask_n)
-
-
-@triton.jit
-def _kmeans_move_kernel(
-    x_ptr,
-    weight_ptr,
-    before_ptr,
-    after_ptr,
-    magic_ptr,
-    terms_ptr,
-    totals_ptr,
-    moved_ptr,
-    N,
-    D,
-    HAS_WEIGHT: tl.constexpr,
-    BLOCK_N: tl.constexpr,
-    BLOCK_D: tl.constexpr,
-):
-    """Take rows from the clusters `before` (-1 is none) and add them to those `after`."""
-    offs_n = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
-    mask_n = offs_n < N
-    before = tl.load(before_ptr + offs_n, mask=mask_n, other=0)
-    after = tl.load(after_ptr + offs_n, mask=mask_n, other=0)
-    moved = before != after
-    leaves = moved & (before >= 0)
-    number = tl.sum(moved.to(tl.int32), 0)
-    if number > 0:
-        tl.atomic_add(moved_ptr, number, sem="relaxed")
-        magic = tl.load(magic_ptr)
-        weight = tl.full([BLOCK_N], 1.0, tl.float64)
-        if HAS_WEIGHT:
-            weight = tl.load(weight_ptr + offs_n, mask=moved, other=0.0)
-        tl.atomic_add(totals_ptr + after, weight, mask=moved, sem="relaxed")
-        tl.atomic_add(totals_ptr + before, -weight, mask=leaves, sem="relaxed")
-        for start_d in range(0, D, BLOCK_D):
-            offs_d = start_d + tl.arange(0, BLOCK_D)
-            mask_d = (offs_d < D)[None, :]
-            place = offs_n.to(tl.int64)[:, None] * D + offs_d[None, :]
-            x = tl.load(x_ptr + place, mask=moved[:, None] & mask_d, other=0.0).to(tl.float64)
-            if HAS_WEIGHT:
-                x *= weight[:, None]
-            term = (x + magic) - magic  # [BLOCK_N, BLOCK_D]
-            to = terms_ptr + after.to(tl.int64)[:, None] * D + offs_d[None, :]
-            tl.atomic_add(to, term, mask=moved[:, None] & mask_d, sem="relaxed")
-            out_of = terms_ptr + before.to(tl.int64)[:, None] * D + offs_d[None, :]
-            tl.atomic_add(out_of, -term, mask=leaves[:, None] & mask_d, sem="relaxed")
-
-
-@triton.jit
-def _kmeans_count_kernel(label_ptr, count_ptr, N, BLOCK_N: tl.constexpr):
-    """Rows of each cluster."""
-    offs_n = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
-    mask_n = offs_n < N
-    label = tl.load(label_ptr + offs_n, mask=mask_n, other=0)
-    tl.atomic_add(count_ptr + label, 1, mask=mask_n, sem="relaxed")
-
-
-@triton.jit
-def _kmeans_order_kernel(label_ptr, end_ptr, order_ptr, N, BLOCK_N: tl.constexpr):
-    """Rows in the order of their clusters; within one, in any order. `end` is used up."""
-    offs_n = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
-    mask_n = offs_n < N
-    label = tl.load(label_ptr + offs_n, mask=mask_n, other=0)
-    place = tl.atomic_add(end_ptr + label, -1, mask=mask_n, sem="relaxed") - 1
-    tl.store(order_ptr + place, offs_n, mask=mask_n)
-
-
-@triton.jit
-def _kmeans_gather_kernel(
-    x_ptr,
-    weight_ptr,
-    order_ptr,
-    label_ptr,
-    magic_ptr,
-    terms_ptr,
-    totals_ptr,
-    N,
-    D,
-    HAS_WEIGHT: tl.constexpr,
-    BLOCK_N: tl.constexpr,
-    BLOCK_D: tl.constexpr,
-):
-    """Add all rows to their clusters; rows in order, so that most blocks are of one cluster."""
-    offs_n = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
-    mask_n = offs_n < N
-    rows = tl.load(order_ptr + offs_n, mask=mask_n, other=0).to(tl.int64)
-    label = tl.load(label_ptr + rows, mask=mask_n, other=-1)
-    first = tl.max(label, 0)
-    is_one = tl.min(tl.where(mask_n, label, first), 0) == first
-    magic = tl.load(magic_ptr)
-    weight = tl.full([BLOCK_N], 1.0, tl.float64)
-    if HAS_WEIGHT:
-        weight = tl.load(weight_ptr + rows, mask=mask_n, other=0.0)
-    if is_one:
-        weight_sum = tl.sum(tl.where(mask_n, weight, 0.0), 0)
-        tl.atomic_add(totals_ptr + first, weight_sum, sem="relaxed")
-    else:
-        tl.atomic_add(totals_ptr + label, weight, mask=mask_n, sem="relaxed")
-    for start_d in range(0, D, BLOCK_D):
-        offs_d = start_d + tl.arange(0, BLOCK_D)
-        mask = mask_n[:, None] & (offs_d < D)[None, :]
-        x = tl.load(x_ptr + rows[:, None] * D + offs_d[None, :], mask=mask, other=0.0)
-        x = x.to(tl.float64)
-        if HAS_WEIGHT:
-            x *= weight[:, None]
-        term = (x + magic) - magic  # [BLOCK_N, BLOCK_D]
-        if is_one:
-            of_one = terms_ptr + first.to(tl.int64) * D + offs_d
-            tl.atomic_add(of_one, tl.sum(term, 0), mask=offs_d < D, sem="relaxed")
-        else:
-            of_each = terms_ptr + label.to(tl.int64)[:, None] * D + offs_d[None, :]
-            tl.atomic_add(of_each, term, mask=mask, sem="relaxed")
 
 
 @triton.jit
@@ -268,48 +151,29 @@ def _kmeans_inertia_kernel(
     tl.store(out_ptr + offs_n, square, mask=mask_n)
 
 
-_FLOAT, _DOUBLE, _INT = "*fp32", "*fp64", "*i32"
+_INTS = ("label_ptr", "count_ptr", "moved_ptr")
+_DOUBLES = ("terms_ptr", "totals_ptr", "step_ptr", "report_ptr", "out_ptr")
 _KINDS = {
-    **dict.fromkeys(("terms_ptr", "totals_ptr", "magic_ptr", "step_ptr", "report_ptr"), _DOUBLE),
-    **dict.fromkeys(("label_ptr", "count_ptr", "moved_ptr", "after_ptr", "order_ptr"), _INT),
+    **dict.fromkeys(_INTS, "*i32"),
+    **dict.fromkeys(_DOUBLES, "*fp64"),
     **dict.fromkeys(("N", "D", "K", "WIDTH"), "i32"),
     **dict.fromkeys(("scale", "ratio"), "fp32"),
-    "out_ptr": _DOUBLE,
     "half_ptr": "*fp16",
 }
-
-
-def _case(name: str, kernel, constexprs: dict, **more) -> CompileCase:
-    kinds = {**_KINDS, **more.pop("kinds", {})}
-    names = [each for each in kernel.arg_names if each not in constexprs]
-    signature = {each: kinds.get(each, _FLOAT) for each in names}
-    multiples = tuple(each for each in ("D", "WIDTH") if each in signature)
-    return CompileCase(name, kernel, signature, constexprs, multiples_of_16=multiples, **more)
-
-
 _ROWS = {"BLOCK_N": 16, "BLOCK_D": 128}
 
-COMPILE_CASES = (
-    _case("rows", _kmeans_rows_kernel, _ROWS),
-    _case("inertia", _kmeans_inertia_kernel, _ROWS),
-    _case(
-        "move",
-        _kmeans_move_kernel,
-        {**_ROWS, "HAS_WEIGHT": True},
-        kinds={"weight_ptr": _DOUBLE, "before_ptr": _INT},
-        num_warps=8,
-        options={"enable_fp_fusion": False},
-    ),
-    _case("count", _kmeans_count_kernel, {"BLOCK_N": 1024}),
-    _case("order", _kmeans_order_kernel, {"BLOCK_N": 1024}, kinds={"end_ptr": _INT}),
-    _case(
-        "gather",
-        _kmeans_gather_kernel,
-        {"HAS_WEIGHT": True, "BLOCK_N": 32, "BLOCK_D": 128},
-        kinds={"weight_ptr": _DOUBLE},
-        num_warps=8,
-        options={"enable_fp_fusion": False},
-    ),
-    _case("centers", _kmeans_centers_kernel, {"FROM_SUMS": True, "BLOCK_K": 4, "BLOCK_D": 128}),
-    _case("report", _kmeans_report_kernel, {"BLOCK_K": 1024}),
+COMPILE_CASES = tuple(
+    CompileCase(
+        name,
+        kernel,
+        {each: _KINDS.get(each, "*fp32") for each in kernel.arg_names if each not in constexprs},
+        constexprs,
+        multiples_of_16=("D",),
+    )
+    for name, kernel, constexprs in (
+        ("rows", _kmeans_rows_kernel, _ROWS),
+        ("inertia", _kmeans_inertia_kernel, _ROWS),
+        ("centers", _kmeans_centers_kernel, {"FROM_SUMS": True, "BLOCK_K": 4, "BLOCK_D": 128}),
+        ("report", _kmeans_report_kernel, {"BLOCK_K": 1024}),
+    )
 )

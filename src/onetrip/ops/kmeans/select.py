@@ -35,7 +35,10 @@ _SPACE: Mapping[str, Mapping[str, tuple[int, ...]]] = {
         "num_warps": (4, 8),
         "num_stages": (2, 3),
     },
+    "gluon": {"BLOCK_R": (16, 32)},
 }
+# Features that the kernel for Hopper holds, as many as fill its shared memory.
+_MOST_FEATURES = 256
 # A row's labels, bounds in float64, norm, and the sums' share: what both implementations keep.
 _ROW_BYTES = 64
 
@@ -46,12 +49,22 @@ def unsupported_reason(impl: str, problem: Problem, config: Config | None = None
         return f"there is no implementation {impl!r}"
     if problem.axes["K"] > problem.axes["N"] and _max_iter(problem):
         return "there are more clusters than samples, so some stay empty"
-    if impl != "triton":
+    if impl not in ("triton", "gluon"):
         return None
     if problem.dtype == "float64":
         return "its products are at most float32; float64 input is computed in float64"
+    if impl == "gluon":
+        return _unsupported_by_gluon(problem)
     if problem.device_kind != "cuda" and not problem.options.get("interpreter"):
         return "Triton kernels need a GPU (or TRITON_INTERPRET=1, which only tests want)"
+    return None
+
+
+def _unsupported_by_gluon(problem: Problem) -> str | None:
+    if problem.device_kind != "cuda" or problem.hip or problem.arch != 90:
+        return "its kernel needs a Hopper GPU (sm_90)"
+    if not 16 < problem.axes["D"] <= _MOST_FEATURES or problem.axes["D"] % 4:
+        return f"its kernel holds rows of 17 to {_MOST_FEATURES} features, a multiple of 4"
     return None
 
 
@@ -62,7 +75,7 @@ def default_config(impl: str, problem: Problem) -> Config:
         return known
     if impl == "torch":
         return _CPU_TORCH if problem.device_kind == "cpu" else _DEVICE_TORCH
-    if impl != "triton":
+    if impl not in ("triton", "gluon"):
         return {}
     return _INTERPRETED if problem.options.get("interpreter") else _TRITON
 
@@ -78,12 +91,10 @@ def choose(problem: Problem) -> Choice:
     if tuned is not None and unsupported_reason(tuned.impl, problem) is None:
         why = f"tuned on this device for the nearest recorded problem {dict(tuned.axes)}"
         return Choice(tuned.impl, tuned.config, why, tuned.evidence)
-    if problem.device_kind == "cuda" and unsupported_reason("triton", problem) is None:
-        why = (
-            "scores stay in registers, low-precision products are certified; "
-            "floor only: not measured on this device yet"
-        )
-        return Choice("triton", default_config("triton", problem), why)
+    for impl in ("gluon", "triton"):
+        if problem.device_kind == "cuda" and unsupported_reason(impl, problem) is None:
+            why = "scores stay in registers, half-precision products are certified"
+            return Choice(impl, default_config(impl, problem), why)
     if problem.device_kind == "cuda":
         why = "float64 throughout, block by block; floor only: not measured on this device yet"
         return Choice("torch", default_config("torch", problem), why)
@@ -108,16 +119,13 @@ def workspace_bytes(impl: str, problem: Problem, config: Config) -> int:
 def predict_ms(
     impl: str, problem: Problem, device: Device, config: Config, backward: bool = True
 ) -> float:
-    """Latency from the device's ceilings: products at their format's rate, or bytes.
-
-    The Triton kernel multiplies in TF32, at half the rate of bfloat16, for float32 input.
-    """
+    """Latency from the device's ceilings: products at their format's rate, or bytes."""
     iterations = _max_iter(problem)
     N, D, K = (problem.axes[letter] for letter in "NDK")
     cost = estimate_cost(N=N, D=D, K=K, dtype=problem.dtype, max_iter=iterations)
     rate = device.tflops_for(problem.dtype)
-    if impl == "triton" and problem.dtype == "float32":
-        rate = device.tflops_for("tfloat32")
+    if impl in ("triton", "gluon"):
+        rate = device.tflops_for("bfloat16")
     compute_ms = cost.flops / rate * 1e-9
     memory_ms = cost.bytes / device.bandwidth_gbps * 1e-6
     if impl == "reference":

@@ -47,10 +47,10 @@ def solve(
     if spherical:
         start = F.normalize(start, dim=1)
     stop = {"max_iter": max_iter, "tol": tol, "spherical": spherical}
-    if impl == "triton":
+    if impl in ("triton", "gluon"):
         from onetrip.ops.kmeans.triton_impl import lloyd_on_device
 
-        return lloyd_on_device(points, start, config, certified, **stop)
+        return lloyd_on_device(points, start, impl, config, certified, **stop)
     with torch.no_grad(), rows_workers(points.x) as workers:
         assigner = TorchAssigner(points, centers.shape[0], config, certified)
         return lloyd(points, start, assigner, workers, **stop)

@@ -19,7 +19,7 @@ SPEC = OperatorSpec(
         TensorSpec("inertia", (), ("float64",)),
         TensorSpec("n_iter", (), ("int64",)),
     ),
-    implementations=("reference", "torch", "triton"),
+    implementations=("reference", "torch", "triton", "gluon"),
     budget=ErrorBudget(
         factor=4.0,
         reason="Sums are exact on a grid of 2^-51 of their bound and centres are rounded once; "

@@ -1,0 +1,143 @@
+# pyright: reportArgumentType=false, reportCallIssue=false
+"""Nearest centres on a device: what half precision needs to know of rows and centres, and who."""
+
+import math
+
+import torch
+import triton
+from torch import Tensor
+
+from onetrip.core.selection import Config
+from onetrip.ops.kmeans.device_sums import Sums
+from onetrip.ops.kmeans.kernel_resolve_triton import _kmeans_pairs_kernel, _kmeans_resolve_kernel
+from onetrip.ops.kmeans.kernel_triton import BEYOND, MOST_HELD, _kmeans_nearest_kernel
+from onetrip.ops.kmeans.kernel_update_triton import (
+    _kmeans_centers_kernel,
+    _kmeans_report_kernel,
+    _kmeans_rows_kernel,
+)
+from onetrip.ops.kmeans.points import Points
+
+# Norms are scaled to 2^13 at most: sums of squares stay below 2^16, the end of half precision.
+_TOP = 13
+# Columns of a tile of the second search, and the programs that share its rows.
+_RESOLVE_COLUMNS = 64
+_RESOLVERS = 1024
+_WIDEST = 128
+_OF_SEARCH = ("BLOCK_N", "num_warps", "num_stages")
+
+
+class Search:
+    """Labels of all rows for given centres; what half precision needs to know of both.
+
+    Attributes
+    ----------
+    report : Tensor [4], float64, squared step of all centres, weight of the lightest, rows that
+        changed, rows in doubt; since the last report
+    """
+
+    def __init__(
+        self, points: Points, start: Tensor, config: Config, *, certified: bool, spherical: bool
+    ) -> None:
+        N, (K, D) = points.x.shape[0], start.shape
+        self.points, self.certified = points, certified
+        self.held = D <= MOST_HELD
+        width = max(16, triton.next_power_of_2(D))
+        self.width = width if self.held else triton.cdiv(D, _WIDEST) * _WIDEST
+        self.block_r = config["BLOCK_R"]
+        self.config = {
+            **{name: config[name] for name in _OF_SEARCH},
+            "BLOCK_K": min(config["BLOCK_K"], max(16, triton.next_power_of_2(K))),
+            "BLOCK_D": self.width if self.held else config["BLOCK_D"],
+        }
+        step = math.lcm(self.config["BLOCK_K"], _RESOLVE_COLUMNS)
+        self.columns = triton.cdiv(K, step) * step
+        norms = (points.norm.max(), (start - points.offset).norm(dim=1).max(), points.offset.norm())
+        of_rows, of_start, of_offset = torch.stack(norms).tolist()
+        self.scale = _scale(of_rows)
+        # A mean of rows is no longer than they are; taken to unit length, it may be by this.
+        of_means = of_rows + 2.0 * of_offset if spherical else of_rows
+        self.center_scale = _scale(max(of_means, of_start))
+        self._allocate(N, K, D)
+        _kmeans_rows_kernel[(triton.cdiv(N, self.block_r),)](
+            points.centred, points.norm, self.residue, self.scale, N, D,
+            BLOCK_N=self.block_r, BLOCK_D=min(_WIDEST, self.width),
+        )  # fmt: skip
+
+    def _allocate(self, N: int, K: int, D: int) -> None:
+        def empty(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+            return torch.empty(shape, dtype=dtype, device=self.points.x.device)
+
+        rows = N if self.certified else 1
+        self.residue, self.limit = empty(N), empty(rows)
+        self.doubt, self.pair, self.other = empty(3, rows, dtype=torch.int32).unbind()
+        self.half = empty(self.columns, self.width, dtype=torch.float16).zero_()
+        self.level = empty(self.columns).fill_(BEYOND)
+        self.center_norm, self.center_residue = empty(K), empty(K)
+        self.step = empty(K, dtype=torch.float64)
+        self.reach = empty(4)
+        self.report = empty(4, dtype=torch.float64)
+        counters = empty(3, dtype=torch.int32).zero_()
+        self.count, self.moved = counters[:2], counters[2]
+
+    def aim(self, centers: Tensor, before: Tensor, sums: Sums | None = None) -> None:
+        """Get ready for `centers` [K, D], which come from `before`, and tell the report.
+
+        With `sums` they are written here: the mean of each cluster.
+        """
+        K, D = centers.shape
+        block_k = self.block_r // 4
+        terms, totals = (before, before) if sums is None else sums.over_processes()
+        _kmeans_centers_kernel[(triton.cdiv(K, block_k),)](
+            terms, totals, before, self.points.offset, centers, self.half, self.level,
+            self.center_norm, self.center_residue, self.step, self.center_scale,
+            self.scale / self.center_scale, K, D, self.width,
+            FROM_SUMS=sums is not None, BLOCK_K=block_k, BLOCK_D=min(_WIDEST, self.width),
+        )  # fmt: skip
+        lightest = self.step if sums is None else totals
+        _kmeans_report_kernel[(1,)](
+            lightest, self.level, self.center_norm, self.center_residue, self.step, self.count,
+            self.moved, self.reach, self.report, K, D, BLOCK_K=1024, num_warps=4,
+        )  # fmt: skip
+
+    def label(self, centers: Tensor, labels: Tensor) -> None:
+        """Write the numbers of the nearest of `centers`, which `aim` has seen, to `labels` [N]."""
+        self.find(labels)
+        if self.certified:
+            self._settle(centers, labels)
+
+    def find(self, labels: Tensor) -> None:
+        """Write `labels` [N] as half precision tells, and list the rows in doubt."""
+        points, config = self.points, self.config
+        N, D = points.x.shape
+        bits = (config["BLOCK_K"] // 8).bit_length() - 1
+        _kmeans_nearest_kernel[(triton.cdiv(N, config["BLOCK_N"]),)](
+            points.centred, points.norm, self.residue, self.half, self.level, self.reach, labels,
+            self.doubt, self.limit, self.pair, self.other, self.count, self.scale, -(1 << bits),
+            N, D, self.columns // config["BLOCK_K"], self.width,
+            CERTIFIED=self.certified, HOLD_X=self.held, NUMBER_BITS=bits, **config,
+        )  # fmt: skip
+
+    def _settle(self, centers: Tensor, labels: Tensor) -> None:
+        """Decide the rows in doubt in float64."""
+        points = self.points
+        N, D = points.x.shape
+        programs = min(_RESOLVERS, triton.cdiv(N, self.block_r))
+        _kmeans_pairs_kernel[(programs,)](
+            points.x, centers, self.pair, self.other, self.count, labels, D,
+            BLOCK_R=self.block_r, BLOCK_D=min(_WIDEST, self.width), num_warps=4,
+        )  # fmt: skip
+        _kmeans_resolve_kernel[(programs,)](
+            points.centred, points.x, centers, self.half, self.level, self.doubt, self.limit,
+            self.count, labels, self.scale, centers.shape[0], D,
+            self.columns // _RESOLVE_COLUMNS, self.width,
+            BLOCK_R=self.block_r, BLOCK_K=_RESOLVE_COLUMNS, BLOCK_D=min(_WIDEST, self.width),
+            num_warps=4, num_stages=2,
+        )  # fmt: skip
+
+
+def _scale(norm: float) -> float:
+    """The power of two that takes a largest norm to 2^13 or just below."""
+    if not 0.0 < norm < math.inf:
+        return 1.0
+    return 2.0 ** max(-60, min(60, _TOP - math.ceil(math.log2(norm))))

@@ -1,0 +1,113 @@
+# pyright: reportArgumentType=false, reportCallIssue=false
+"""Sums of clusters on a device: rows that changed are moved, or all are added in order."""
+
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import triton
+from torch import Tensor
+
+from onetrip.ops.kmeans.kernel_sums_triton import (
+    _kmeans_changed_kernel,
+    _kmeans_gather_kernel,
+    _kmeans_move_kernel,
+    _kmeans_order_kernel,
+)
+from onetrip.ops.kmeans.points import Points
+
+_WIDEST = 128
+# Labels of a program that compares them, and the programs that share the rows that changed.
+_LABELS = 1024
+_MOVERS = 2048
+# To add all rows in order takes as long as to move this share of them; the next iteration moves
+# some two thirds of what this one did. Measured on an H100.
+_MANY = 0.12
+# Elements of a block of rows that are added in order, and of one that is moved.
+_GATHERED = 4096
+_MOVED = 2048
+# Counters in all, so that few rows wait for each other at one.
+_COUNTERS = 1 << 13
+
+
+class Sums:
+    """Weighted sum and weight of each cluster, kept while rows change their labels."""
+
+    def __init__(self, points: Points, K: int, moved: Tensor, block_r: int) -> None:
+        device = points.x.device
+        self.points, self.moved, self.block_r = points, moved, block_r
+        self._terms = torch.zeros(K, points.x.shape[1], dtype=torch.float64, device=device)
+        self._totals = torch.zeros(K, dtype=torch.float64, device=device)
+        # Rows in the order of their clusters, or those that changed.
+        self._rows = torch.empty(points.x.shape[0], dtype=torch.int32, device=device)
+        self.anew = True
+        self._magic = torch.tensor(points.magics, dtype=torch.float64, device=device)
+
+    def expect(self, moved: float) -> None:
+        """Choose how to follow the next labels, when so many rows `moved` just now."""
+        self.anew = moved > _MANY * self._rows.shape[0]
+
+    def follow(self, before: Tensor, after: Tensor) -> None:
+        """Take rows from the clusters `before` [N] (-1 is none) and add them to `after` [N]."""
+        if self.anew:
+            self._gather(before, after)
+        else:
+            self._move(before, after)
+        if self.points.group is not None:
+            dist.all_reduce(self.moved, group=self.points.group)
+
+    def _move(self, before: Tensor, after: Tensor) -> None:
+        x = self.points.x
+        N, D = x.shape
+        _kmeans_changed_kernel[(triton.cdiv(N, _LABELS),)](
+            before, after, self._rows, self.moved, self.moved, N, SHARES=0, BLOCK_N=_LABELS
+        )
+        launch = self._launch()
+        block_n = self.block_r // 16 * _MOVED // launch["BLOCK_D"]
+        _kmeans_move_kernel[(min(_MOVERS, triton.cdiv(N, block_n)),)](
+            x, *self._weights(), self._rows, before, after, self._magic, self._terms,
+            self._totals, self.moved, D, BLOCK_N=block_n, **launch,
+        )  # fmt: skip
+
+    def _gather(self, before: Tensor, after: Tensor) -> None:
+        x = self.points.x
+        N, D = x.shape
+        blocks = (triton.cdiv(N, _LABELS),)
+        clusters = self._totals.shape[0]
+        shares = triton.next_power_of_2(triton.cdiv(_COUNTERS, clusters))
+        count = torch.zeros(clusters * shares, dtype=torch.int32, device=x.device)
+        _kmeans_changed_kernel[blocks](
+            before, after, self._rows, self.moved, count, N, SHARES=shares, BLOCK_N=_LABELS
+        )
+        end = count.cumsum(0, dtype=torch.int32)
+        _kmeans_order_kernel[blocks](after, end, self._rows, N, SHARES=shares, BLOCK_N=_LABELS)
+        self._terms.zero_()
+        self._totals.zero_()
+        launch = self._launch()
+        block_n = self.block_r // 16 * _GATHERED // launch["BLOCK_D"]
+        _kmeans_gather_kernel[(triton.cdiv(N, block_n),)](
+            x, *self._weights(), self._rows, after, self._magic, self._terms, self._totals,
+            N, D, BLOCK_N=block_n, **launch,
+        )  # fmt: skip
+
+    def _weights(self) -> tuple[Tensor]:
+        weight = self.points.weight
+        return (self._magic if weight is None else weight,)
+
+    def _launch(self) -> dict[str, Any]:
+        width = min(_WIDEST, triton.next_power_of_2(self.points.x.shape[1]))
+        return {
+            "HAS_WEIGHT": self.points.weight is not None,
+            "BLOCK_D": max(16, width),
+            "num_warps": 8,
+            "enable_fp_fusion": False,
+        }
+
+    def over_processes(self) -> tuple[Tensor, Tensor]:
+        """Sums [K, D] and weights [K] of all processes."""
+        if self.points.group is None:
+            return self._terms, self._totals
+        terms, totals = self._terms.clone(), self._totals.clone()
+        dist.all_reduce(terms, group=self.points.group)
+        dist.all_reduce(totals, group=self.points.group)
+        return terms, totals
