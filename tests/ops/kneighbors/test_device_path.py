@@ -10,7 +10,7 @@ from onetrip.ops.kneighbors import device_call, triton_impl
 from onetrip.ops.kneighbors.api import find
 from onetrip.ops.kneighbors.device_plan import list_width, make_blocks
 from onetrip.ops.kneighbors.device_products import _bounds
-from onetrip.ops.kneighbors.halves import offset_and_scales, round_rows
+from onetrip.ops.kneighbors.halves import offset_and_tops, round_rows
 from onetrip.tile.problem import is_interpreting
 
 pytestmark = pytest.mark.skipif(
@@ -98,11 +98,11 @@ def test_no_score_is_further_off_than_its_bound(metric, kind):
         y[7] *= 3e4  # beyond what float16 holds at the scale of the others
     config = {"BLOCK_Q": 64, "BLOCK_N": 16, "num_warps": 4, "num_stages": 2}
     blocks = make_blocks(*x.shape[:1], *y.shape, 3, config)
-    offset, x_scale, y_scale = offset_and_scales(x, y, metric)
+    offset, x_top, y_top = offset_and_tops(x, y, metric)
     x_offset = offset if metric == "euclidean" else torch.zeros_like(offset)
     form = {"depth": blocks.padded, "metric": metric}
-    a = round_rows(x, x_offset, x_scale, rows=64, **form)
-    b = round_rows(y, offset, y_scale, rows=304, **form)
+    a = round_rows(x, x_offset, x_top, rows=64, **form)
+    b = round_rows(y, offset, y_top, rows=304, **form)
     assert torch.isinf(b.bias[300:304]).all()
     factor = 2.0 if metric == "euclidean" else 1.0
     scores = b.bias[None, :300] - factor * (a.rows[:50].float() @ b.rows[:300].float().T)
@@ -110,7 +110,8 @@ def test_no_score_is_further_off_than_its_bound(metric, kind):
     if metric == "cosine":
         wide_x = wide_x / torch.linalg.vector_norm(wide_x, dim=1, keepdim=True)
         wide_y = wide_y / torch.linalg.vector_norm(wide_y, dim=1, keepdim=True)
-    wide_x, wide_y = wide_x * x_scale.double(), wide_y * y_scale.double()
+    x_scale, y_scale = (2.0 ** (8 - torch.frexp(top).exponent) for top in (x_top, y_top))
+    wide_x, wide_y = wide_x * x_scale, wide_y * y_scale
     true = -factor * (wide_x @ wide_y.T)
     if metric == "euclidean":
         true += wide_y.square().sum(1)

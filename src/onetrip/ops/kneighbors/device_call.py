@@ -13,7 +13,7 @@ from onetrip.ops.kneighbors.kernel_select_triton import _kneighbors_select_kerne
 from onetrip.ops.kneighbors.kernel_settle_triton import _kneighbors_settle_kernel
 
 # Queries that a program selects for.
-_BLOCK_Q = 8
+_BLOCK_Q = 16
 _SELECT_WARPS = 4
 
 

@@ -16,7 +16,7 @@ from onetrip.ops.kneighbors.kernel_few_triton import (
 )
 
 # Rows of the corpus that a program holds at a time.
-_BLOCKS = {"BLOCK_N": 32, "num_warps": 4}
+_BLOCK_N, _WARPS = 64, 8
 
 
 def search_differences(call: Call) -> None:
@@ -51,7 +51,8 @@ def _round(call: Call, begin: int, Q: int) -> None:
         QUERIES=together,
         TILE=tile,
         BLOCK_D=min(128, max(16, triton.next_power_of_2(D))),
-        **_BLOCKS,
+        BLOCK_N=min(_BLOCK_N, tile),
+        num_warps=_WARPS,
     )
     # Differences, squares and their sum are each off by a unit; below the least normal number
     # errors are absolute.

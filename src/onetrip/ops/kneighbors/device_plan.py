@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from onetrip.core.selection import Config
 
+# Rows of a group. All rows of k groups are read again for each query: 16 rows of them for each of
+# 64 neighbours are 26 GB at 100k queries.
+_GROUP_OF_FEW, _GROUP_OF_MANY, _FEW_NEIGHBORS = 16, 8, 24
 # Tiles are many times the neighbours, so that few of these share one.
 _TILES_PER_NEIGHBOR = 4
 _LEAST_COLUMNS = 16
@@ -12,16 +15,15 @@ _LEAST_DEPTH = 16
 # Up to here a row of queries stays on chip while the corpus streams past; beyond, steps of 64.
 _WHOLE_DEPTH = 256
 _DEPTH_STEP = 64
-# Minima of one round of queries: what they take, unless half of the data is more.
-_ROUND_BYTES = 128 << 20
-# Programs that fill a large GPU: two for each of its multiprocessors, five times over.
+# Minima and lists of one round of queries take this, unless half of the data is more.
+_ROUND_BYTES = 160 << 20
+# Programs that fill a large GPU ten times: it has 132 multiprocessors, and the last round of them
+# should leave few idle.
 _PROGRAMS = 1320
 # The most neighbours, so that candidates can be compared each with each.
 LONGEST_LIST = 256
-# Of four groups, and of all.
-_MINIMA_OF_A_TILE = 5
 # Rows of the corpus whose least score is kept, where a handful of queries read it once.
-_FEW_TILE = 1024
+_FEW_TILE = 2048
 _LEAST_FEW_TILE = 32
 # Queries that are compared with a tile while it is in a cache.
 QUERIES_AT_ONCE = 4
@@ -31,10 +33,14 @@ ROWS_OF_A_PROGRAM = 32
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """Tiles [queries, columns] of products over `depth` features at a time, of `padded` in all."""
+    """Tiles [queries, columns] of products over `depth` features at a time, of `padded` in all.
+
+    The columns of a tile are looked at in `groups`.
+    """
 
     queries: int
     columns: int
+    groups: int
     depth: int
     padded: int
 
@@ -75,25 +81,27 @@ def make_blocks(Q: int, N: int, D: int, k: int, config: Config) -> Blocks:
 
     >>> config = {"BLOCK_Q": 256, "BLOCK_N": 64, "num_warps": 8, "num_stages": 2}
     >>> make_blocks(100_000, 100_000, 100, 10, config)
-    Blocks(queries=256, columns=64, depth=128, padded=128)
+    Blocks(queries=256, columns=64, groups=4, depth=128, padded=128)
     >>> make_blocks(13, 67, 700, 5, config)
-    Blocks(queries=16, columns=16, depth=64, padded=704)
+    Blocks(queries=16, columns=16, groups=4, depth=64, padded=704)
     """
     columns = config["BLOCK_N"]
     while columns > _LEAST_COLUMNS and N < _TILES_PER_NEIGHBOR * k * columns:
         columns //= 2
+    size = _GROUP_OF_FEW if k <= _FEW_NEIGHBORS else _GROUP_OF_MANY
+    groups = max(4, columns // size)
     queries = max(_LEAST_ROWS, min(config["BLOCK_Q"], 1 << (Q - 1).bit_length()))
     if D > _WHOLE_DEPTH:
-        return Blocks(queries, columns, _DEPTH_STEP, -(-D // _DEPTH_STEP) * _DEPTH_STEP)
+        return Blocks(queries, columns, groups, _DEPTH_STEP, -(-D // _DEPTH_STEP) * _DEPTH_STEP)
     depth = max(_LEAST_DEPTH, 1 << (D - 1).bit_length())
-    return Blocks(queries, columns, depth, depth)
+    return Blocks(queries, columns, groups, depth, depth)
 
 
 def few_tile(N: int, k: int) -> int:
     """Rows of a tile where a handful of queries read the corpus once.
 
     >>> few_tile(10_000_000, 10), few_tile(700, 7)
-    (1024, 32)
+    (2048, 32)
     """
     tile = _FEW_TILE
     while tile > _LEAST_FEW_TILE and N < _TILES_PER_NEIGHBOR * k * tile:
@@ -101,15 +109,19 @@ def few_tile(N: int, k: int) -> int:
     return tile
 
 
-def queries_of_a_round(Q: int, N: int, D: int, blocks: Blocks) -> int:
+def bytes_of_a_query(N: int, k: int, blocks: Blocks) -> int:
+    """Minima of groups and tiles; tiles, groups and candidates in lists, with float64 values."""
+    return blocks.tiles(N) * (blocks.groups + 1) * 4 + room_for(k) * 20
+
+
+def queries_of_a_round(Q: int, N: int, D: int, k: int, blocks: Blocks) -> int:
     """Queries that are taken through the corpus together, so that their minima stay few.
 
-    >>> queries_of_a_round(100_000, 100_000, 128, Blocks(256, 64, 128, 128))
-    4096
+    >>> queries_of_a_round(100_000, 100_000, 128, 10, Blocks(256, 128, 8, 128, 128))
+    4352
     """
-    bytes_of_a_query = blocks.tiles(N) * _MINIMA_OF_A_TILE * 4
     room = max(_ROUND_BYTES, (Q + N) * D * 2)
-    most = max(1, room // (bytes_of_a_query * blocks.queries))
+    most = max(1, room // (bytes_of_a_query(N, k, blocks) * blocks.queries))
     return min(most, -(-Q // blocks.queries)) * blocks.queries
 
 
@@ -117,21 +129,16 @@ def queries_of_scores(Q: int, N: int) -> int:
     """Queries all of whose scores are written at a time.
 
     >>> queries_of_scores(1000, 100_000), queries_of_scores(1, 100_000_000)
-    (332, 1)
+    (416, 1)
     """
     most = _ROUND_BYTES // (4 * max(N, 1) * QUERIES_AT_ONCE) * QUERIES_AT_ONCE
     return min(Q, max(QUERIES_AT_ONCE, most))
 
 
-def minima_bytes(Q: int, N: int, D: int, blocks: Blocks) -> int:
-    """Bytes of one round's minima."""
-    return blocks.tiles(N) * _MINIMA_OF_A_TILE * 4 * queries_of_a_round(Q, N, D, blocks)
-
-
 def parts_of_corpus(rows: int, N: int, blocks: Blocks) -> int:
     """Parts of the corpus that programs take side by side, so that few queries fill a GPU too.
 
-    >>> parts_of_corpus(5120, 100_000, Blocks(256, 64, 128, 128))
-    66
+    >>> parts_of_corpus(4352, 100_000, Blocks(256, 128, 8, 128, 128))
+    77
     """
-    return max(1, min(blocks.tiles(N), -(-_PROGRAMS // (rows // blocks.queries))))
+    return max(1, min(blocks.tiles(N), _PROGRAMS // (rows // blocks.queries)))

@@ -16,7 +16,7 @@ from onetrip.ops.kneighbors.device_plan import (
 from onetrip.ops.kneighbors.halves import (
     Halves,
     largest_of_tiles,
-    offset_and_scales,
+    offset_and_tops,
     round_rows,
 )
 from onetrip.ops.kneighbors.kernel_select_triton import _kneighbors_gather_kernel
@@ -26,7 +26,7 @@ from onetrip.ops.kneighbors.kernel_triton import _kneighbors_minima_kernel
 _SAFETY = 1.01
 _UNIT = 2.0**-24
 # Groups looked at together, and rows that are scored again together.
-_GATHER_BLOCKS = {"BLOCK_L": 128, "BLOCK_R": 64, "num_warps": 4}
+_GATHER_BLOCKS = {"BLOCK_L": 64, "BLOCK_R": 16, "num_warps": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +46,19 @@ def search_products(call: Call) -> None:
     x, y = call.x, call.y
     Q, N, D = x.shape[0], *y.shape
     blocks = make_blocks(Q, N, D, call.k, call.config)
-    tiles, step = blocks.tiles(N), queries_of_a_round(Q, N, D, blocks)
+    tiles, step = blocks.tiles(N), queries_of_a_round(Q, N, D, call.k, blocks)
     padded = -(-Q // blocks.queries) * blocks.queries
-    offset, x_scale, y_scale = offset_and_scales(x, y, call.metric)
+    offset, x_top, y_top = offset_and_tops(x, y, call.metric)
     # A product with a moved query would not be the product that is asked for.
     x_offset = offset if call.is_euclidean else torch.zeros_like(offset)
     form = {"depth": blocks.padded, "metric": call.metric}
-    corpus = round_rows(y, offset, y_scale, rows=tiles * blocks.columns, **form)
+    corpus = round_rows(y, offset, y_top, rows=tiles * blocks.columns, **form)
     rounded = _Rounded(
         blocks,
-        round_rows(x, x_offset, x_scale, rows=padded, **form),
+        round_rows(x, x_offset, x_top, rows=padded, **form),
         corpus,
         largest_of_tiles(corpus, tiles, blocks.columns),
-        torch.empty(tiles * 4, step, dtype=torch.float32, device=x.device),
+        torch.empty(tiles * blocks.groups, step, dtype=torch.float32, device=x.device),
         torch.empty(tiles, step, dtype=torch.float32, device=x.device),
     )
     for begin in range(0, Q, step):
@@ -88,6 +88,7 @@ def _round(call: Call, rounded: _Rounded, begin: int, rows: int) -> None:
         FACTOR=factor,
         EXCLUDE_SELF=call.exclude_self,
         WHOLE=blocks.depth == blocks.padded,
+        GROUPS=blocks.groups,
         BLOCK_Q=blocks.queries,
         BLOCK_N=blocks.columns,
         BLOCK_D=blocks.depth,
@@ -118,6 +119,7 @@ def _round(call: Call, rounded: _Rounded, begin: int, rows: int) -> None:
         FACTOR=factor,
         EXCLUDE_SELF=call.exclude_self,
         ROOM=candidates.shape[1],
+        GROUPS=blocks.groups,
         BLOCK_N=blocks.columns,
         BLOCK_D=min(blocks.depth, 128),
         **_GATHER_BLOCKS,

@@ -11,11 +11,8 @@ from onetrip.ops.kneighbors.device_plan import ROWS_OF_A_PROGRAM
 
 # Any offset is right; one close to the mean makes the bounds small.
 _SAMPLED_ROWS = 4096
-# The largest number of the sample lies here: 2^8 below what float16 holds, 2^22 above its least.
-_EXPONENT = 8
-# Rows of length 1 have smaller numbers.
-_EXPONENT_OF_LENGTHS = 12
-_LARGEST_EXPONENT = 100
+# Rows of length 1 are scaled as if their largest number were this.
+_TOP_OF_LENGTHS = 2.0**-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,21 +25,24 @@ class Halves:
     lost: Tensor
 
 
-def offset_and_scales(x: Tensor, y: Tensor, metric: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Common offset [D], and the powers of two that queries and corpus are multiplied by."""
-    if metric == "cosine":
-        scale = x.new_full((), 2.0**_EXPONENT_OF_LENGTHS, dtype=torch.float32)
-        return x.new_zeros(x.shape[1], dtype=torch.float32), scale, scale
-    y, x = _sample(y), _sample(x)
-    offset = y.mean(0, dtype=torch.float64).float()
+def offset_and_tops(x: Tensor, y: Tensor, metric: str) -> tuple[Tensor, Tensor, Tensor]:
+    """Common offset [D], and the largest numbers of queries and corpus that scales allow for.
+
+    They come from a sample: what is larger is put at the end of float16, and counted as lost.
+    """
+    if metric == "cosine" or x.shape[1] == 0:
+        top = x.new_full((), _TOP_OF_LENGTHS, dtype=torch.float32)
+        return x.new_zeros(x.shape[1], dtype=torch.float32), top, top
+    x, y = _sample(x), _sample(y)
+    offset = y.mean(0)
     if metric == "inner_product":
-        return offset, _scale(x), _scale(y - offset)
-    scale = _scale(torch.cat([x, y]) - offset)
-    return offset, scale, scale
+        return offset, _top(x), _top(y - offset)
+    top = _top(torch.cat([x, y]) - offset)
+    return offset, top, top
 
 
 def round_rows(
-    x: Tensor, offset: Tensor, scale: Tensor, *, rows: int, depth: int, metric: str
+    x: Tensor, offset: Tensor, top: Tensor, *, rows: int, depth: int, metric: str
 ) -> Halves:
     """Round `x` [R, D] to float16 [rows, depth], with zeros where it has nothing."""
     R = -(-rows // ROWS_OF_A_PROGRAM) * ROWS_OF_A_PROGRAM
@@ -51,7 +51,7 @@ def round_rows(
     kernels._kneighbors_prepare_kernel[(R // ROWS_OF_A_PROGRAM,)](
         x,
         offset,
-        scale,
+        top,
         halves,
         bias,
         norm,
@@ -78,9 +78,5 @@ def _sample(x: Tensor) -> Tensor:
     return x[:: -(-x.shape[0] // _SAMPLED_ROWS)].float()
 
 
-def _scale(sample: Tensor) -> Tensor:
-    if sample.numel() == 0:
-        return sample.new_ones(())
-    exponent = torch.frexp(sample.abs().amax()).exponent
-    exponent = exponent.clamp(-_LARGEST_EXPONENT, _LARGEST_EXPONENT)
-    return torch.ldexp(sample.new_ones(()), _EXPONENT - exponent)
+def _top(sample: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(sample, torch.inf)

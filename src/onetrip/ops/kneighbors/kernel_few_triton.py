@@ -127,10 +127,11 @@ COMPILE_CASES = (
                 "stride_yd": 1,
                 "EXCLUDE_SELF": False,
                 "QUERIES": queries,
-                "TILE": 1024,
-                "BLOCK_N": 32,
+                "TILE": 2048,
+                "BLOCK_N": 64,
                 "BLOCK_D": 128,
             },
+            num_warps=8,
             multiples_of_16=("D", "stride_xq", "stride_yn", "stride_s"),
         )
         for dtype in ("fp32", "fp16", "bf16")
@@ -145,7 +146,7 @@ COMPILE_CASES = (
             "stride_s": "i32",
             **dict.fromkeys(("relative", "absolute"), "fp32"),
         },
-        {"TILE": 1024, "ROOM": 512},
+        {"TILE": 2048, "ROOM": 512},
         multiples_of_16=("stride_s",),
     ),
 )

@@ -22,7 +22,7 @@ _CENTRED = tl.constexpr(2.0**-24)
 def _kneighbors_prepare_kernel(
     rows_ptr,
     offset_ptr,
-    scale_ptr,
+    top_ptr,
     half_ptr,
     bias_ptr,
     norm_ptr,
@@ -42,7 +42,11 @@ def _kneighbors_prepare_kernel(
     offs_d = tl.arange(0, BLOCK_D)
     mask_r = offs_r < R
     rows_ptrs = rows_ptr + offs_r[:, None] * stride_r
-    scale = tl.load(scale_ptr) + tl.zeros([BLOCK_R], dtype=tl.float32)
+    # The power of two that brings the top to 2^7 .. 2^8: float16 holds 2^8 times as much.
+    exponent = ((tl.load(top_ptr).to(tl.int32, bitcast=True) >> 23) & 255) - 126
+    exponent = 8 - tl.minimum(tl.maximum(exponent, -100), 100)
+    scale = ((127 + exponent) << 23).to(tl.float32, bitcast=True)
+    scale = scale + tl.zeros([BLOCK_R], dtype=tl.float32)
     if COSINE:
         length = tl.zeros([BLOCK_R], dtype=tl.float32)
         for d in range(0, D, BLOCK_D):
@@ -73,7 +77,7 @@ def _kneighbors_prepare_kernel(
 
 
 _SIGNATURE = {
-    **dict.fromkeys(("offset_ptr", "scale_ptr", "bias_ptr", "norm_ptr", "lost_ptr"), "*fp32"),
+    **dict.fromkeys(("offset_ptr", "top_ptr", "bias_ptr", "norm_ptr", "lost_ptr"), "*fp32"),
     "half_ptr": "*fp16",
     **dict.fromkeys(("R", "D", "D_PADDED", "stride_r"), "i32"),
 }

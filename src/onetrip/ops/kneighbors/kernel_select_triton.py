@@ -160,13 +160,16 @@ def _kneighbors_gather_kernel(
     FACTOR: tl.constexpr,
     EXCLUDE_SELF: tl.constexpr,
     ROOM: tl.constexpr,
+    GROUPS: tl.constexpr,
     BLOCK_N: tl.constexpr,
     BLOCK_L: tl.constexpr,
     BLOCK_R: tl.constexpr,
     BLOCK_D: tl.constexpr,
 ):
     """The rows of one query's chosen tiles whose score may be below its limit."""
-    GROUP: tl.constexpr = BLOCK_N // 4
+    GROUP: tl.constexpr = BLOCK_N // GROUPS
+    # Rows of four groups that lie between each other's.
+    RUN: tl.constexpr = 4 * GROUP
     query = tl.program_id(0).to(tl.int64)
     norm = tl.load(norm_ptr + query)
     lost = tl.load(lost_ptr + query)
@@ -174,16 +177,16 @@ def _kneighbors_gather_kernel(
     count = tl.load(counts_ptr + query)
     offs_l = tl.arange(0, BLOCK_L)
     listed = tl.zeros([], dtype=tl.int32)
-    for start in range(0, 4 * tl.minimum(count, ROOM), BLOCK_L):
+    for start in range(0, GROUPS * tl.minimum(count, ROOM), BLOCK_L):
         at = start + offs_l
-        real = at < 4 * count
-        tile = tl.load(chosen_ptr + query * ROOM + at // 4, mask=real, other=0).to(tl.int64)
+        real = at < GROUPS * tl.minimum(count, ROOM)
+        tile = tl.load(chosen_ptr + query * ROOM + at // GROUPS, mask=real, other=0).to(tl.int64)
         tile_norm, tile_lost = (
             tl.load(tile_norm_ptr + tile),
             tl.load(tile_lost_ptr + tile),
         )
         error = _error(norm, lost, tile_norm, tile_lost, product, sums, squares)
-        group = 4 * tile + at % 4
+        group = GROUPS * tile + at % GROUPS
         least = tl.load(groups_ptr + group * stride_g + query, mask=real, other=float("inf"))
         # Written so that a NaN passes, here and below.
         passes = (real & ~(least - error > limit)).to(tl.int32)
@@ -201,8 +204,8 @@ def _kneighbors_gather_kernel(
         at = start + offs_r // GROUP
         real = at < kept
         group = tl.load(listed_ptr + query * ROOM + at, mask=real, other=0).to(tl.int64)
-        tile = group // 4
-        row = tile * BLOCK_N + 8 * (inside // 2) + 2 * (group % 4) + inside % 2
+        tile = group // GROUPS
+        row = group // 4 * RUN + 8 * (inside // 2) + 2 * (group % 4) + inside % 2
         tile_norm, tile_lost = (
             tl.load(tile_norm_ptr + tile),
             tl.load(tile_lost_ptr + tile),
@@ -252,7 +255,7 @@ _GATHER = {
     **dict.fromkeys(("N", "D", "first", "stride_g"), "i32"),
 }
 
-_GATHER_BLOCKS = {"BLOCK_N": 128, "BLOCK_L": 128, "BLOCK_R": 64, "BLOCK_D": 128}
+_GATHER_BLOCKS = {"GROUPS": 8, "BLOCK_N": 128, "BLOCK_L": 64, "BLOCK_R": 16, "BLOCK_D": 128}
 
 COMPILE_CASES = (
     *(
@@ -280,7 +283,7 @@ COMPILE_CASES = (
         _kneighbors_gather_kernel,
         _GATHER,
         {"FACTOR": -2.0, "EXCLUDE_SELF": False, "ROOM": 512, **_GATHER_BLOCKS},
-        num_warps=4,
+        num_warps=1,
         multiples_of_16=("D", "stride_g"),
     ),
 )

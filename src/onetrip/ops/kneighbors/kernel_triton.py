@@ -1,23 +1,24 @@
 """Triton kernel of kneighbors: of a tile of scores, only the least of each group is written.
 
 Idea: a list of the nearest in registers costs more than the product that feeds it. So the product
-keeps nothing: of every GROUP corpus rows it writes the least score, of every tile of BLOCK_N rows
-too. The k nearest lie in at most k groups, and the k-th least of the tiles' minima is a score that
-at least k rows reach: what follows reads a hundredth of all scores and finds the groups by it.
+keeps nothing: it writes the least score of every tile of BLOCK_N corpus rows, and of each of the
+GROUPS groups of a tile. The k nearest lie in at most k groups, and the k-th least of the tiles'
+minima is a score that at least k rows reach: what follows finds the groups by it.
 
 Tiling: [BLOCK_Q, BLOCK_N] scores in float32 of float16 rows; the queries stay in shared memory
 where D allows it and tiles of the corpus stream past. A tensor core's accumulator gives a thread
-the columns 8j + 2g and 8j + 2g + 1 of a row, for all j and one g of four: these are the group, so
-its least is found without leaving the thread. Two to three instructions an element, and no list.
+the columns 8j + 2g and 8j + 2g + 1 of a row, for all j and one g of four. A run of j and one g are
+a group, so its least is found without leaving the thread. One product's sum, a minimum, no list.
 
-Expected on an H100: 100k x 100k x 128 is 2.6 TFLOP, 3.7 ms at the rate of float16; two minima and
-a sum for each element, 0.9 ms where they do not hide behind products.
+On an H100, 100k x 100k x 128: 2.6 TFLOP, 3.7 ms at the rate of float16. Seen 4.7 ms with 256 x 128
+(and 32 rows a group); 5.4 with 128 x 128, 5.5 with 256 x 64 or 128 x 256, where the tiles of the
+corpus, 128 of whose products a byte from L2 feeds, are what takes the time.
 """
 
 import triton
 import triton.language as tl
 
-from onetrip.tile.compile_case import CompileCase
+from onetrip.tile.compile_case import TARGETS, CompileCase
 
 
 @triton.jit
@@ -35,6 +36,7 @@ def _kneighbors_minima_kernel(
     FACTOR: tl.constexpr,
     EXCLUDE_SELF: tl.constexpr,
     WHOLE: tl.constexpr,
+    GROUPS: tl.constexpr,
     BLOCK_Q: tl.constexpr,
     BLOCK_N: tl.constexpr,
     BLOCK_D: tl.constexpr,
@@ -45,7 +47,7 @@ def _kneighbors_minima_kernel(
     offs_q = tl.program_id(0) * BLOCK_Q + tl.arange(0, BLOCK_Q)
     offs_n = tl.arange(0, BLOCK_N)
     offs_d = tl.arange(0, BLOCK_D)
-    offs_g = tl.arange(0, 4)
+    offs_g = tl.arange(0, GROUPS)
     wide_stride = stride_g.to(tl.int64)
     x_ptrs = x_ptr + offs_q.to(tl.int64)[:, None] * D + offs_d[None, :]
     if WHOLE:
@@ -62,10 +64,11 @@ def _kneighbors_minima_kernel(
         s = tl.load(bias_ptr + rows)[None, :] + FACTOR * acc
         if EXCLUDE_SELF:
             s = tl.where(rows[None, :] == (first + offs_q)[:, None], float("inf"), s)
-        in_pairs = tl.min(tl.reshape(s, [BLOCK_Q, BLOCK_N // 8, 4, 2]), axis=3)
-        groups = tl.min(in_pairs, axis=1)  # [BLOCK_Q, 4]
+        in_pairs = tl.reshape(s, [BLOCK_Q, GROUPS // 4, BLOCK_N // GROUPS // 2, 4, 2])
+        in_pairs = tl.min(in_pairs, axis=4)
+        groups = tl.reshape(tl.min(in_pairs, axis=2), [BLOCK_Q, GROUPS])
         least = tl.min(groups, axis=1)  # [BLOCK_Q]
-        to = groups_ptr + (4 * tile + offs_g).to(tl.int64)[None, :] * stride_g
+        to = groups_ptr + (GROUPS * tile + offs_g).to(tl.int64)[None, :] * stride_g
         tl.store(to + offs_q[:, None], groups)
         tl.store(tiles_ptr + tile * wide_stride + offs_q, least)
 
@@ -78,26 +81,28 @@ _SIGNATURE = {
 
 COMPILE_CASES = tuple(
     CompileCase(
-        f"minima-{rows}x{columns}x{depth}{'-self' if alone else ''}",
+        f"minima-{rows}x{columns}x{depth}-{groups}",
         _kneighbors_minima_kernel,
         _SIGNATURE,
         {
             "FACTOR": -2.0,
             "EXCLUDE_SELF": alone,
             "WHOLE": whole,
+            "GROUPS": groups,
             "BLOCK_Q": rows,
             "BLOCK_N": columns,
             "BLOCK_D": depth,
         },
-        num_warps=warps,
-        num_stages=stages,
+        num_warps=8,
+        num_stages=2 if depth > 128 or rows < 256 else 3,
         multiples_of_16=("stride_g", "D"),
         targets=targets,
     )
-    for rows, columns, depth, whole, alone, warps, stages, targets in (
-        (256, 64, 128, True, False, 8, 2, ("sm_90",)),
-        (256, 128, 128, True, False, 8, 3, ("sm_90",)),
-        (128, 128, 128, True, False, 4, 2, ("sm_90",)),
-        (128, 128, 128, True, False, 8, 2, ("sm_90",)),
+    for rows, columns, groups, depth, whole, alone, targets in (
+        (256, 128, 8, 128, True, False, ("sm_90",)),
+        (256, 128, 16, 128, True, True, ("sm_90",)),
+        (256, 64, 8, 256, True, False, ("sm_90",)),
+        (256, 128, 8, 64, False, False, ("sm_80", "sm_90")),
+        (128, 128, 8, 128, True, False, TARGETS),
     )
 )

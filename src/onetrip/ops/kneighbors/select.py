@@ -9,9 +9,9 @@ from onetrip.core.selection import Choice, Config, Problem
 from onetrip.ops.kneighbors.cost import estimate_cost
 from onetrip.ops.kneighbors.device_plan import (
     LONGEST_LIST,
+    bytes_of_a_query,
     few_tile,
     make_blocks,
-    minima_bytes,
     queries_of_a_round,
     queries_of_scores,
     room_for,
@@ -133,16 +133,15 @@ def workspace_bytes(impl: str, problem: Problem, config: Config) -> int:
 def _triton_bytes(Q: int, N: int, D: int, k: int, config: Config) -> int:
     blocks = make_blocks(Q, N, D, k, config)
     tile = few_tile(N, k)
-    scores = min(Q, queries_of_scores(Q, N)) * (-(-N // tile)) * (tile + 1) * 4
-    together = Q
+    together = min(Q, queries_of_scores(Q, N))
+    scores = together * (-(-N // tile) * (tile + 1) * 4 + room_for(k) * 20)
     if Q > FEW_QUERIES:
-        scores = max(scores, minima_bytes(Q, N, D, blocks))
-        together = min(Q, queries_of_a_round(Q, N, D, blocks))
-    # Tiles, candidates and their float64 values; answers, of which a search again has its own.
-    lists = together * (room_for(k) * 20 + 32) + 2 * Q * (k * 16 + 16)
+        # The rounds of products, or a second search by differences of what they left.
+        together = queries_of_a_round(Q, N, D, k, blocks)
+        scores = max(scores, together * bytes_of_a_query(N, k, blocks))
     # Float16 rows, what is added to their products, and norms.
     rows = (Q + N + blocks.queries + blocks.columns + 64) * (blocks.padded * 2 + 12)
-    return lists + scores + rows + 4096 * D * 24 + (8 << 20)
+    return 2 * Q * (k * 16 + 32) + scores + rows + 8192 * D * 12 + (8 << 20)
 
 
 def predict_ms(
