@@ -57,7 +57,14 @@ def tree_order(x: Tensor, leaf: int) -> Tensor:
         # What is missing goes last, so that the places of points are the first N.
         key = inside.gather(2, widest).squeeze(2).masked_fill_(missing, torch.inf)
         order = order.gather(1, key.argsort(dim=1, stable=True))
-    return order.view(-1)[:N]
+    order = order.view(-1)
+    # Near points have the same rank in neighbouring leaves: each leaf is turned by another amount,
+    # so that the least of every column of tiles tells distinct points apart (`kernel_near.py`).
+    full = N // leaf
+    turn = torch.arange(full, device=x.device)[:, None] * 37
+    column = (torch.arange(leaf, device=x.device) + turn) % leaf
+    turned = order[: full * leaf].view(full, leaf).gather(1, column).view(-1)
+    return torch.cat([turned, order[full * leaf : N]])
 
 
 def in_blocks(values: Tensor, block: int) -> Tensor:

@@ -26,6 +26,7 @@ from onetrip.ops.hdbscan.kernel_tiles import (
     kth_least,
     lowest_bit,
     near_blocks,
+    parts,
     row_block,
     scores,
 )
@@ -120,10 +121,10 @@ def _hdbscan_list_kernel(
     reach = tl.load(reach_ptr + place)
     wanted = tl.max(reach, axis=0)
     cut = tl.where(mask_n, computed_at_most(reach, norm, D) - square, float("-inf"))
-    count = tl.zeros([BLOCK_N], dtype=tl.int32)
+    counter = count_ptr + place[:, None] + tl.zeros([BLOCK_N, BLOCK_M], dtype=tl.int32)
     slots = near_ptr + tl.cast(place, tl.int64)[:, None] * SLOTS
     own = tl.min(place, axis=0) // (BLOCK_M * CHUNK)
-    for step in range(0, steps):
+    for step in range(tl.program_id(1), steps, tl.num_programs(1)):
         chunk = own ^ step
         near = near_blocks(
             low_ptr, high_ptr, radius_ptr, low, high, middle, tl.max(norm, axis=0), chunk, wanted,
@@ -144,15 +145,12 @@ def _hdbscan_list_kernel(
             # Always so: for sm_100, Triton 3.6 fails on sums of a product where it is made.
             if block < blocks:
                 score = scores(y, half, middle, block, N, BLOCK_M)
-            hit = (score <= cut[:, None]).to(tl.int32)
-            more = tl.sum(hit, axis=1)
-            if tl.max(more, axis=0) > 0:
-                slot = count[:, None] + tl.cumsum(hit, axis=1) - 1
+            hit = score <= cut[:, None]
+            if tl.max(tl.max(hit.to(tl.int32), axis=1), axis=0) > 0:
+                slot = tl.atomic_add(counter, 1, mask=hit, sem="relaxed")
                 column = block * BLOCK_M + tl.arange(0, BLOCK_M)[None, :] + tl.zeros_like(slot)
-                tl.store(slots + slot, column, mask=(hit > 0) & (slot < SLOTS))
-                count += more
+                tl.store(slots + slot, column, mask=hit & (slot >= 0) & (slot < SLOTS))
             y = following
-    tl.store(count_ptr + place, count, mask=mask_n)
 
 
 @triton.jit(do_not_specialize=["rows", "K", "KEEP"])
@@ -218,17 +216,16 @@ class Near:
         self.core = torch.empty_like(self.reach)
         self.place = torch.empty(N, slots, dtype=torch.int32, device=x.device)
         self.square = torch.empty(N, slots, dtype=torch.float32, device=x.device)
-        count = torch.empty(N, dtype=torch.int32, device=x.device)
+        count = torch.zeros(N, dtype=torch.int32, device=x.device)
         rows = torch.arange(N, dtype=torch.int32, device=x.device)
-        programs = (triton.cdiv(N, config["BLOCK_N"]),)
         with torch.cuda.device_of(x):
-            _hdbscan_reach_kernel[programs](
+            _hdbscan_reach_kernel[(triton.cdiv(N, config["BLOCK_N"]),)](
                 x, *boxes, self.reach, N, D, blocks, steps, keep, READ=_READ, **sizes
             )
             for _ in range(_TRIES):
                 short = torch.zeros(1, dtype=torch.int32, device=x.device)
-                programs = (triton.cdiv(rows.numel(), config["BLOCK_N"]),)
-                _hdbscan_list_kernel[programs](
+                programs = triton.cdiv(rows.numel(), config["BLOCK_N"])
+                _hdbscan_list_kernel[(programs, parts(programs, steps))](
                     x, *boxes, rows, self.reach, count, self.place, rows.numel(), N, D, blocks,
                     steps, SLOTS=slots, **sizes,
                 )  # fmt: skip
@@ -240,6 +237,7 @@ class Near:
                     self.unsure = 0
                     return
                 rows = (count > slots).nonzero().squeeze(1).int()
+                count.masked_fill_(count > slots, 0)
         self.reach[rows] = -torch.inf
         # A core distance of zero cannot be less.
         self.unsure = int((self.core[rows] > 0).sum())
@@ -253,24 +251,31 @@ def padded_features(D: int) -> int:
 _SIZES = {name: "i32" for name in ("N", "D", "blocks", "steps")}
 _LISTS = {name: "*i32" for name in ("row_ptr", "count_ptr", "near_ptr")} | {"rows": "i32"}
 _POINTERS = {name: "*fp32" for name in ("x_ptr", "low_ptr", "high_ptr", "radius_ptr", "reach_ptr")}
+# Features of a tile, and the warps that are its default in `select.py`.
+_TILES = ((16, 4), (32, 4), (64, 8))
 _TILE = {"CHUNK": CHUNK, "BLOCK_N": 64, "BLOCK_M": 64}
 
 COMPILE_CASES = (
     *(
         case
-        for DP in (16, 32, 64)
+        for DP, num_warps in _TILES
         for case in (
             CompileCase(
                 f"reach-{DP}",
                 _hdbscan_reach_kernel,
                 _POINTERS | _SIZES | {"KEEP": "i32"},
                 _TILE | {"DP": DP, "READ": _READ},
+                num_warps,
+                # On sm_80 and sm_100; on sm_90 none.
+                max_spills=32,
             ),
             CompileCase(
                 f"list-{DP}",
                 _hdbscan_list_kernel,
                 _POINTERS | _LISTS | _SIZES,
                 _TILE | {"DP": DP, "SLOTS": 32},
+                num_warps,
+                max_spills=16,  # as above
             ),
         )
     ),

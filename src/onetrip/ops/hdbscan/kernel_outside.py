@@ -26,6 +26,7 @@ from onetrip.ops.hdbscan.kernel_tiles import (
     differences,
     lowest_bit,
     near_blocks,
+    parts,
     row_block,
     scores,
 )
@@ -76,7 +77,7 @@ def _hdbscan_bound_kernel(
     low, high, middle, half, square, norm = row_block(x_ptr, place, D, DP)
     nearest = tl.zeros([BLOCK_N], dtype=tl.float32) + float("inf")
     home = tl.min(place, axis=0) // (BLOCK_M * CHUNK)
-    for step in range(0, steps):
+    for step in range(tl.program_id(1), steps, tl.num_programs(1)):
         chunk = home ^ step
         # Whatever another program has found by now is used, and may be used or not.
         limit = tl.load(limit_ptr + own, cache_modifier=".cg").to(tl.float32, bitcast=True)
@@ -120,7 +121,8 @@ def _hdbscan_bound_kernel(
                 limit_ptr + own, found.to(tl.int32, bitcast=True), mask=found < limit, sem="relaxed"
             )
     # What was not read is heavier than some edge of the component.
-    tl.store(floor_ptr + offs_n, tl.maximum(at_least(nearest, norm, D), core))
+    floor = tl.maximum(at_least(nearest, norm, D), core)
+    tl.atomic_min(floor_ptr + offs_n, floor.to(tl.int32, bitcast=True), sem="relaxed")
 
 
 @triton.jit(do_not_specialize=["rows", "N", "blocks", "steps", "room"])
@@ -163,7 +165,7 @@ def _hdbscan_pairs_kernel(
     cut = tl.where(looks, cut, float("-inf"))
     counter = count_ptr + tl.zeros([BLOCK_N, BLOCK_M], dtype=tl.int32)
     home = tl.min(place, axis=0) // (BLOCK_M * CHUNK)
-    for step in range(0, steps):
+    for step in range(tl.program_id(1), steps, tl.num_programs(1)):
         chunk = home ^ step
         near = near_blocks(
             low_ptr, high_ptr, radius_ptr, low, high, middle, tl.max(norm, axis=0), chunk, wanted,
@@ -246,19 +248,19 @@ def pairs_outside(
     blocks = boxes[0].shape[0]
     steps = triton.next_power_of_2(triton.cdiv(blocks, CHUNK))
     sizes = {"CHUNK": CHUNK, "DP": padded_features(D), **config}
-    programs = (triton.cdiv(rows.numel(), config["BLOCK_N"]),)
-    floor = torch.empty(rows.numel(), dtype=torch.float32, device=x.device)
+    floor = torch.full((rows.numel(),), torch.inf, device=x.device).view(torch.int32)
     count = torch.zeros(1, dtype=torch.int32, device=x.device)
     pairs = torch.empty(room, 2, dtype=torch.int32, device=x.device)
     with torch.cuda.device_of(x):
-        _hdbscan_bound_kernel[programs](
+        programs = triton.cdiv(rows.numel(), config["BLOCK_N"])
+        _hdbscan_bound_kernel[(programs, parts(programs, steps))](
             x, *boxes, *span, rows, component, core, limit, floor, rows.numel(), N, D, blocks,
             steps, **sizes,
         )  # fmt: skip
         # Of all places that look, a few may be an end of the lightest edge.
-        rows = rows[floor <= limit.view(torch.float32)[component[rows]]]
-        programs = (triton.cdiv(rows.numel(), config["BLOCK_N"]),)
-        _hdbscan_pairs_kernel[programs](
+        rows = rows[floor <= limit[component[rows]]]
+        programs = triton.cdiv(rows.numel(), config["BLOCK_N"])
+        _hdbscan_pairs_kernel[(programs, parts(programs, steps))](
             x, *boxes, *span, rows, component, core, limit, count, pairs, room, rows.numel(), N,
             D, blocks, steps, **sizes,
         )  # fmt: skip
@@ -282,24 +284,30 @@ _POINTERS = {
     name: "*fp32" for name in ("x_ptr", "low_ptr", "high_ptr", "radius_ptr", "core_ptr")
 } | {name: "*i32" for name in ("first_ptr", "last_ptr", "row_ptr", "component_ptr", "limit_ptr")}
 _SIZES = {name: "i32" for name in ("rows", "N", "D", "blocks", "steps")}
+# Features of a tile, and the warps that are its default in `select.py`.
+_TILES = ((16, 4), (32, 4), (64, 8))
 _TILE = {"CHUNK": CHUNK, "BLOCK_N": 64, "BLOCK_M": 64}
 
 COMPILE_CASES = (
     *(
         case
-        for DP in (16, 32, 64)
+        for DP, num_warps in _TILES
         for case in (
             CompileCase(
                 f"bound-{DP}",
                 _hdbscan_bound_kernel,
-                _POINTERS | _SIZES | {"floor_ptr": "*fp32"},
+                _POINTERS | _SIZES | {"floor_ptr": "*i32"},
                 _TILE | {"DP": DP},
+                num_warps,
+                # Most on sm_80; on sm_90 ten with 64 features, else none.
+                max_spills=64,
             ),
             CompileCase(
                 f"pairs-{DP}",
                 _hdbscan_pairs_kernel,
                 _POINTERS | _SIZES | {"count_ptr": "*i32", "pair_ptr": "*i32", "room": "i32"},
                 _TILE | {"DP": DP},
+                num_warps,
             ),
         )
     ),

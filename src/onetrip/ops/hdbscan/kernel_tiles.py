@@ -16,6 +16,8 @@ import triton.language as tl
 
 # Blocks of columns whose boxes are looked at together: one bit each.
 CHUNK = 32
+# Programs that keep a large device busy.
+_PROGRAMS = 512
 
 
 @triton.jit
@@ -167,3 +169,8 @@ def differences(x_ptr, first, second, mask, D):
         apart = tl.load(rows + d, mask=mask, other=0.0) - tl.load(columns + d, mask=mask, other=0.0)
         total += apart * apart
     return total
+
+
+def parts(programs: int, steps: int) -> int:
+    """How many programs share the columns of the same rows, where there are few rows."""
+    return max(1, min(steps, _PROGRAMS // max(programs, 1)))

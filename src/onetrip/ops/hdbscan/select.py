@@ -16,8 +16,10 @@ _FEW_FEATURES = 6
 
 _TORCH_FEW: Config = {"leaf": 32, "tile": 1 << 18, "extra": 10}
 _TORCH_MANY: Config = {"leaf": 128, "tile": 1 << 18, "extra": 8}
-# Tiles of products: rows by columns.
-_PRODUCTS: Config = {"BLOCK_N": 64, "BLOCK_M": 64, "num_warps": 4}
+# Tiles of products: rows by columns. Columns of many features take the registers of more warps.
+_PRODUCTS_FEW: Config = {"BLOCK_N": 64, "BLOCK_M": 64, "num_warps": 4}
+_PRODUCTS_MANY: Config = {"BLOCK_N": 64, "BLOCK_M": 64, "num_warps": 8}
+_FEW_PRODUCT_FEATURES = 32
 # Lists hold so many near points more than core distances need: most edges are among them.
 EXTRA_SAMPLES = 11
 # A tile of products keeps its columns in registers, and one column for each listed point.
@@ -63,7 +65,8 @@ def default_config(impl: str, problem: Problem) -> Config:
         return _TORCH_FEW if problem.axes["D"] <= _FEW_FEATURES else _TORCH_MANY
     if impl == "triton":
         if _by_products(problem):
-            return _PRODUCTS
+            few = problem.axes["D"] <= _FEW_PRODUCT_FEATURES
+            return _PRODUCTS_FEW if few else _PRODUCTS_MANY
         return _DIFFERENCES_DOUBLE if problem.dtype == "float64" else DIFFERENCES
     return {}
 
