@@ -1,11 +1,13 @@
 """tsne on a device: checked, then timed beside FlashLib, interleaved.
 
-    PYTHONPATH=src:path/to/flashlib python experiments/tsne/2026-11-22-first-run/bench.py
+    PYTHONPATH=src:path/to/flashlib python experiments/tsne/2026-11-22-first-run/bench.py \\
+        [--samples 5]
 
 Prints a JSON line for each shape and contender. FlashLib's t-SNE imports without its optional
 packages; where FlashLib is missing its lines are left out. FlashLib runs up to 46,340 samples.
 """
 
+import argparse
 import importlib
 import json
 import random
@@ -17,7 +19,9 @@ import torch
 import onetrip
 from onetrip.ops.tsne import torch_impl, triton_impl
 
-SHAPES = ((20_000, 128, 500, 5), (100_000, 50, 500, 1))
+# Samples, features, iterations, and of how many samples of time one is taken.
+SHAPES = ((20_000, 128, 500, 1), (100_000, 50, 500, 5))
+CONFIG = {"BLOCK_I": 32, "BLOCK_J": 32, "num_warps": 1, "splits": 8}
 
 
 def blobs(N, D):
@@ -43,10 +47,7 @@ def check():
 
 
 def contenders(N, iterations):
-    found = {
-        "onetrip": lambda x: onetrip.tsne(x, max_iter=iterations)[0],
-        "onetrip, nothing kept": lambda x: onetrip.tsne(x, max_iter=iterations, memory_budget=0)[0],
-    }
+    found = {"onetrip": lambda x: onetrip.tsne(x, max_iter=iterations)[0]}
     if N > 46_340:
         return found
     try:
@@ -66,8 +67,11 @@ def timed_ms(call, x):
 
 
 def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--samples", type=int, default=5)
+    samples_wanted = parser.parse_args().samples
     check()
-    for N, D, iterations, rounds in SHAPES:
+    for N, D, iterations, share in SHAPES:
         x = blobs(N, D)
         found = contenders(N, iterations)
         samples, peaks = {name: [] for name in found}, {}
@@ -76,7 +80,7 @@ def main():
             before = torch.cuda.memory_allocated()
             call(x)
             peaks[name] = torch.cuda.max_memory_allocated() - before
-        for _ in range(rounds):
+        for _ in range(-(-samples_wanted // share)):
             for name in random.sample(list(found), len(found)):
                 samples[name].append(timed_ms(found[name], x))
         for name in found:

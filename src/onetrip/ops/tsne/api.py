@@ -45,9 +45,10 @@ def tsne(
 
     Computes scikit-learn's ``TSNE(method="exact")``, whose every iteration goes over several
     matrices [N, N] in float64. Here a tile of pairs stays in cache, or on chip, from its distances
-    to the forces on its samples: attraction, repulsion and their normaliser come out of one pass.
+    to the forces on its samples.
     Affinities are kept where they fit `memory_budget`; else a pass recomputes them from x, both
-    conditional probabilities from one tile of distances.
+    conditional probabilities from one tile of distances. On a GPU only neighbours that count are
+    kept; the others together have at most 1e-8 of a sample's mass.
 
     Parameters
     ----------
@@ -74,7 +75,8 @@ def tsne(
     seed : int, default 0
         Of these.
     memory_budget : int, optional
-        Bytes that kept affinities may take, 256 MiB by default; more memory, less recomputation.
+        Bytes that kept affinities may take; by default 256 MiB on a CPU, 8 GiB on a GPU, but at
+        most a tenth of its memory. More memory, less recomputation.
     progress : callable, optional
         Called every 50 iterations with iteration, divergence and norm of the gradient.
     impl : {"auto", "reference", "torch", "triton"}, default "auto"
