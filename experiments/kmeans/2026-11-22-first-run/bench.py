@@ -1,6 +1,7 @@
 """Check and measure k-means on a device beside its peers, interleaved; a line of JSON each.
 
     python experiments/kmeans/2026-11-22-first-run/bench.py [--samples 30] [--shape 1m-128]
+        [--impl auto]
 
 Peers: FlashLib (its Triton paths), flash-kmeans, plain torch; those that cannot be imported are
 named on stderr and left out. Every contender runs 20 iterations from the same start. No time is
@@ -30,15 +31,17 @@ SHAPES = {
 }
 ITERATIONS = 20
 CHECKED_ROWS = 4096
+MOST_PRODUCTS_OF_TORCH = 200_000_000_000
+Impl = Literal["auto", "triton", "gluon"]
 Run = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
-def ours(precision: Literal["certified", "fast"]) -> Run:
+def ours(precision: Literal["certified", "fast"], impl: Impl) -> Run:
     """The operator, which returns centres and the labels that match them."""
 
     def run(x: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
         centers, values = onetrip.kmeans(
-            x, start, max_iter=ITERATIONS, tol=0.0, precision=precision, impl="triton"
+            x, start, max_iter=ITERATIONS, tol=0.0, precision=precision, impl=impl
         )
         return centers, values["labels"]
 
@@ -107,13 +110,14 @@ def flash_kmeans_peer() -> Run:
     return run
 
 
-def contenders() -> dict[str, Run]:
-    """Everybody who can be imported here."""
+def contenders(impl: Impl, products: int) -> dict[str, Run]:
+    """Everybody who can be imported here; plain torch where it does not take seconds."""
     found: dict[str, Run] = {
-        "onetrip-certified": ours("certified"),
-        "onetrip-fast": ours("fast"),
-        "torch": plain_torch,
+        "onetrip-certified": ours("certified", impl),
+        "onetrip-fast": ours("fast", impl),
     }
+    if products <= MOST_PRODUCTS_OF_TORCH:
+        found["torch"] = plain_torch
     for name, make in (
         ("flashlib-fp32", lambda: flashlib(torch.float32)),
         ("flashlib-bf16", lambda: flashlib(torch.bfloat16)),
@@ -144,13 +148,13 @@ def timed(run: Run, x: Tensor, start: Tensor) -> float:
     return begin.elapsed_time(end)
 
 
-def measure(name: str, samples: int) -> None:
+def measure(name: str, samples: int, impl: Impl) -> None:
     """One shape: check everybody, then time them in random order, round after round."""
     N, D, K = SHAPES[name]
     generator = torch.Generator("cuda").manual_seed(0)
     x = torch.randn(N, D, generator=generator, device="cuda")
     start = x[:K].clone()
-    runs, lines = contenders(), {}
+    runs, lines = contenders(impl, N * D * K), {}
     for who, run in runs.items():
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
@@ -178,10 +182,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--samples", type=int, default=30)
     parser.add_argument("--shape", choices=SHAPES, action="append")
+    parser.add_argument("--impl", choices=("auto", "triton", "gluon"), default="auto")
     arguments = parser.parse_args()
     print(json.dumps({"device": torch.cuda.get_device_name(), "torch": torch.__version__}))
     for name in arguments.shape or SHAPES:
-        measure(name, arguments.samples)
+        measure(name, arguments.samples, arguments.impl)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,8 @@ class HopperSearch(Search):
         if points.centred.data_ptr() % 16:  # where the copy engine cannot begin
             points = dataclasses.replace(points, centred=points.centred.clone())
         super().__init__(points, start, config, **options)
+        self._rows = _described(self.points.centred, self.width)
+        self._centers = _described(self.half, self.width)
 
     def find(self, labels: Tensor) -> None:
         """Write `labels` [N] as half precision tells, and list the rows in doubt."""
@@ -34,7 +36,7 @@ class HopperSearch(Search):
         consumers, stages = _RINGS[self.width]
         items = triton.cdiv(x.shape[0], consumers * ROWS.value)
         _kmeans_hopper_kernel[(min(items, _programs(x.device)),)](
-            _described(x, self.width), _described(self.half, self.width), self.points.norm,
+            self._rows, self._centers, self.points.norm,
             self.residue, self.level, self.reach, labels, self.doubt, self.limit, self.pair,
             self.other, self.count, self.scale, x.shape[0], items, self.columns // 64,
             CERTIFIED=self.certified, CONSUMERS=consumers, STAGES=stages, num_warps=4,

@@ -315,5 +315,5 @@ COMPILE_CASES = tuple(
         {"CERTIFIED": True, "CONSUMERS": consumers, "STAGES": stages},
         targets=("sm_90",),
     )
-    for width, consumers, stages in ((64, 3, 8), (128, 3, 5), (256, 2, 3))
+    for width, consumers, stages in ((32, 3, 8), (64, 3, 8), (128, 3, 5), (256, 2, 3))
 )

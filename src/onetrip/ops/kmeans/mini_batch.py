@@ -14,7 +14,8 @@ from onetrip.ops.kmeans.movement import Movement
 from onetrip.ops.kmeans.points import Placed, Points
 from onetrip.ops.kmeans.solve import problem_of, resolve, solve
 from onetrip.ops.kmeans.torch_impl import TorchAssigner
-from onetrip.ops.kmeans.workers import rows_workers
+from onetrip.ops.kmeans.workers import WORTH_THREADS, rows_workers
+from onetrip.tile.side_by_side import on_one_thread
 
 # Up to here a product with a row of marks a cluster adds rows faster than adding one by one.
 _FEW_CLUSTERS = 16
@@ -45,7 +46,8 @@ def mini_batch_step(batch: Placed, centers: Tensor, counts: Tensor, precision: s
     if isinstance(batch, Points):
         found = _by_points(batch, centers, precision)
     else:
-        found = _by_placed(batch, centers, precision)
+        with on_one_thread(where=batch.x.numel() < WORTH_THREADS):
+            found = _by_placed(batch, centers, precision)
     after = counts + found.weight
     mean = (centers.double() * counts[:, None] + found.sums) / after[:, None]
     moved = torch.where((found.weight > 0)[:, None], mean, centers.double())

@@ -10,6 +10,9 @@ from torch import Tensor
 from onetrip.ops.kmeans.exact_sums import exact_total, grid_magic, on_grid, reduced
 from onetrip.ops.kmeans.workers import pass_rows, rows_workers, slices
 
+# Samples of one step of a pass on a device, which stores nothing of their size.
+_DEVICE_ELEMENTS = 1 << 30
+
 
 @dataclass(frozen=True, slots=True)
 class Placed:
@@ -115,7 +118,8 @@ def prepare(
         total_weight = exact_total(weight, group).item()
         weight = on_grid(weight.clone(), grid_magic(total_weight))
     with rows_workers(x) as workers:
-        blocks = slices(slice(0, rows), pass_rows(x))
+        block_rows = pass_rows(x) if x.is_cpu else max(1, _DEVICE_ELEMENTS // x.shape[1])
+        blocks = slices(slice(0, rows), block_rows)
         norm = torch.empty(rows, dtype=x.dtype, device=x.device)
 
         def measure(block: slice) -> Tensor:
@@ -128,10 +132,11 @@ def prepare(
         sums = torch.stack(workers.map(measure, blocks)).sum(0)
         count = torch.tensor([float(rows)], dtype=torch.float64, device=x.device)
         totals = reduced(torch.cat((sums, count)), dist.ReduceOp.SUM, group)
-        samples = float(totals[-1])
-        mean, square = totals[:-2] / samples, float(totals[-2]) / samples
-        away = mean.square().sum().item()
-        variance = square - away
+        mean = totals[:-2] / totals[-1]
+        # Together: every number that a device is asked for stops it.
+        numbers = torch.stack((totals[-1], totals[-2], mean.square().sum()))
+        samples, square, away = numbers.tolist()
+        variance = square / samples - away
         if away > variance:
             # Otherwise spare the copy: rounding errors grow with norms, which such an offset
             # hardly changes.

@@ -16,7 +16,7 @@ from torch import Tensor
 from onetrip.tile.side_by_side import on_one_thread, thread_pool, worker_count
 
 # Elements of the samples below which threads cost more than they save.
-_WORTH_THREADS = 1 << 19
+WORTH_THREADS = 1 << 19
 
 Block = TypeVar("Block")
 Result = TypeVar("Result")
@@ -60,7 +60,7 @@ def block_workers(device: torch.device, *, worth: bool) -> Iterator[Workers]:
 
 def rows_workers(x: Tensor) -> AbstractContextManager[Workers]:
     """Workers for passes over samples [N, D], where they are many enough to be worth any."""
-    return block_workers(x.device, worth=x.numel() >= _WORTH_THREADS)
+    return block_workers(x.device, worth=x.numel() >= WORTH_THREADS)
 
 
 def pass_rows(x: Tensor) -> int:
