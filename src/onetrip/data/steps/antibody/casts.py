@@ -4,7 +4,7 @@ Every cast takes a string column and gives a `Cast`: the values, null where ther
 the text is wrong, and the rows that are wrong, by the code of what is wrong with them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -18,8 +18,7 @@ from onetrip.data.text.flat_text import FlatText
 NOT_A_VALUE, NOT_ALLOWED, NOT_INTEGRAL = "R05", "R06", "R07"
 
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
-_NULLS = pa.array(sorted(NULLS))
-_TRUE, _FALSE = pa.array(["t", "true"]), pa.array(["f", "false"])
+_TRUE, _FALSE = ("t", "true"), ("f", "false")
 _UINT16, _UINT32 = pa.uint16(), pa.uint32()
 _NO_FAULTS: Mapping[str, np.ndarray] = MappingProxyType({})
 
@@ -55,7 +54,7 @@ def flag(column: pa.Array) -> Cast:
     if values.null_count > column.null_count:
         column = _without_nulls(pc.utf8_trim_whitespace(column))
         lower = pc.ascii_lower(column)
-        values = _truth(pc.is_in(lower, value_set=_TRUE), pc.is_in(lower, value_set=_FALSE))
+        values = _truth(_is_one_of(lower, _TRUE), _is_one_of(lower, _FALSE))
     return _judged(values, {NOT_ALLOWED: _mask(column.is_valid()) & _mask(values.is_null())})
 
 
@@ -144,7 +143,11 @@ def _without_empty(column: pa.Array) -> pa.Array:
 
 def _without_nulls(column: pa.Array) -> pa.Array:
     """Null in place of the words that mean it."""
-    return pc.if_else(pc.is_in(pc.utf8_lower(column), value_set=_NULLS), None, column)
+    return pc.if_else(_is_one_of(pc.utf8_lower(column), NULLS), None, column)
+
+
+def _is_one_of(column: pa.Array, words: Iterable[str]) -> pa.Array:
+    return pc.is_in(column, value_set=pa.array(sorted(words)))
 
 
 def _truth(true: pa.Array, false: pa.Array) -> pa.Array:

@@ -54,7 +54,7 @@ def _labels() -> list[str]:
     return [f"{number}{letter}" for number in range(1, _HIGHEST + 1) for letter in letters]
 
 
-LABELS = pa.array(_labels())
+LABELS = tuple(_labels())
 
 
 def _ranks() -> np.ndarray:
@@ -87,7 +87,7 @@ def read_numbering(column: pa.Array) -> Numbered:
     >>> import pyarrow as pa
     >>> text = "{'fwh1': {'2 ': 'V', '1 ': 'Q'}, 'cdrh3': {'111A': 'G'}}"
     >>> numbered = read_numbering(pa.array([text, "{'fwh1': {'1 ': 'Q'}"]))
-    >>> LABELS.take(pa.array(numbered.codes)).to_pylist(), numbered.residues.tobytes()
+    >>> [LABELS[code] for code in numbered.codes], numbered.residues.tobytes()
     (['1', '2', '111A'], b'QVG')
     >>> numbered.readable.tolist()
     [True, False]

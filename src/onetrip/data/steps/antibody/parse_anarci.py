@@ -97,7 +97,7 @@ def _without_digits(text: str) -> str:
 
 def _positions(numbering: pa.Array, suffix: str, counts: Counter[str]) -> Mapping[str, pa.Array]:
     numbered = read_numbering(numbering)
-    labels = LABELS.take(pa.array(numbered.codes))
+    labels = pa.array(LABELS).take(pa.array(numbered.codes))
     bitmap = pa.py_buffer(np.packbits(numbered.readable, bitorder="little"))
     nulls = int((~numbered.readable).sum())
     offsets = pa.py_buffer(numbered.offsets)
