@@ -1,7 +1,6 @@
 """tsne on a device: checked, then timed beside FlashLib, interleaved.
 
-    PYTHONPATH=src:path/to/flashlib python experiments/tsne/2026-11-22-first-run/bench.py \\
-        [--samples 5]
+    PYTHONPATH=src:path/to/flashlib python experiments/tsne/2026-11-22-first-run/bench.py
 
 Prints a JSON line for each shape and contender. FlashLib's t-SNE imports without its optional
 packages; where FlashLib is missing its lines are left out. FlashLib runs up to 46,340 samples.

@@ -56,7 +56,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     n_jobs : int or None, default None
         For scikit-learn's search of neighbours; threads here are those of torch.
     memory_budget : int, optional
-        Bytes that kept affinities may take, by default 256 MiB on a CPU and 1 GiB on a GPU.
+        Bytes that kept affinities may take, by default 256 MiB on a CPU and 8 GiB on a GPU.
     device : "auto" or a torch device, default "auto"
         "auto" computes where the samples are.
 
