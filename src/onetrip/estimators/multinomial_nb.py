@@ -22,6 +22,7 @@ from torch import Tensor
 from onetrip.core.errors import ArgumentError, complaint
 from onetrip.estimators.arrays import FLOATS, INTEGERS, Given, take
 from onetrip.ops.multinomial_nb.api import multinomial_nb
+from onetrip.ops.multinomial_nb.checked import count_and_check, refuse_infinite
 from onetrip.ops.multinomial_nb.predict import joint_log_likelihood, likeliest_class
 from onetrip.tile.side_by_side import on_one_thread
 
@@ -119,7 +120,7 @@ class MultinomialNB(ClassifierMixin, BaseEstimator):
             A negative value, wrong shapes, NaN or infinity.
         """
         self._validate_params()
-        given = self._take(X, reset=True)
+        given = self._take(X, reset=True, finite=not self._is_narrow_on_device(X))
         with _quietly(given):
             return self._fit(given, y, sample_weight)
 
@@ -148,7 +149,7 @@ class MultinomialNB(ClassifierMixin, BaseEstimator):
                 "classes must be passed on the first call to partial_fit: all labels that will "
                 "ever come, since a batch need not hold all of them."
             )
-        given = self._take(X, reset=first)
+        given = self._take(X, reset=first, finite=not self._is_narrow_on_device(X))
         labels = _labels(self, y, given)
         if first:
             kept = isinstance(labels, Tensor)
@@ -172,7 +173,7 @@ class MultinomialNB(ClassifierMixin, BaseEstimator):
 
     def reevaluated_share(self, X: Any) -> float:
         """Share of the samples whose class `predict` evaluates anew in float64."""
-        return self._decide(self._given_to_predict(X))[1]
+        return self._decide(self._given_to_predict(X, to_decide=True))[1]
 
     def predict_joint_log_proba(self, X: Any) -> Any:
         """Log P(class) + log P(sample | class), float64 of shape (n_samples, n_classes)."""
@@ -197,7 +198,7 @@ class MultinomialNB(ClassifierMixin, BaseEstimator):
         tags.classifier_tags.poor_score = True
         return tags
 
-    def _take(self, X: Any, *, reset: bool) -> Given:
+    def _take(self, X: Any, *, reset: bool, finite: bool = True) -> Given:
         return take(
             self,
             X,
@@ -205,11 +206,18 @@ class MultinomialNB(ClassifierMixin, BaseEstimator):
             device=self.device,
             dtypes=(*FLOATS, *INTEGERS),
             accept_sparse=True,
+            finite=finite,
         )
 
-    def _given_to_predict(self, X: Any) -> Given:
+    def _given_to_predict(self, X: Any, *, to_decide: bool = False) -> Given:
         check_is_fitted(self)
-        return self._take(X, reset=False)
+        met = to_decide and self.precision == "certified" and len(self.classes_) > 1
+        return self._take(X, reset=False, finite=not (met and self._is_narrow_on_device(X)))
+
+    def _is_narrow_on_device(self, X: Any) -> bool:
+        narrow = (torch.float32, torch.float16, torch.bfloat16)
+        here = isinstance(X, Tensor) and X.is_cuda and self.device == "auto"
+        return here and X.dtype in narrow
 
     def _begin(self, given: Given) -> None:
         classes = len(self.classes_)
@@ -225,9 +233,7 @@ class MultinomialNB(ClassifierMixin, BaseEstimator):
         if given.csr is not None:
             features, classes = _count_sparse(given.csr, y, *sums, weight)
         else:
-            _refuse_negative(bool(given.samples.numel() and given.samples.amin() < 0))
-            features, extra = multinomial_nb(given.samples, y, *sums, sample_weight=weight)
-            classes = extra["class_count"]
+            features, classes = _count_dense(given.samples, y, *sums, weight)
         self.feature_count_, self.class_count_ = given.answer(features), given.answer(classes)
         smoothed = features + torch.as_tensor(self._smoothing(given.shape[1]), device=where)
         self.feature_log_prob_ = given.answer(smoothed.log() - smoothed.sum(1, True).log())
@@ -289,6 +295,21 @@ def _quietly(given: Given) -> AbstractContextManager[None]:
     rows, features = given.shape
     on_cpu = given.csr is None and given.samples.is_cpu
     return on_one_thread(where=on_cpu and rows * features < _WORTH_THREADS)
+
+
+def _count_dense(
+    samples: Tensor, y: Tensor, features: Tensor, classes: Tensor, weight: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Sums with these samples added; refuses negative ones, and on a device what is not finite."""
+    if samples.is_cuda and samples.numel():
+        *sums, suspect = count_and_check(samples, y, features, classes, weight)
+        if suspect:
+            refuse_infinite(samples)
+        _refuse_negative(suspect and bool(samples.amin() < 0))
+        return sums[0], sums[1]
+    _refuse_negative(bool(samples.numel() and samples.amin() < 0))
+    counts, extra = multinomial_nb(samples, y, features, classes, sample_weight=weight)
+    return counts, extra["class_count"]
 
 
 def _labels(estimator: MultinomialNB, y: Any, given: Given) -> Any:

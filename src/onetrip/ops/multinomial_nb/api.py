@@ -97,7 +97,7 @@ def multinomial_nb(
         return multinomial_nb_reference(
             x, y, feature_count, class_count, sample_weight=sample_weight
         )
-    file = "kernel_triton" if chosen == "triton" else "torch_impl"
+    file = select.kernel_file(chosen, config)
     module = importlib.import_module(f"onetrip.ops.multinomial_nb.{file}")
     features, classes = module.count(x, y, feature_count, class_count, sample_weight, config)
     return features, {"class_count": classes}

@@ -20,6 +20,7 @@ import triton.language as tl
 from torch import Tensor
 
 from onetrip.core.selection import Config
+from onetrip.ops.multinomial_nb.alignment import common_measure, stages
 from onetrip.tile.compile_case import CompileCase
 
 # bfloat16 that hold all bits of a sample's dtype.
@@ -31,7 +32,7 @@ _PIECES = {
     torch.int8: 1,
     torch.uint8: 1,
 }
-MOST_CLASSES = 64
+_MOST_CLASSES = 64
 
 
 @triton.jit
@@ -41,12 +42,14 @@ def _multinomial_nb_one_hot_kernel(
     weight_ptr,
     partial_ptr,
     partial_weight_ptr,
+    negative_ptr,
     N,
-    D,
+    measures,
     C,
-    stride_xn,
+    measures_xn,
     stride_xd,
     rows_per_part,
+    MEASURE: tl.constexpr,
     HAS_WEIGHT: tl.constexpr,
     PIECES: tl.constexpr,
     PIECE: tl.constexpr,
@@ -56,6 +59,7 @@ def _multinomial_nb_one_hot_kernel(
     FLUSH: tl.constexpr,
 ):
     pid_d, part = tl.program_id(0), tl.program_id(1)
+    D, stride_xn = measures * MEASURE, measures_xn * MEASURE
     offs_c = tl.arange(0, BLOCK_C)
     begin = part * rows_per_part
     end = tl.minimum(begin + rows_per_part, N)
@@ -77,6 +81,9 @@ def _multinomial_nb_one_hot_kernel(
     offs_d = pid_d * BLOCK_D + tl.arange(0, BLOCK_D)
     mask_d = offs_d < D
     sums = tl.zeros([BLOCK_C, BLOCK_D], dtype=tl.float64)
+    # As integers, which keep the sign of a piece in half of float32's registers.
+    BITS: tl.constexpr = tl.int16 if PIECE == tl.bfloat16 else tl.int32
+    least = tl.zeros([BLOCK_N, BLOCK_D], dtype=BITS)
     for first in range(begin, end, FLUSH * BLOCK_N):
         acc = tl.zeros([BLOCK_C, BLOCK_D], dtype=tl.float32)
         last = tl.minimum(first + FLUSH * BLOCK_N, end)
@@ -92,6 +99,7 @@ def _multinomial_nb_one_hot_kernel(
                 x = x * weight[:, None].to(tl.float32)
             marks = (offs_c[:, None] == y[None, :]).to(PIECE)  # [BLOCK_C, BLOCK_N]
             piece = x.to(PIECE)
+            least = tl.minimum(least, piece.to(BITS, bitcast=True))
             # The smallest pieces first; each block begins at zero.
             if PIECES == 1:
                 block = tl.dot(marks, piece)
@@ -107,6 +115,7 @@ def _multinomial_nb_one_hot_kernel(
                 block = tl.dot(marks, piece, block)
             acc = tl.fma(block, 1.0, acc)
         sums += acc.to(tl.float64)
+    tl.atomic_add(negative_ptr, 1, mask=tl.min(tl.min(least, axis=1), axis=0) < 0)
     mask_sums = (offs_c < C)[:, None] & mask_d[None, :]
     tl.store(partial_ptr + row_of_part[:, None] * D + offs_d[None, :], sums, mask=mask_sums)
 
@@ -146,39 +155,46 @@ def count(
     class_count: Tensor,
     sample_weight: Tensor | None,
     config: Config,
+    negative: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Return feature_count [C, D] and class_count [C], with the rows of x [N, D] added."""
+    """Return feature_count [C, D] and class_count [C], with the rows of x [N, D] added.
+
+    `negative` [1], int32, becomes more than it was where a sample, weighted, has a negative sign.
+    """
     (N, D), C = x.shape, class_count.numel()
-    blocks_d = triton.cdiv(D, config["BLOCK_D"])
+    if 0 in (N, C):
+        return feature_count.clone(), class_count.clone()
+    measure = common_measure(x)
+    blocks_d = max(1, triton.cdiv(D, config["BLOCK_D"]))
     chunk = config["FLUSH"] * config["BLOCK_N"]
-    rows_per_part = triton.cdiv(
-        triton.cdiv(N, max(1, config["programs"] // max(1, blocks_d))), chunk
-    )
-    rows_per_part *= chunk
+    wanted = max(1, config["programs"] // blocks_d)
+    rows_per_part = triton.cdiv(triton.cdiv(N, wanted), chunk) * chunk
     parts = triton.cdiv(N, rows_per_part)
     partial = torch.empty(parts, C, D, dtype=torch.float64, device=x.device)
     partial_weight = torch.empty(parts, C, dtype=torch.float64, device=x.device)
     features, classes = torch.empty_like(partial[0]), torch.empty_like(partial_weight[0])
-    weighted = sample_weight is not None
+    weight = None if sample_weight is None else sample_weight.contiguous()
+    if negative is None:
+        negative = torch.zeros(1, dtype=torch.int32, device=x.device)
     on_device = torch.cuda.device(x.device) if x.is_cuda else contextlib.nullcontext()
     with on_device:
         _multinomial_nb_one_hot_kernel[(blocks_d + 1, parts)](
-            x,
-            y.contiguous(),
-            sample_weight.contiguous() if sample_weight is not None else partial_weight,
-            *(partial, partial_weight, N, D, C, *x.stride(), rows_per_part),
-            HAS_WEIGHT=weighted,
-            PIECES=3 if weighted else _PIECES[x.dtype],
+            *(x, y.contiguous(), partial_weight if weight is None else weight),
+            *(partial, partial_weight, negative, N, D // measure, C),
+            *(x.stride(0) // measure, x.stride(1), rows_per_part),
+            MEASURE=measure,
+            HAS_WEIGHT=weight is not None,
+            PIECES=_PIECES[x.dtype] if weight is None else _PIECES[torch.float32],
             # The interpreter's products of bfloat16 are wrong; in float32 one piece is all.
             PIECE=tl.bfloat16 if x.is_cuda else tl.float32,
             BLOCK_N=config["BLOCK_N"],
-            BLOCK_C=MOST_CLASSES,
+            BLOCK_C=_MOST_CLASSES,
             BLOCK_D=config["BLOCK_D"],
             FLUSH=config["FLUSH"],
             num_warps=config["num_warps"],
-            num_stages=config["num_stages"],
+            num_stages=stages(x, config["num_stages"]),
         )
-        _multinomial_nb_parts_kernel[(C, max(1, blocks_d))](
+        _multinomial_nb_parts_kernel[(C, blocks_d)](
             *(partial, partial_weight, feature_count.contiguous(), class_count.contiguous()),
             *(features, classes, D, C, parts),
             BLOCK_D=config["BLOCK_D"],
@@ -186,7 +202,7 @@ def count(
     return features, classes
 
 
-_TILE = {"BLOCK_N": 64, "BLOCK_C": MOST_CLASSES, "BLOCK_D": 128, "FLUSH": 8}
+_TILE = {"BLOCK_N": 32, "BLOCK_C": _MOST_CLASSES, "BLOCK_D": 64, "FLUSH": 16}
 
 COMPILE_CASES = (
     *(
@@ -194,13 +210,21 @@ COMPILE_CASES = (
             f"one-hot-{dtype}{'-weighted' if weighted else ''}",
             _multinomial_nb_one_hot_kernel,
             {"x_ptr": f"*{dtype}", "y_ptr": "*i64", "weight_ptr": "*fp32"}
-            | {"partial_ptr": "*fp64", "partial_weight_ptr": "*fp64"}
-            | {"N": "i32", "D": "i32", "C": "i32", "stride_xn": "i32", "rows_per_part": "i32"},
-            {"stride_xd": 1, "HAS_WEIGHT": weighted, "PIECES": pieces, "PIECE": tl.bfloat16}
+            | {"partial_ptr": "*fp64", "partial_weight_ptr": "*fp64", "negative_ptr": "*i32"}
+            | {"N": "i32", "measures": "i32", "C": "i32", "measures_xn": "i32"}
+            | {"rows_per_part": "i32"},
+            {
+                "stride_xd": 1,
+                "MEASURE": 8,
+                "HAS_WEIGHT": weighted,
+                "PIECES": pieces,
+                "PIECE": tl.bfloat16,
+            }
             | _TILE,
-            num_warps=8,
-            num_stages=3,
-            multiples_of_16=("D", "stride_xn", "rows_per_part"),
+            num_warps=4,
+            num_stages=4,
+            multiples_of_16=("rows_per_part",),
+            max_spills=24 if weighted else 0,  # on sm_80
         )
         for dtype, pieces, weighted in (("fp32", 3, False), ("fp32", 3, True), ("u8", 1, False))
     ),
@@ -210,7 +234,7 @@ COMPILE_CASES = (
         {"partial_ptr": "*fp64", "partial_weight_ptr": "*fp64", "feature_count_ptr": "*fp64"}
         | {"class_count_ptr": "*fp64", "out_features_ptr": "*fp64", "out_classes_ptr": "*fp64"}
         | {"D": "i32", "C": "i32", "parts": "i32"},
-        {"BLOCK_D": 128},
+        {"BLOCK_D": 64},
         multiples_of_16=("D",),
     ),
 )

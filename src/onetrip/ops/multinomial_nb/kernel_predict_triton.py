@@ -21,6 +21,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from onetrip.ops.multinomial_nb.alignment import common_measure, stages
 from onetrip.tile.compile_case import CompileCase
 
 _UNIT = 2.0**-24
@@ -104,17 +105,19 @@ def _multinomial_nb_scores_kernel(
     label_ptr,
     moduli_ptr,
     N,
-    D,
+    measures,
     C,
-    stride_xn,
+    measures_xn,
     stride_xd,
     features,
+    MEASURE: tl.constexpr,
     BLOCK_N: tl.constexpr,
     BLOCK_C: tl.constexpr,
     BLOCK_D: tl.constexpr,
 ):
     # Tiles of one sample's classes run together: its features come from memory once.
     tile, pid_n = tl.program_id(0), tl.program_id(1)
+    D, stride_xn = measures * MEASURE, measures_xn * MEASURE
     offs_n = pid_n * BLOCK_N + tl.arange(0, BLOCK_N)
     offs_c = tile * BLOCK_C + tl.arange(0, BLOCK_C)
     offs_d = tl.arange(0, BLOCK_D)
@@ -237,6 +240,8 @@ def _multinomial_nb_exact_kernel(
                 acc += x[:, None, :] * w[None, :, :]
             prior = tl.load(log_prior_ptr + offs_c, mask=mask_c, other=0.0)
             scores = tl.sum(acc, axis=2) + prior[None, :]
+            finite = (tl.abs(scores) < float("inf")).to(tl.int32)
+            tl.atomic_add(seen_ptr + 1, 1, mask=tl.min(tl.min(finite, axis=1), axis=0) == 0)
             scores = tl.where(mask_c[None, :], scores, float("-inf"))
             found, where = tl.max(scores, axis=1, return_indices=True)
             label = tl.where(found > best, c + where, label)
@@ -255,11 +260,12 @@ def likeliest_class_and_doubts(
     num_warps: int | None = None,
     num_stages: int = 3,
 ) -> tuple[Tensor, Tensor]:
-    """The class [N] of each sample of x [N, D]; doubts, and features that are not finite [2].
+    """The class [N] of each sample of x [N, D]; doubts, and places that are not finite [2].
 
     Arguments as `predict.likeliest_class`, more than one class. Doubts are samples that were
     evaluated in float64, or with `certified` false, should have been. Where the second number is
-    not zero, a class has a probability of zero and the first answer is void.
+    not zero, a class has a probability of zero, or a sample that was evaluated in float64 is not
+    finite, and the first answer is void.
     """
     (N, D), C = x.shape, log_prob.shape[0]
     block_c = min(128, max(64, triton.next_power_of_2(C + 1)))
@@ -268,6 +274,7 @@ def likeliest_class_and_doubts(
     num_warps = num_warps or block_c // 16
     tiles = triton.cdiv(C + 1, block_c)
     lines, features = tiles * block_c, triton.cdiv(D, block_d) * block_d
+    measure = common_measure(x)
     log_prob, log_prior = log_prob.contiguous(), log_prior.contiguous()
     high, low = torch.empty(2, lines, features, dtype=torch.float16, device=x.device)
     best, second = torch.empty(2, tiles, N, dtype=torch.float32, device=x.device)
@@ -286,12 +293,14 @@ def likeliest_class_and_doubts(
             **_HALVES,
         )
         _multinomial_nb_scores_kernel[(tiles, triton.cdiv(N, block_n))](
-            *(x, high, low, prior, best, second, label, moduli, N, D, C, *x.stride(), features),
+            *(x, high, low, prior, best, second, label, moduli, N, D // measure, C),
+            *(x.stride(0) // measure, x.stride(1), features),
+            MEASURE=measure,
             BLOCK_N=block_n,
             BLOCK_C=block_c,
             BLOCK_D=block_d,
             num_warps=num_warps,
-            num_stages=num_stages,
+            num_stages=stages(x, num_stages),
         )
         _multinomial_nb_merge_kernel[(triton.cdiv(N, _MERGED),)](
             *(best, second, label, moduli, largest, classes, doubts, seen, N, D, tiles),
@@ -336,12 +345,12 @@ COMPILE_CASES = (
             _multinomial_nb_scores_kernel,
             {"x_ptr": f"*{dtype}", "high_ptr": "*fp16", "low_ptr": "*fp16", "prior_ptr": "*fp32"}
             | {"best_ptr": "*fp32", "second_ptr": "*fp32", "label_ptr": "*i32"}
-            | {"moduli_ptr": "*fp32", "N": "i32", "D": "i32", "C": "i32", "stride_xn": "i32"}
-            | {"features": "i32"},
-            {"stride_xd": 1, "BLOCK_N": block_c, "BLOCK_C": block_c, "BLOCK_D": 64},
+            | {"moduli_ptr": "*fp32", "N": "i32", "measures": "i32", "C": "i32"}
+            | {"measures_xn": "i32", "features": "i32"},
+            {"stride_xd": 1, "MEASURE": 8, "BLOCK_N": block_c, "BLOCK_C": block_c, "BLOCK_D": 64},
             num_warps=block_c // 16,
             num_stages=3,
-            multiples_of_16=("D", "stride_xn", "features"),
+            multiples_of_16=("features",),
         )
         for dtype in ("fp32", "u8")
         for block_c in (64, 128)

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from onetrip.ops.multinomial_nb.checked import refuse_infinite
+
 # Samples that are widened at a time, where they come in another dtype than the probabilities.
 _BLOCK_BYTES = 1 << 24
 _UNIT = 2.0**-24
@@ -70,13 +72,15 @@ def _on_device(
 ) -> tuple[Tensor, float] | None:
     """The same by kernels, or None where a class has a feature that it never sees.
 
-    The host waits once, at the end, for the number of doubts and whether all was finite.
+    The host waits once, at the end, for the number of doubts and whether all was finite. A sample
+    that is not is refused.
     """
     from onetrip.ops.multinomial_nb.kernel_predict_triton import likeliest_class_and_doubts
 
     labels, seen = likeliest_class_and_doubts(x, log_prob, log_prior, certified)
     doubtful, infinite = seen.tolist()
     if infinite:
+        refuse_infinite(x)
         return None
     return labels, doubtful / len(labels) if certified else 0.0
 

@@ -10,7 +10,13 @@ from onetrip.ops.multinomial_nb.cost import estimate_cost
 
 OPERATOR = "multinomial_nb"
 
-# Not measured on a device yet: `onetrip tune multinomial_nb` replaces it.
+# Up to here the classes fit one tile of a product, and nobody needs an order of the samples.
+_ONE_TILE = 64
+# Four warps, which pass no sums around between products, twice on a multiprocessor of an H100.
+_ONE_HOT: Config = {"programs": 1056, "FLUSH": 16, "BLOCK_N": 32, "BLOCK_D": 64} | {
+    "num_warps": 4,
+    "num_stages": 4,
+}
 _DEFAULTS: Mapping[str, Config] = {
     "reference": {},
     "torch": {"rows": 8192},
@@ -25,6 +31,11 @@ _SPACE: Mapping[str, Mapping[str, tuple[int, ...]]] = {
         "BLOCK_D": (128, 256, 512),
         "num_warps": (4, 8),
     },
+}
+_ONE_HOT_SPACE: Mapping[str, tuple[int, ...]] = {
+    "programs": (528, 1056),
+    "BLOCK_N": (32, 64),
+    "BLOCK_D": (64, 128),
 }
 # What the kernel's float32 registers hold exactly, or round once as the definition does.
 _TRITON_DTYPES = ("float32", "float16", "bfloat16", "int16", "int8", "uint8")
@@ -49,11 +60,23 @@ def unsupported_reason(impl: str, problem: Problem, config: Config | None = None
 def default_config(impl: str, problem: Problem) -> Config:
     """What a named implementation runs: an override, the tuning table, or the default."""
     known = tuning.known_config(OPERATOR, impl, problem)
-    return _DEFAULTS[impl] if known is None else known
+    if known is not None:
+        return known
+    one_hot = impl == "triton" and problem.axes["C"] <= _ONE_TILE
+    return _ONE_HOT if one_hot else _DEFAULTS[impl]
+
+
+def kernel_file(impl: str, config: Config) -> str:
+    """The file that runs: with ROWS, runs of sorted samples; without, products with the classes."""
+    if impl != "triton":
+        return "torch_impl"
+    return "kernel_triton" if "ROWS" in config else "kernel_one_hot_triton"
 
 
 def search_space(impl: str, problem: Problem) -> Mapping[str, tuple[int, ...]]:
     """Values that `onetrip tune` tries for each entry of the configuration."""
+    if impl == "triton" and problem.axes["C"] <= _ONE_TILE:
+        return _ONE_HOT_SPACE
     return _SPACE[impl]
 
 
@@ -81,6 +104,9 @@ def workspace_bytes(impl: str, problem: Problem, config: Config) -> int:
         rows = min(max(config["rows"], 8 * C), N)
         # Widened and weighted copies of a block, its one-hot classes or their labels, its sums.
         return rows * D * 2 * wide + rows * (C * wide + 24) + C * D * (wide + 8)
+    if "ROWS" not in config:
+        blocks = max(1, -(-D // config["BLOCK_D"]))
+        return 8 * (max(1, config["programs"] // blocks) + 1) * C * (D + 1)
     runs = C + -(-N // config["ROWS"])
     # Partial sums, the runs, and the sort of the labels.
     return runs * (4 * D + 64) + 40 * N + 32 * C
