@@ -98,6 +98,14 @@ def test_refutes_only_once_nothing_waits(bench):
     assert bench.status(hypothesis) == "refuted"
 
 
+def test_what_went_the_other_way_is_called_so(bench):
+    hypothesis = bench.declare()
+    bench.test(hypothesis, 0.8)
+    assert bench.status(hypothesis) == "refuted"
+    assert "shows an increase of latency_ms by 2" in bench.why(hypothesis)
+    assert "-" not in bench.why(hypothesis)
+
+
 def test_one_candidate_that_leaves_it_possible_keeps_it_undecided(bench):
     hypothesis = bench.declare()
     bench.test(hypothesis, 0.9)

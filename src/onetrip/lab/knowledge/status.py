@@ -112,12 +112,19 @@ def prediction_text(declared: Mapping | sqlite3.Row) -> str:
     return f"{declared['metric']} {declared['direction']}s by at least {least} on {where}"
 
 
+_OPPOSITE = {"decrease": "increase", "increase": "decrease"}
+
+
 def _range_text(declared: sqlite3.Row, effects: Sequence[Effect]) -> str:
     low = min(effect.low for effect in effects)
     high = max(effect.high for effect in effects)
+    direction = declared["direction"]
+    if high < 0:
+        # All of it went the other way.
+        low, high, direction = -high, -low, _OPPOSITE[direction]
     ends = _percent(low) if low == high else f"{_percent(low)} to {_percent(high)}"
-    article = "an" if declared["direction"] == "increase" else "a"
-    return f"{article} {declared['direction']} of {declared['metric']} by {ends}"
+    article = "an" if direction == "increase" else "a"
+    return f"{article} {direction} of {declared['metric']} by {ends}"
 
 
 def _percent(share: float) -> str:
