@@ -39,6 +39,57 @@ def test_neighbors_are_those_of_float64(impl, kind, queries, k):
     torch.testing.assert_close(found.values, values, rtol=1e-14, atol=0)
 
 
+@pytest.mark.parametrize("k", [10, 64])
+@pytest.mark.parametrize("copies", [4, 20])
+def test_equal_rows_are_equal_to_the_last_bit(k, copies):
+    """32 features: fused products of a float64 sum differ from row to row."""
+    generator = torch.Generator("cuda").manual_seed(9)
+    y = torch.randn(40_000 // copies, 32, generator=generator, device="cuda").repeat(copies, 1)
+    x = torch.randn(200, 32, generator=generator, device="cuda")
+    assert torch.equal(
+        find(x, y, k, metric="sqeuclidean", impl="triton").indices, truth(x, y, k)[1]
+    )
+
+
+@pytest.mark.parametrize("kind", ["clusters", "two-ends", "all-equal"])
+@pytest.mark.parametrize("D", [128, 300])
+def test_data_that_bounds_do_not_tell_apart(kind, D):
+    generator = torch.Generator("cuda").manual_seed(10)
+    y = torch.randn(20_000, D, generator=generator, device="cuda")
+    x = torch.randn(100, D, generator=generator, device="cuda")
+    if kind == "clusters":
+        centres = 8 * torch.randn(20, D, generator=generator, device="cuda")
+        y, x = y + centres.repeat(1000, 1), x + centres.repeat(5, 1)
+    elif kind == "two-ends":
+        y, x = y + 1e3, x + 1e3
+        y[::2] -= 2e3
+    else:
+        y = torch.ones_like(y)
+    found = find(x, y, 10, metric="sqeuclidean", impl="triton")
+    values, indices = truth(x, y, 10)
+    assert torch.equal(found.indices, indices)
+    torch.testing.assert_close(found.values, values, rtol=1e-14, atol=0)
+
+
+def test_nobody_is_their_own_neighbor():
+    y = draw("duplicated", 6000, 11)
+    found = find(y, y, 5, metric="sqeuclidean", exclude_self=True, impl="triton")
+    squares = torch.stack([(y.double() - row).square().sum(1) for row in y.double()])
+    squares.fill_diagonal_(torch.inf)
+    assert torch.equal(found.indices, squares.sort(dim=1, stable=True).indices[:, :5])
+
+
+@pytest.mark.parametrize("metric", ["cosine", "inner_product"])
+def test_other_metrics(metric):
+    x, y = draw("normal", 100, 12), draw("normal", 9000, 13)
+    _, ours = onetrip.kneighbors(x, y, n_neighbors=10, metric=metric, impl="triton")
+    a, b = x.double(), y.double()
+    if metric == "cosine":
+        a, b = (v / torch.linalg.vector_norm(v, dim=1, keepdim=True) for v in (a, b))
+    expected = (a @ b.T).sort(dim=1, descending=True, stable=True).indices[:, :10]
+    assert torch.equal(ours["indices"], expected)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_halves(dtype):
     x, y = draw("normal", 200, 3).to(dtype), draw("normal", 9000, 4).to(dtype)

@@ -96,7 +96,7 @@ def test_no_score_is_further_off_than_its_bound(metric, kind):
     y = draw("normal" if kind == "outlier" else kind, 300, seed=5)[:, :D]
     if kind == "outlier":
         y[7] *= 3e4  # beyond what float16 holds at the scale of the others
-    config = {"BLOCK_Q": 64, "BLOCK_N": 16, "num_warps": 4, "num_stages": 2}
+    config = {"BLOCK_Q": 64, "BLOCK_N": 16, "WHOLE_D": 256, "num_warps": 4, "num_stages": 2}
     blocks = make_blocks(*x.shape[:1], *y.shape, 3, config)
     offset, x_top, y_top = offset_and_tops(x, y, metric)
     x_offset = offset if metric == "euclidean" else torch.zeros_like(offset)

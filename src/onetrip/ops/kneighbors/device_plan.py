@@ -12,9 +12,10 @@ _TILES_PER_NEIGHBOR = 4
 _LEAST_COLUMNS = 16
 _LEAST_ROWS = 16
 _LEAST_DEPTH = 16
-# Up to here a row of queries stays on chip while the corpus streams past; beyond, steps of 64.
-_WHOLE_DEPTH = 256
+# Features of a step where queries do not stay on chip while the corpus streams past.
 _DEPTH_STEP = 64
+# Rows this long leave shared memory for shorter tiles of the corpus only.
+_LONG_DEPTH, _COLUMNS_OF_LONG = 128, 64
 # Minima and lists of one round of queries take this, unless half of the data is more.
 _ROUND_BYTES = 160 << 20
 # Programs that fill a large GPU ten times: it has 132 multiprocessors, and the last round of them
@@ -79,9 +80,11 @@ def tiles_at_a_time(k: int, queries: int) -> int:
 def make_blocks(Q: int, N: int, D: int, k: int, config: Config) -> Blocks:
     """Tiles of the configuration's size, smaller where there is less.
 
-    >>> config = {"BLOCK_Q": 256, "BLOCK_N": 64, "num_warps": 8, "num_stages": 2}
+    >>> config = {"BLOCK_Q": 256, "BLOCK_N": 128, "WHOLE_D": 256}
     >>> make_blocks(100_000, 100_000, 100, 10, config)
-    Blocks(queries=256, columns=64, groups=4, depth=128, padded=128)
+    Blocks(queries=256, columns=128, groups=8, depth=128, padded=128)
+    >>> make_blocks(100_000, 100_000, 200, 10, config)
+    Blocks(queries=256, columns=64, groups=4, depth=256, padded=256)
     >>> make_blocks(13, 67, 700, 5, config)
     Blocks(queries=16, columns=16, groups=4, depth=64, padded=704)
     """
@@ -91,9 +94,11 @@ def make_blocks(Q: int, N: int, D: int, k: int, config: Config) -> Blocks:
     size = _GROUP_OF_FEW if k <= _FEW_NEIGHBORS else _GROUP_OF_MANY
     groups = max(4, columns // size)
     queries = max(_LEAST_ROWS, min(config["BLOCK_Q"], 1 << (Q - 1).bit_length()))
-    if D > _WHOLE_DEPTH:
+    if D > config["WHOLE_D"]:
         return Blocks(queries, columns, groups, _DEPTH_STEP, -(-D // _DEPTH_STEP) * _DEPTH_STEP)
     depth = max(_LEAST_DEPTH, 1 << (D - 1).bit_length())
+    if depth > _LONG_DEPTH:
+        columns, groups = min(columns, _COLUMNS_OF_LONG), min(groups, _COLUMNS_OF_LONG // size)
     return Blocks(queries, columns, groups, depth, depth)
 
 

@@ -93,7 +93,7 @@ def _round(call: Call, rounded: _Rounded, begin: int, rows: int) -> None:
         BLOCK_N=blocks.columns,
         BLOCK_D=blocks.depth,
         num_warps=call.config["num_warps"],
-        num_stages=call.config["num_stages"],
+        num_stages=call.config["num_stages"] if blocks.depth <= 128 else 2,
     )
     norms = queries.norm[begin:], queries.lost[begin:], *rounded.tops
     bounds = _bounds(call, blocks.padded)

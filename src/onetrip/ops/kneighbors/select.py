@@ -32,22 +32,42 @@ DEFAULTS: Mapping[str, Config] = {
     "torch": {"rows": 512, "columns": 2048, "group": 16},
     # Seen on an H100 at 100k x 100k x 128: 4.7 ms of products and minima, 5.4 to 6.3 with smaller
     # tiles.
-    "triton": {"BLOCK_Q": 256, "BLOCK_N": 128, "num_warps": 8, "num_stages": 3},
+    "triton": {
+        "BLOCK_Q": 256,
+        "BLOCK_N": 128,
+        "WHOLE_D": 256,
+        "num_warps": 8,
+        "num_stages": 3,
+    },
 }
+# Less shared memory: 164 KiB on sm_80, 64 KiB on gfx942.
+_SMALLER: Config = {**DEFAULTS["triton"], "BLOCK_Q": 128, "num_stages": 2}
+_SMALLEST: Config = {**_SMALLER, "WHOLE_D": 128}
 _SPACE: Mapping[str, Mapping[str, tuple[int, ...]]] = {
     "reference": {},
     "torch": {"rows": (256, 512, 1024), "columns": (2048, 4096), "group": (16, 32)},
     "triton": {
         "BLOCK_Q": (128, 256),
         "BLOCK_N": (64, 128),
+        "WHOLE_D": (256,),
         "num_warps": (4, 8),
         "num_stages": (2, 3),
     },
 }
 # Share of the device's float32 products: a guess until `results/` has lines.
 _EFFICIENCY = 0.3
-# The same of its half precision products, of which TF32's are half: a guess too.
-_TRITON_SHARE = 0.2
+# Seen on an H100 at 100k x 100k x 128. The share of its float16 products: 4.7 ms of 3.2.
+_TRITON_SHARE = 0.68
+# Rows that are scored again come from the L2 cache; 1.15 tiles for each neighbour hold some.
+_CACHE_OVER_MEMORY = 1.8
+_TILES_PER_ANSWER = 1.15
+# Float64 differences: 0.32 ms for 100k x 10 neighbours x 128 features.
+_SETTLED_NS_PER_ELEMENT = 0.0025
+# The k-th least of the tiles' minima, bit by bit: 0.8 ms for 100k x 782 tiles.
+_SELECTED_NS_PER_TILE = 0.0105
+# Checks, launches, offset and scale, and the wait for what was left.
+_HOST_MS = 0.9
+_HOST_OF_FEW_MS = 0.4
 # The most threads that a workspace is counted for: each holds a tile and a share of the queries.
 _WORKERS = 8
 
@@ -86,7 +106,11 @@ def _triton_reason(problem: Problem, k: int) -> str | None:
 def default_config(impl: str, problem: Problem) -> Config:
     """What a named implementation runs: an override, the tuning table, or the default."""
     known = tuning.known_config(OPERATOR, impl, problem)
-    return DEFAULTS[impl] if known is None else known
+    if known is not None:
+        return known
+    if impl == "triton" and problem.hip:
+        return _SMALLEST
+    return _SMALLER if impl == "triton" and 0 < problem.arch < 90 else DEFAULTS[impl]
 
 
 def search_space(impl: str, problem: Problem) -> Mapping[str, tuple[int, ...]]:
@@ -100,6 +124,12 @@ def choose(problem: Problem) -> Choice:
     if tuned is not None and unsupported_reason(tuned.impl, problem, tuned.config) is None:
         why = f"tuned on this device for the nearest recorded problem {dict(tuned.axes)}"
         return Choice(tuned.impl, tuned.config, why, tuned.evidence)
+    if problem.device_kind == "cuda" and not problem.hip:
+        if unsupported_reason("triton", problem) is None:
+            why = (
+                "float16 products, certified; on an H100 10 ms for 100k x 100k x 128, torch seconds"
+            )
+            return Choice("triton", default_config("triton", problem), why)
     where = (
         "in a CPU's cache" if problem.device_kind == "cpu" else "small; floor only, not measured"
     )
@@ -117,7 +147,7 @@ def workspace_bytes(impl: str, problem: Problem, config: Config) -> int:
         return Q * N * (3 * itemsize + 16) + 2 * (Q + N) * D * itemsize
     width = list_width(k, N, True)
     if impl == "triton":
-        return _triton_bytes(Q, N, D, k, config)
+        return _triton_bytes(problem, k, config)
     tiling = make_tiling(Q, N, width, config)
     rows = rows_of_a_worker(Q, 1 if Q <= tiling.rows else _WORKERS, tiling)
     # Scores, what passes of them, and the indices of what passes.
@@ -130,7 +160,8 @@ def workspace_bytes(impl: str, problem: Problem, config: Config) -> int:
     return min(_WORKERS, -(-max(Q, 1) // rows)) * (tile + corpus + queries + exact) + results
 
 
-def _triton_bytes(Q: int, N: int, D: int, k: int, config: Config) -> int:
+def _triton_bytes(problem: Problem, k: int, config: Config) -> int:
+    Q, N, D = (problem.axes[letter] for letter in "QND")
     blocks = make_blocks(Q, N, D, k, config)
     tile = few_tile(N, k)
     together = min(Q, queries_of_scores(Q, N))
@@ -139,6 +170,8 @@ def _triton_bytes(Q: int, N: int, D: int, k: int, config: Config) -> int:
         # The rounds of products, or a second search by differences of what they left.
         together = queries_of_a_round(Q, N, D, k, blocks)
         scores = max(scores, together * bytes_of_a_query(N, k, blocks))
+    elif problem.options.get("metric", "euclidean") in ("euclidean", "sqeuclidean"):
+        return 2 * Q * (k * 16 + 32) + scores + (8 << 20)
     # Float16 rows, what is added to their products, and norms.
     rows = (Q + N + blocks.queries + blocks.columns + 64) * (blocks.padded * 2 + 12)
     return 2 * Q * (k * 16 + 32) + scores + rows + 8192 * D * 12 + (8 << 20)
@@ -150,11 +183,30 @@ def predict_ms(
     """Latency from the device's ceilings: products over the rate, passes over the bandwidth."""
     cost = estimate_cost(**problem.axes, dtype=problem.dtype, backward=backward)
     Q, N = problem.axes["Q"], problem.axes["N"]
+    if impl == "triton":
+        return _triton_ms(problem, device, config)
     itemsize = max(4, ITEMSIZE[problem.dtype])
     # All distances written and read by the sort, or a tile's read once from a cache.
-    passes = {"reference": 8, "torch": 1, "triton": 0}[impl]
+    passes = {"reference": 8, "torch": 1}[impl]
     moved = cost.bytes + passes * Q * N * itemsize
-    if impl == "triton" and not problem.hip:
-        products_ms = cost.compute_ms(device, "bfloat16") / _TRITON_SHARE
-        return products_ms + moved / device.bandwidth_gbps * 1e-6
     return cost.compute_ms(device, "float32") / _EFFICIENCY + moved / device.bandwidth_gbps * 1e-6
+
+
+def _triton_ms(problem: Problem, device: Device, config: Config) -> float:
+    Q, N, D = (problem.axes[letter] for letter in "QND")
+    k = neighbors_of(problem)
+    per_ms = device.bandwidth_gbps * 1e6
+    if Q <= FEW_QUERIES:
+        return _HOST_OF_FEW_MS + N * D * ITEMSIZE[problem.dtype] / per_ms
+    blocks = make_blocks(Q, N, D, k, config)
+    products_ms = 2 * Q * N * blocks.padded / device.tflops_for("float16") * 1e-9
+    # Float16 rows of all groups with a neighbour, from a cache.
+    scored = Q * k * _TILES_PER_ANSWER * blocks.columns // blocks.groups * blocks.padded * 2
+    rounded = 1.5 * N * D * 4
+    each_ns = blocks.tiles(N) * _SELECTED_NS_PER_TILE + k * D * _SETTLED_NS_PER_ELEMENT
+    return (
+        _HOST_MS
+        + products_ms / _TRITON_SHARE
+        + (scored / _CACHE_OVER_MEMORY + rounded) / per_ms
+        + Q * each_ns * 1e-6
+    )
