@@ -72,3 +72,9 @@ def test_a_tile_of_products_says_what_it_does_not_take(features, dtype, min_samp
     config = select.default_config("triton", problem)
     assert "BLOCK" in config
     assert select.unsupported_reason("triton", problem, config) is None
+
+
+def test_one_point_far_away_is_joined_by_its_own_list():
+    generator = torch.Generator().manual_seed(5)
+    x = torch.cat([torch.randn(40, 2, generator=generator), torch.tensor([[50.0, 50.0]])])
+    assert_same_tree(x, 2)

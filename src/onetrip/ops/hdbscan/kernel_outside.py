@@ -259,6 +259,8 @@ def pairs_outside(
         )  # fmt: skip
         # Of all places that look, a few may be an end of the lightest edge.
         rows = rows[floor <= limit[component[rows]]]
+        if not rows.numel():
+            return pairs[:0]
         programs = triton.cdiv(rows.numel(), config["BLOCK_N"])
         _hdbscan_pairs_kernel[(programs, parts(programs, steps))](
             x, *boxes, *span, rows, component, core, limit, count, pairs, room, rows.numel(), N,
