@@ -20,6 +20,8 @@ from onetrip.estimators.mini_batch_progress import Progress
 from onetrip.estimators.staging import staged
 from onetrip.ops.kmeans.mini_batch import mini_batch_step
 from onetrip.ops.kmeans.points import Placed, Points, place, prepare
+from onetrip.ops.kmeans.workers import WORTH_THREADS
+from onetrip.tile.side_by_side import on_one_thread
 
 # Rows of one batch when all samples are labelled.
 _LABEL_ROWS = 1 << 18
@@ -159,14 +161,17 @@ class MiniBatchKMeans(BaseKMeans):
                 yield draw(random.random_sample(batch_rows))
 
         step = 0
-        for step, batch in enumerate(staged(samples, target, batches()), start=1):
-            before = centers
-            points = self._placed(batch, None, first=step == 1)
-            centers, counts, inertia = mini_batch_step(points, centers, counts, self.precision)
-            centers, counts = self._reassigned(points, centers, counts, random)
-            moved = float((centers - before).double().square().sum()) if tolerance else math.inf
-            if progress.is_over(step, n_steps, inertia, moved <= tolerance):
-                break
+        with on_one_thread(where=batch_rows * samples.shape[1] < WORTH_THREADS):
+            for step, batch in enumerate(staged(samples, target, batches()), start=1):
+                before = centers
+                points = self._placed(batch, None, first=step == 1)
+                centers, counts, inertia = mini_batch_step(points, centers, counts, self.precision)
+                centers, counts = self._reassigned(points, centers, counts, random)
+                moved = math.inf
+                if tolerance:
+                    moved = float((centers - before).double().square().sum())
+                if progress.is_over(step, n_steps, inertia, moved <= tolerance):
+                    break
         self._counts, self.n_steps_ = counts, step
         self.n_iter_ = math.ceil(step * batch_rows / rows)
         self.cluster_centers_ = given.answer(centers)
