@@ -140,11 +140,18 @@ def truncated_svd(
         )
         square = total if center else total + N * mean.square().sum()
     else:
-        moments = _implementation(chosen).gram_moments(x, center, config)
         correct = "never"
         if precision == "certified":
             exact = solver == "full" and x.dtype == torch.float64
             correct = "float64" if exact else "float32"
+        if chosen == "triton" and D <= min(N, plan.MOST_FEATURES):
+            from onetrip.ops.truncated_svd.one_trip import decompose_in_one_trip
+
+            found = decompose_in_one_trip(x, kept, center, correct, config)
+            if found is not None:
+                return found
+            chosen = "torch"
+        moments = _implementation(chosen).gram_moments(x, center, config)
         singular_values, components, moments = decompose(x, moments, kept, center, correct, config)
         mean, total, square = moments.mean, moments.total, moments.gram.trace()
     residual = square - singular_values.square().sum()

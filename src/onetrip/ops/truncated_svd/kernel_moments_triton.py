@@ -147,6 +147,50 @@ def _truncated_svd_finish_kernel(
     tl.store(gram_ptr + mirrored, tl.trans(gram), mask=mask_cols[:, None] & mask_rows[None, :])
 
 
+@triton.jit
+def _truncated_svd_leading_kernel(
+    values_ptr,
+    vectors_ptr,
+    lengths_ptr,
+    gram_ptr,
+    singular_values_ptr,
+    components_ptr,
+    found_ptr,
+    S,
+    K,
+    stride_vs,
+    stride_vk,
+    BLOCK_S: tl.constexpr,
+):
+    """Components [K, S] of the largest eigenvalues, which come rising, the largest entry positive.
+
+    `found_ptr` gets K eigenvalues, K sums over S of squared entries by lengths, and the trace.
+    """
+    k = tl.program_id(0)
+    column = (S - 1 - k).to(tl.int64)
+    offs = tl.arange(0, BLOCK_S)
+    mask = offs < S
+    vector_ptrs = vectors_ptr + offs.to(tl.int64) * stride_vs + column * stride_vk
+    vector = tl.load(vector_ptrs, mask=mask, other=0.0)
+    length = tl.load(lengths_ptr + offs, mask=mask, other=0.0)
+    value = tl.load(values_ptr + column)
+    high = tl.max(vector, axis=0)
+    low = tl.min(vector, axis=0)
+    # Of two entries of one modulus the first decides.
+    first = tl.min(tl.where(mask & (vector == high), offs, S), axis=0)
+    first_low = tl.min(tl.where(mask & (vector == low), offs, S), axis=0)
+    turned = (-low > high) | ((-low == high) & (first_low < first))
+    components = tl.where(turned, -vector, vector).to(components_ptr.dtype.element_ty)
+    tl.store(components_ptr + k.to(tl.int64) * S + offs, components, mask=mask)
+    root = tl.sqrt(tl.maximum(value, 0.0)).to(singular_values_ptr.dtype.element_ty)
+    tl.store(singular_values_ptr + k, root)
+    tl.store(found_ptr + k, value)
+    tl.store(found_ptr + K + k, tl.sum(vector * vector * length, axis=0))
+    if k == 0:
+        diagonal = tl.load(gram_ptr + offs.to(tl.int64) * (S + 1), mask=mask, other=0.0)
+        tl.store(found_ptr + 2 * K, tl.sum(diagonal, axis=0))
+
+
 COMPILE_CASES = (
     CompileCase(
         "prepare",
@@ -168,5 +212,14 @@ COMPILE_CASES = (
             multiples_of_16=("S",),
         )
         for center in (False, True)
+    ),
+    CompileCase(
+        "leading",
+        _truncated_svd_leading_kernel,
+        {"values_ptr": "*fp64", "vectors_ptr": "*fp64", "lengths_ptr": "*fp64"}
+        | {"gram_ptr": "*fp64", "singular_values_ptr": "*fp32", "components_ptr": "*fp32"}
+        | {"found_ptr": "*fp64", "S": "i32", "K": "i32", "stride_vk": "i32"},
+        {"stride_vs": 1, "BLOCK_S": 1024},
+        multiples_of_16=("S", "stride_vk"),
     ),
 )

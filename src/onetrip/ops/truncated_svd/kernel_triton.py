@@ -134,7 +134,7 @@ def gram_moments(x: Tensor, center: bool, config: Config) -> Moments:
     gram = torch.empty(D, D, dtype=torch.float64, device=x.device)
     mean, lengths, deviations = torch.empty(3, D, dtype=torch.float64, device=x.device)
     blocks = triton.cdiv(D, FINISH["BLOCK_S"])
-    with _on(x):
+    with on_device_of(x):
         _truncated_svd_finish_kernel[(blocks, blocks)](
             *(parts, sums, shift, spread, widest, gram, mean, lengths, deviations),
             *(parts.shape[0], N, D),
@@ -153,7 +153,7 @@ def _wide_moments(x: Tensor, center: bool, config: Config) -> Moments:
     gram = torch.empty(N, N, dtype=torch.float64, device=x.device)
     unused, lengths, deviations = torch.empty(3, N, dtype=torch.float64, device=x.device)
     blocks = triton.cdiv(N, FINISH["BLOCK_S"])
-    with _on(x):
+    with on_device_of(x):
         _truncated_svd_finish_kernel[(blocks, blocks)](
             *(parts, sums.zero_(), shift.zero_(), spread, widest),
             *(gram, unused, lengths, deviations, parts.shape[0], x.shape[1], N),
@@ -185,7 +185,7 @@ def _parts(x: Tensor, by_line: Tensor | None, config: Config) -> tuple[Tensor, .
     # Tiles below the diagonal are neither written nor read.
     gram = torch.empty(parts, S, S, dtype=torch.float64, device=x.device)
     sums = torch.empty(parts, S, dtype=torch.float64, device=x.device)
-    with _on(x):
+    with on_device_of(x):
         _truncated_svd_prepare_kernel[(triton.cdiv(S, PREPARE["BLOCK_S"]),)](
             *(x, shift, spread, widest, L, S, *x.stride(), max(1, L // _SAMPLE)),
             **PREPARE,
@@ -203,7 +203,7 @@ def _parts(x: Tensor, by_line: Tensor | None, config: Config) -> tuple[Tensor, .
     return gram, sums, shift, spread, widest
 
 
-def _on(x: Tensor) -> contextlib.AbstractContextManager[object]:
+def on_device_of(x: Tensor) -> contextlib.AbstractContextManager[object]:
     """The device of x, on which kernels are launched."""
     return torch.cuda.device(x.device) if x.is_cuda else contextlib.nullcontext()
 

@@ -10,6 +10,8 @@ _GRAM_FLOPS_PER_PRODUCT = 2.5
 _EIGEN_FLOPS = 90.0
 # Up to here eigenvectors take a fraction of a second, and are exact where random ones are not.
 _ALWAYS_EXACT = 1024
+# Up to here an eigenvector fits the registers of one program.
+MOST_FEATURES = 8192
 
 
 def power_iterations(n_components: int, smaller: int) -> int:

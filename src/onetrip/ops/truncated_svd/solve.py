@@ -1,6 +1,7 @@
 """From a Gram matrix to singular values and vectors, corrected where it lost their digits."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -42,8 +43,11 @@ def decompose(
     # Where a half overflowed there is no decomposition; what comes out instead is not accepted.
     values, vectors = torch.linalg.eigh(gram if errors is None else gram.nan_to_num(0.0, 0.0, 0.0))
     values, vectors = values.flip(0)[:kept], vectors.flip(1)[:, :kept].contiguous()
-    if errors is not None and not _is_exact_enough(gram, errors, values, vectors, correct):
-        return decompose(x, gram_moments(x, center, config), kept, center, correct, config)
+    if errors is not None:
+        looked = torch.cat([gram.trace()[None], values, errors @ vectors.square()])
+        trace, *found = looked.tolist()
+        if not is_exact_enough(trace, found[:kept], found[kept:], len(gram), correct):
+            return decompose(x, gram_moments(x, center, config), kept, center, correct, config)
     singular_values = values.clamp_min(0.0).sqrt()
     shift = moments.mean if center else None
     if x.shape[0] < x.shape[1]:
@@ -59,23 +63,32 @@ def with_fixed_signs(components: Tensor) -> Tensor:
     return torch.where(largest < 0, -components, components)
 
 
-def _is_exact_enough(
-    gram: Tensor, errors: Tensor, values: Tensor, vectors: Tensor, correct: str
+def is_exact_enough(
+    trace: float, values: Sequence[float], errors: Sequence[float], smaller: int, correct: str
 ) -> bool:
-    """Whether errors of the entries of the Gram matrix stay out of sight.
+    """Whether errors of the entries of a Gram matrix from halves stay out of sight.
 
     To first order an eigenvalue is off by ``vᵀ E v``, where v is its vector and E the errors:
     about the sum of ``v² errors`` over the entries of v, and a singular value by the half of that.
     What the components leave of the trace is a difference, so it must not be too small.
+
+    Parameters
+    ----------
+    trace : of the Gram matrix; not finite where a number overflowed
+    values : the K largest eigenvalues, falling
+    errors : the sum for each of them
+    smaller : number of all eigenvalues
+    correct : as in `decompose`
     """
-    error = errors @ vectors.square()  # [K]
-    # One look at the device for all.
-    trace, *found = torch.cat([gram.trace()[None], values, error]).tolist()
     if correct == "never" or not math.isfinite(trace):
         return math.isfinite(trace)
-    kept = len(found) // 2
-    small = all(0.5 * e <= _ALLOWED * v for v, e in zip(found[:kept], found[kept:], strict=True))
-    return small and (kept == len(gram) or trace - sum(found[:kept]) > _LEFT * trace)
+    if not all(
+        0.5 * error <= _ALLOWED * value for error, value in zip(errors, values, strict=True)
+    ):
+        return False
+    if 0.5 * math.sqrt(smaller) * _FLOAT64_UNIT * values[0] > _FLOAT32_UNIT * values[-1]:
+        return False
+    return len(values) == smaller or trace - math.fsum(values) > _LEFT * trace
 
 
 def _is_uncertain(singular_values: Tensor, D: int, correct: str) -> bool:
