@@ -13,7 +13,7 @@ from onetrip.data.store.shards import ShardWriter
 
 
 def alive():
-    return {thread for thread in threading.enumerate() if thread.name.startswith("onetrip")}
+    return {thread for thread in threading.enumerate() if thread.name.startswith("onetrip-ahead")}
 
 
 def test_items_come_in_order_and_then_what_was_raised():

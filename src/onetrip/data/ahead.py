@@ -1,14 +1,14 @@
 """Run an iterator in a thread of its own, some items ahead of who takes them."""
 
-import queue
-import threading
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 
-_LOOK_S = 0.1
+_END: Any = object()
 
 
 @contextmanager
@@ -23,38 +23,16 @@ def ahead(items: Iterator[Item], depth: int) -> Iterator[Iterator[Item]]:
     ...     list(numbers)
     [0, 1, 2]
     """
-    made: queue.Queue[tuple[Item] | BaseException | None] = queue.Queue(depth)
-    stopped = threading.Event()
+    with ThreadPoolExecutor(1, "onetrip-ahead") as maker:
+        waiting = deque(maker.submit(next, items, _END) for _ in range(depth + 1))
 
-    def offer(item: tuple[Item] | BaseException | None) -> None:
-        while not stopped.is_set():
-            try:
-                made.put(item, timeout=_LOOK_S)
-            except queue.Full:
-                continue
-            return
+        def taken() -> Iterator[Item]:
+            while (item := waiting.popleft().result()) is not _END:
+                waiting.append(maker.submit(next, items, _END))
+                yield item
 
-    def work() -> None:
         try:
-            for item in items:
-                offer((item,))
-                if stopped.is_set():
-                    return
-        except BaseException as error:
-            offer(error)
-        else:
-            offer(None)
-
-    def taken() -> Iterator[Item]:
-        while (item := made.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item[0]
-
-    thread = threading.Thread(target=work, name="onetrip-ahead", daemon=True)
-    thread.start()
-    try:
-        yield taken()
-    finally:
-        stopped.set()
-        thread.join()
+            yield taken()
+        finally:
+            for item in waiting:
+                item.cancel()

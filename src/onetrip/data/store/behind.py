@@ -1,7 +1,7 @@
 """Work done behind one's back, one piece at a time."""
 
-import threading
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 
 
 class Behind:
@@ -17,32 +17,22 @@ class Behind:
     """
 
     def __init__(self) -> None:
-        self._thread: threading.Thread | None = None
-        self._failure: BaseException | None = None
+        self._worker = ThreadPoolExecutor(1, "onetrip-behind")
+        self._piece: Future[None] | None = None
 
     def begin(self, work: Callable[[], None]) -> None:
         """Begin a piece, once the one before it is done."""
         self.wait()
-        self._thread = threading.Thread(target=self._run, args=(work,), daemon=True)
-        self._thread.start()
+        self._piece = self._worker.submit(work)
 
     def wait(self) -> None:
         """Return when nothing is at work, or raise what ended it."""
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
-        failure, self._failure = self._failure, None
-        if failure is not None:
-            raise failure
+        piece, self._piece = self._piece, None
+        if piece is not None:
+            piece.result()
 
     def give_up(self) -> None:
         """Return when nothing is at work, however that ended: nobody needs it any more."""
-        if self._thread is not None:
-            self._thread.join()
-        self._thread = self._failure = None
-
-    def _run(self, work: Callable[[], None]) -> None:
-        try:
-            work()
-        except BaseException as error:
-            self._failure = error
+        piece, self._piece = self._piece, None
+        if piece is not None:
+            piece.exception()
