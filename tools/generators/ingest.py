@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from statistics import median
 from typing import Any
 
 from generators import results
@@ -12,6 +13,7 @@ from onetrip.data.codes import CODES
 
 # Of older lines: where metadata is lost and no row, and where there is no row to lose.
 _NO_LOSS = frozenset({"bad_json", "not_gzip"})
+_PEER = "polars"
 _VERDICTS = ("right", "refused", "silent")
 
 
@@ -45,7 +47,8 @@ def ingest_table(machine: str) -> str:
                 f"{line['rows']:,}",
                 f"{wall:.1f}",
                 f"{cpu:.1f}",
-                f"{line['rows'] / cpu:,.0f}",
+                _ratio("wall_s", line, lines[_PEER]) if _PEER in lines else "–",
+                _ratio("cpu_s", line, lines[_PEER]) if _PEER in lines else "–",
                 bytes_text(line["peak_bytes"]),
                 "–" if silent is None else f"{silent} of {count}",
                 line["resumes"] or "from the beginning",
@@ -53,14 +56,22 @@ def ingest_table(machine: str) -> str:
         )
     loads = [line["load"][0] for line in lines.values()]
     days = sorted({str(line["environment"]["time"])[:10] for line in lines.values()})
-    head = ["engine", "rows", "wall s", "CPU s", "rows per CPU second", "memory", "silent", "again"]
+    head = ["engine", "rows", "wall s", "CPU s", "wall ÷ polars", "CPU ÷ polars"]
+    head += ["memory", "silent", "again"]
     note = (
         f"Measured on {machine}, {', '.join(days)}, best of "
-        f"{min(len(line['wall_s']) for line in lines.values())} or more turns, whole processes. "
-        f"Other work kept up to {max(loads):.0f} processes waiting for the two "
-        "cores: wall seconds say little, CPU seconds are inflated for all alike."
+        f"{min(len(line['wall_s']) for line in lines.values())} or more turns, whole processes; "
+        "ratios are medians over turns of one run. "
+        f"Up to {max(loads):.0f} processes ran or waited for the two cores: look at the ratios."
     )
     return f"{table(head, rows)}\n\n{note}"
+
+
+def _ratio(what: str, line: Mapping[str, Any], peer: Mapping[str, Any]) -> str:
+    """Median ratio of the turns in which both ran; – where they did not run together."""
+    if line["environment"]["time"] != peer["environment"]["time"]:
+        return "–"
+    return f"{median(a / b for a, b in zip(line[what], peer[what], strict=True)):.2f}"
 
 
 def losses_table(machine: str) -> str:
