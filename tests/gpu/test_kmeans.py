@@ -5,6 +5,8 @@ import torch
 
 import onetrip
 from onetrip.ops.kmeans.reference import make_inputs
+from onetrip.ops.kmeans.select import unsupported_reason
+from onetrip.ops.kmeans.solve import problem_of
 
 pytestmark = [
     pytest.mark.gpu,
@@ -22,27 +24,50 @@ def wrong(x, centers, labels):
     return int((chosen > distances.amin(1) * (1 + 1e-12)).sum())
 
 
+def skip_unsupported(impl, x, clusters):
+    reason = unsupported_reason(impl, problem_of(x, clusters, {}))
+    if reason is not None:
+        pytest.skip(reason)
+
+
+@pytest.mark.parametrize("impl", ["triton", "gluon"])
 @pytest.mark.parametrize("data", ["noise", "offset", "poor-start"])
-@pytest.mark.parametrize("D", [8, 100, 128, 300])
-def test_every_label_is_exact(data, D):
+@pytest.mark.parametrize("D", [8, 28, 60, 100, 128, 256, 300])
+def test_every_label_is_exact(impl, data, D):
     inputs = drawn(data, N=20_000, D=D, K=333)
-    centers, values = onetrip.kmeans(**inputs, max_iter=5, impl="triton")
+    skip_unsupported(impl, inputs["x"], 333)
+    centers, values = onetrip.kmeans(**inputs, max_iter=5, impl=impl)
     assert wrong(inputs["x"], centers, values["labels"]) == 0
 
 
+@pytest.mark.parametrize("impl", ["triton", "gluon"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
-def test_the_device_gives_the_bits_of_the_cpu(dtype):
+def test_the_device_gives_the_bits_of_the_cpu(impl, dtype):
     inputs = drawn("noise", dtype, N=5000, D=24, K=50)
+    skip_unsupported(impl, inputs["x"], 50)
     on_cpu = {name: tensor.cpu() for name, tensor in inputs.items()}
-    centers, values = onetrip.kmeans(**inputs, max_iter=10, impl="triton")
+    centers, values = onetrip.kmeans(**inputs, max_iter=10, impl=impl)
     expected, expected_values = onetrip.kmeans(**on_cpu, max_iter=10, impl="torch")
     assert torch.equal(centers.cpu(), expected)
     assert torch.equal(values["labels"].cpu(), expected_values["labels"])
 
 
-def test_two_runs_are_equal_to_the_bit():
+def test_the_copy_engine_takes_rows_from_any_place():
+    inputs = drawn("noise", N=1001, D=24, K=30)
+    skip_unsupported("gluon", inputs["x"], 30)
+    displaced = torch.empty(1001 * 24 + 1, device="cuda")[1:].view(1001, 24)
+    displaced.copy_(inputs["x"])
+    for x in (inputs["x"], displaced):
+        _, values = onetrip.kmeans(x, inputs["centers"], max_iter=4, impl="gluon")
+        _, expected = onetrip.kmeans(x, inputs["centers"], max_iter=4, impl="triton")
+        assert torch.equal(values["labels"], expected["labels"])
+
+
+@pytest.mark.parametrize("impl", ["triton", "gluon"])
+def test_two_runs_are_equal_to_the_bit(impl):
     inputs = drawn("noise", N=300_000, D=32, K=100)
-    first, again = (onetrip.kmeans(**inputs, max_iter=8, impl="triton") for _ in range(2))
+    skip_unsupported(impl, inputs["x"], 100)
+    first, again = (onetrip.kmeans(**inputs, max_iter=8, impl=impl) for _ in range(2))
     assert torch.equal(first[0], again[0])
     assert torch.equal(first[1]["inertia"], again[1]["inertia"])
 

@@ -21,7 +21,7 @@ from onetrip.ops.kmeans.points import Points
 # Norms are scaled to 2^13 at most: sums of squares stay below 2^16, the end of half precision.
 _TOP = 13
 # Columns of a tile of the second search, and the programs that share its rows.
-_RESOLVE_COLUMNS = 64
+_RESOLVE_COLUMNS = 128
 _RESOLVERS = 1024
 _WIDEST = 128
 _OF_SEARCH = ("BLOCK_N", "num_warps", "num_stages")

@@ -138,7 +138,7 @@ COMPILE_CASES = tuple(
         f"features-{width}",
         _kmeans_resolve_kernel,
         _SIGNATURE,
-        {"BLOCK_R": 16, "BLOCK_K": 64, "BLOCK_D": width},
+        {"BLOCK_R": 16, "BLOCK_K": 128, "BLOCK_D": width},
         num_warps=4,
         multiples_of_16=("D", "WIDTH"),
         max_spills=8,  # of addresses, outside the loop over tiles
