@@ -48,3 +48,36 @@ def test_estimator_answers_as_on_a_cpu():
     here, there = MultinomialNB().fit(x, y), MultinomialNB().fit(x.cpu(), y.cpu())
     assert torch.equal(here.predict(x).cpu(), there.predict(x.cpu()))
     torch.testing.assert_close(here.feature_log_prob_.cpu(), there.feature_log_prob_)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind"),
+    [((20_000, 5000, 20), "drawn"), ((20_000, 1000, 20), "alike"), ((5000, 801, 300), "alike")],
+)
+def test_decisions_are_those_of_float64(shape, kind):
+    N, D, C = shape
+    x, y = words(N, D, C)
+    if kind == "drawn":
+        x *= torch.arange(D, device="cuda") % C == y[:, None]
+    model = MultinomialNB().fit(x, y)
+    with peak_memory(x.device) as memory:
+        found = model.predict(x)
+    scores = x.double() @ model.feature_log_prob_.T + model.class_log_prior_
+    # A class of the highest score, where float64's sums in another order may tell ties apart.
+    chosen = scores.gather(1, found[:, None])[:, 0]
+    assert (chosen >= scores.amax(1) - 1e-12 * scores.abs().amax(1)).all()
+    assert model.reevaluated_share(x) < 0.2
+    assert memory.peak_bytes <= 64 << 20
+    assert torch.equal(found, model.predict(x))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.0])
+def test_samples_that_are_no_counts_are_refused(value):
+    x, y = words(3000, 200, 7)
+    model = MultinomialNB().fit(x, y)
+    x[1234, 56] = value
+    with pytest.raises(ValueError, match="X"):
+        MultinomialNB().fit(x, y)
+    if value != -1.0:
+        with pytest.raises(ValueError, match="NaN or infinity"):
+            model.predict(x)

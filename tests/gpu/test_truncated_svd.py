@@ -70,3 +70,16 @@ def test_more_than_two_to_the_31_elements():
     assert values.tolist() == [3.0, 2.0]
     assert extra["components"][0, -1] == 1.0
     assert memory.peak_bytes < 256 << 20
+
+
+@pytest.mark.parametrize("decades", [0.2, 2.0])
+def test_rotated_spectra(decades):
+    """Where halves are exact enough, and where the trip is taken again in float64."""
+    generator = torch.Generator("cuda").manual_seed(0)
+    x = torch.randn(50_000, 200, generator=generator, device="cuda", dtype=torch.float64)
+    turn = torch.randn(200, 200, generator=generator, device="cuda", dtype=torch.float64)
+    spectrum = torch.logspace(0, -decades, 200, device="cuda", dtype=torch.float64)
+    x = (x * spectrum @ torch.linalg.qr(turn)[0]).float()
+    values, _ = decompose(x, "triton", n_components=150)
+    truth = torch.linalg.svdvals(x.double())[:150]
+    torch.testing.assert_close(values.double(), truth, rtol=5e-7, atol=0)

@@ -59,11 +59,9 @@ def unsupported_reason(impl: str, problem: Problem, config: Config | None = None
 
 def default_config(impl: str, problem: Problem) -> Config:
     """What a named implementation runs: an override, the tuning table, or the default."""
-    known = tuning.known_config(OPERATOR, impl, problem)
-    if known is not None:
-        return known
-    one_hot = impl == "triton" and problem.axes["C"] <= _ONE_TILE
-    return _ONE_HOT if one_hot else _DEFAULTS[impl]
+    known = tuning.known_config(OPERATOR, impl, problem) or {}
+    one_hot = impl == "triton" and problem.axes["C"] <= _ONE_TILE and "ROWS" not in known
+    return {**(_ONE_HOT if one_hot else _DEFAULTS[impl]), **known}
 
 
 def kernel_file(impl: str, config: Config) -> str:
@@ -85,7 +83,7 @@ def choose(problem: Problem) -> Choice:
     tuned = tuning.nearest(OPERATOR, problem)
     if tuned is not None and unsupported_reason(tuned.impl, problem) is None:
         why = f"tuned on this device for the nearest recorded problem {dict(tuned.axes)}"
-        return Choice(tuned.impl, tuned.config, why, tuned.evidence)
+        return Choice(tuned.impl, default_config(tuned.impl, problem), why, tuned.evidence)
     if problem.device_kind == "cuda" and unsupported_reason("triton", problem) is None:
         why = "two kernels read x once and repeat to the bit; not measured yet, floor only"
         return Choice("triton", default_config("triton", problem), why)

@@ -31,9 +31,14 @@ _SPACE: Mapping[str, Mapping[str, tuple[int, ...]]] = {
 }
 # Architectures whose shared memory holds the tiles; float16 products run on others too.
 _ROOMY = (80, 90, 100)
-# Eigenvectors on a GPU: operations per element cubed over its float64 rate, as seen in 4.0 ms
-# for 1,000,000 x 256 by Gram matrix and eigh on an H100.
-_EIGEN_FLOPS = 9000.0
+# Operations per element cubed of eigenvectors, and on a GPU the time of each column besides: its
+# launches wait for each other. 2.2 ms for 256 columns and 10.9 for 1024 on an H100.
+_EIGEN_FLOPS = 26.0
+_EIGEN_COLUMN_MS = 0.009
+# Three products of halves, at the share of float16's rate that 1.2 ms for 1,000,000 x 256 and 6.6
+# for 500,000 x 1024 are; tiles of 128 on the diagonal are whole.
+_SPLIT_PRODUCTS = 3.0
+_SPLIT_SHARE = 0.32
 
 
 def unsupported_reason(impl: str, problem: Problem, config: Config | None = None) -> str | None:
@@ -72,9 +77,7 @@ def choose(problem: Problem) -> Choice:
         why = f"tuned on this device for the nearest recorded problem {dict(tuned.axes)}"
         return Choice(tuned.impl, default_config(tuned.impl, problem), why, tuned.evidence)
     if problem.device_kind == "cuda" and unsupported_reason("triton", problem) is None:
-        why = (
-            "one kernel reads x once and sums in float64 on tensor cores; floor only, not measured"
-        )
+        why = "halves of x are multiplied on tensor cores, in float64 where digits lack; floor only"
         return Choice("triton", default_config("triton", problem), why)
     why = "tiles in float64 stay in cache, and a BLAS multiplies them"
     if problem.device_kind == "cuda":
@@ -103,12 +106,18 @@ def predict_ms(
     """Latency from the device's ceilings: float64 products or bytes, then the eigenvectors."""
     cost = estimate_cost(**problem.axes, dtype=problem.dtype, backward=backward)
     N, D = problem.axes["N"], problem.axes["D"]
-    eigen_ms = _EIGEN_FLOPS * min(N, D) ** 3 / device.tflops_for("float64") * 1e-9
+    smaller = min(N, D)
+    eigen_ms = _EIGEN_FLOPS * smaller**3 / device.tflops_for("float64") * 1e-9
+    if problem.device_kind == "cuda":
+        eigen_ms += _EIGEN_COLUMN_MS * smaller
     if impl == "reference":
         # A full decomposition: two-sided reflections, most of them bound by bandwidth.
-        passes_ms = 8 * min(N, D) * cost.bytes / 64 / device.bandwidth_gbps * 1e-6
+        passes_ms = 8 * smaller * cost.bytes / 64 / device.bandwidth_gbps * 1e-6
         return passes_ms + cost.compute_ms(device, "float64") + eigen_ms
+    if impl == "triton":
+        products = _SPLIT_PRODUCTS * N * D * (smaller + config["BLOCK_S"])
+        products_ms = products / (_SPLIT_SHARE * device.tflops_for("float16")) * 1e-9
+        return max(cost.bytes / device.bandwidth_gbps * 1e-6, products_ms) + eigen_ms
     # The torch implementation writes each tile in float64 and reads it back.
-    traffic = cost.bytes + (0 if impl == "triton" else 24 * N * D)
-    memory_ms = traffic / device.bandwidth_gbps * 1e-6
+    memory_ms = (cost.bytes + 24 * N * D) / device.bandwidth_gbps * 1e-6
     return max(memory_ms, cost.compute_ms(device, "float64")) + eigen_ms
