@@ -105,7 +105,7 @@ def rows_of(
                 "options": dict(race.options),
                 "passes": "forward",
                 "contender": name,
-                "impl": answer.choice.impl if name == OURS else None,
+                "impl": answer.choice.impl if race.is_operator and name == OURS else None,
                 "outcome": "incorrect" if race.excess(errors[name]) else "done",
                 "errors": errors[name],
                 "latency_ms": {

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+import onetrip
 from device_races.flashlib_imports import primitive
 from device_races.protocol import Inputs, Race
 from onetrip.naive_bayes import MultinomialNB
@@ -59,6 +60,21 @@ def _errors(inputs: Inputs, labels: Any) -> dict[str, float]:
     return {"wrong_share": float(wrong.double().mean())}
 
 
+def _counts(inputs: Inputs) -> Any:
+    """The operator alone: one trip over the samples."""
+    zeros = partial(torch.zeros, dtype=torch.float64, device=inputs["x"].device)
+    C, D = inputs["C"], inputs["x"].shape[1]
+    return onetrip.multinomial_nb(inputs["x"], inputs["y"], zeros(C, D), zeros(C))[0]
+
+
+def _wrong_counts(inputs: Inputs, features: Any) -> dict[str, float]:
+    x, y = inputs["x"], inputs["y"]
+    truth = torch.zeros_like(features)
+    for rows in torch.arange(x.shape[0], device=x.device).split(20_000):
+        truth.index_add_(0, y[rows], x[rows].double())
+    return {"wrong_counts": float((features != truth).sum())}
+
+
 def _race(name: str, N: int, D: int, C: int) -> Race:
     return Race(
         name,
@@ -67,6 +83,18 @@ def _race(name: str, N: int, D: int, C: int) -> Race:
         {"onetrip": _onetrip, "flashlib": _flashlib, "torch": _torch},
         _errors,
         {"wrong_share": 0.0},
+        is_operator=False,
+    )
+
+
+def _fit(name: str, N: int, D: int, C: int) -> Race:
+    return Race(
+        f"{name}-counts",
+        {"N": N, "D": D, "C": C},
+        partial(_make, N, D, C),
+        {"onetrip": _counts},
+        _wrong_counts,
+        {"wrong_counts": 0.0},
     )
 
 
@@ -74,4 +102,6 @@ RACES = (
     _race("200k-5000", 200_000, 5000, 20),
     _race("1m-1000", 1_000_000, 1000, 20),
     _race("thousand-classes", 100_000, 8000, 1000),
+    _fit("200k-5000", 200_000, 5000, 20),
+    _fit("thousand-classes", 100_000, 8000, 1000),
 )

@@ -20,6 +20,8 @@ class Race:
     name : unique within the file.
     axes : of the operator's cost, {"N": 1_000_000}.
     options : of the operator's cost, {"max_iter": 20}.
+    is_operator : whether "onetrip" is the operator alone, for which `onetrip estimate` speaks; an
+        estimator around it does more.
     make : draws the inputs on the device from a fixed seed.
     contenders : name -> a function of the inputs that solves the problem and returns its answer;
         names of ours begin with "onetrip".
@@ -36,6 +38,7 @@ class Race:
     allowed: Mapping[str, float]
     options: Mapping[str, object] = field(default_factory=dict)
     dtype: str = "float32"
+    is_operator: bool = True
 
     def excess(self, errors: Mapping[str, float]) -> str:
         """What is larger than allowed, as words; "" where nothing is. NaN is."""
