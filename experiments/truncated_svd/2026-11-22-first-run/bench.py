@@ -6,6 +6,7 @@ Prints a JSON line for each shape and contender. FlashLib's functions for SVD an
 without its optional packages; where FlashLib is missing its lines are left out.
 """
 
+import argparse
 import importlib
 import json
 import random
@@ -16,7 +17,6 @@ import torch
 import onetrip
 
 SHAPES = ((1_000_000, 256, 32), (500_000, 1024, 64))
-ROUNDS = 30
 
 
 def gram_and_eigh(x, k, center):
@@ -65,6 +65,9 @@ def timed_ms(call):
 
 
 def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--samples", type=int, default=30)
+    rounds = parser.parse_args().samples
     for N, D, k in SHAPES:
         generator = torch.Generator("cuda").manual_seed(0)
         x = torch.randn(N, D, generator=generator, device="cuda")
@@ -88,7 +91,7 @@ def main():
                 before = torch.cuda.memory_allocated()
                 call(given[name], k, center)
                 peaks[name] = torch.cuda.max_memory_allocated() - before
-            for _ in range(ROUNDS):
+            for _ in range(rounds):
                 for name in random.sample(list(found), len(found)):
                     samples[name].append(timed_ms(lambda n=name: found[n](given[n], k, center)))
             values, _ = ours(x, k, center)

@@ -25,7 +25,7 @@ from onetrip.ops.multinomial_nb.alignment import common_measure, stages
 from onetrip.tile.compile_case import CompileCase
 
 _UNIT = 2.0**-24
-# Programs of the last kernel: it does not know how long the list is.
+# Programs of the last kernel at most: it does not know how long the list is.
 _EXACT_PROGRAMS = 1056
 _HALVES = {"BLOCK_C": 16, "BLOCK_D": 32}
 _MERGED = 512
@@ -308,7 +308,8 @@ def likeliest_class_and_doubts(
             BLOCK_N=_MERGED,
         )
         if certified:
-            _multinomial_nb_exact_kernel[(_EXACT_PROGRAMS,)](
+            programs = min(_EXACT_PROGRAMS, triton.cdiv(N, _EXACT["BLOCK_N"]))
+            _multinomial_nb_exact_kernel[(programs,)](
                 *(x, log_prob, log_prior, doubts, seen, classes, D, C, *x.stride()),
                 **_EXACT,
             )
