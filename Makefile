@@ -17,11 +17,11 @@ STAMP := $(VENV)/.installed
 # The browser's loop and the page's threads stay out of the processes of all other tests.
 define PYTEST_LANES
 $(PYTEST) -m browser tests/browser $(ARGS) || [ $$? = 5 ]
-$(PYTEST) -m 'not browser and not quiet' $(ARGS)
+$(PYTEST) -m 'not browser' $(ARGS)
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help install system run test typed quiet check docs format gpu clean
+.PHONY: help install system run test typed check docs format gpu clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,9 +67,6 @@ check: install ## everything that CI runs
 	$(BIN)/python tools/check_docs.py --check
 	$(MAKE) --no-print-directory typed ARGS='-k forward'
 	$(PYTEST_LANES)
-
-quiet: install ## tests whose bounds need a machine that does nothing else
-	$(BIN)/python -m pytest --quiet -m quiet tests/lab $(ARGS)
 
 docs: install ## write the generated parts of the documentation again
 	$(BIN)/python tools/check_docs.py --write
