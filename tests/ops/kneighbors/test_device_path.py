@@ -140,7 +140,7 @@ def test_candidates_beyond_the_list_are_cut_by_value_and_index():
     candidates = torch.zeros(2, room, dtype=torch.int32)
     candidates[0, :240], candidates[1, :120] = first.int(), second.int()
     found = torch.tensor([240, 120], dtype=torch.int32)
-    assert found.min() > list_width(k)
+    assert found.min() > list_width(k, 240)
     device_call.settle(call, candidates, found, 0)
     assert call.indices.tolist() == [[120, 121, 122], [180, 181, 182]]
     assert call.values.tolist() == [[0.0] * 3, [1.0] * 3]

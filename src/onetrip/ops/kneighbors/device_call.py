@@ -1,4 +1,4 @@
-# pyright: reportCallIssue=false
+# pyright: reportArgumentType=false, reportCallIssue=false
 """One search on a GPU, and the two steps that all of its ways share: select tiles, settle order."""
 
 from dataclasses import dataclass
@@ -129,7 +129,7 @@ def select_tiles(
 def settle(call: Call, candidates: Tensor, found: Tensor, begin: int) -> None:
     """Write the answers of queries from `begin` on, of `found` [Q] candidates [Q, room]."""
     Q, room = candidates.shape
-    width = list_width(call.k)
+    width = list_width(call.k, call.y.shape[0])
     x, y = call.x[begin : begin + Q], call.y
     _kneighbors_settle_kernel[(Q,)](
         x,

@@ -21,6 +21,8 @@ _ROUND_BYTES = 160 << 20
 # Programs that fill a large GPU ten times: it has 132 multiprocessors, and the last round of them
 # should leave few idle.
 _PROGRAMS = 1320
+# Up to here all rows may be candidates.
+_SHORT_CORPUS = 128
 # The most neighbours, so that candidates can be compared each with each.
 LONGEST_LIST = 256
 # Rows of the corpus whose least score is kept, where a handful of queries read it once.
@@ -50,13 +52,14 @@ class Blocks:
         return -(-N // self.columns)
 
 
-def list_width(k: int) -> int:
-    """Candidates of a query that are compared each with each: a power of two, at least k.
+def list_width(k: int, N: int) -> int:
+    """Candidates of a query that are compared each with each: a power of two, more than k.
 
-    >>> list_width(10), list_width(64)
-    (32, 128)
+    >>> list_width(10, 1000), list_width(64, 1000), list_width(4, 36)
+    (32, 128, 64)
     """
-    return max(32, 1 << (k + k // 16 - 1).bit_length())
+    wanted = N if N <= _SHORT_CORPUS else k + k // 16
+    return max(32, 1 << (wanted - 1).bit_length())
 
 
 def room_for(k: int) -> int:
@@ -65,7 +68,7 @@ def room_for(k: int) -> int:
     >>> room_for(10), room_for(200)
     (512, 1024)
     """
-    return max(512, 4 * list_width(k))
+    return max(512, 4 << (k + k // 16 - 1).bit_length())
 
 
 def tiles_at_a_time(k: int, queries: int) -> int:

@@ -1,4 +1,4 @@
-# pyright: reportCallIssue=false
+# pyright: reportArgumentType=false, reportCallIssue=false
 """Many queries: scores from products of float16 rows, in rounds whose minima fit into memory."""
 
 from dataclasses import dataclass
@@ -26,7 +26,8 @@ from onetrip.ops.kneighbors.kernel_triton import _kneighbors_minima_kernel
 _SAFETY = 1.01
 _UNIT = 2.0**-24
 # Groups looked at together, and rows that are scored again together.
-_GATHER_BLOCKS = {"BLOCK_L": 64, "BLOCK_R": 16, "num_warps": 1}
+_GATHER_BLOCKS = {"BLOCK_L": 64, "num_warps": 1}
+_GATHER_ROWS, _GATHER_ROWS_OF_SHORT = 16, 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,7 @@ def _round(call: Call, rounded: _Rounded, begin: int, rows: int) -> None:
         GROUPS=blocks.groups,
         BLOCK_N=blocks.columns,
         BLOCK_D=min(blocks.depth, 128),
+        BLOCK_R=_GATHER_ROWS if blocks.columns // blocks.groups >= 8 else _GATHER_ROWS_OF_SHORT,
         **_GATHER_BLOCKS,
     )
     settle(call, candidates, found, begin)

@@ -163,6 +163,8 @@ COMPILE_CASES = tuple(
             "BLOCK_D": 64,
         },
         num_warps=warps,
+        # On sm_80, whose assembler gives a program of one warp 128 registers.
+        max_spills=8,
         options={"enable_fp_fusion": False},
         multiples_of_16=("D", "stride_xq", "stride_yn"),
     )
