@@ -40,6 +40,21 @@ def test_decisions_are_those_of_float64(kind, shape):
     assert doubts[0].item() <= max(2, shape[0] // 4)
 
 
+def test_low_halves_decide_where_high_ones_tie():
+    """Weights of 1 and a little, with signs that cancel for one sample in twenty."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randint(0, 3, (1500, 48), generator=generator).float()
+    sign = torch.where(torch.arange(48) % 2 == 0, 1.0, -1.0).double()
+    weight = sign * (1 + torch.rand(48, generator=generator, dtype=torch.float64) / 2**11)
+    log_prob = -5.0 + torch.stack([weight, -weight]) / 2
+    given = x, log_prob, torch.full((2,), 0.5).double().log()
+    labels, seen = likeliest_class_and_doubts(*given, True, block_n=64, block_d=16)
+    assert torch.equal(labels, truth(*given))
+    tied = (x.double() @ sign == 0).sum()
+    assert tied > 50
+    assert seen[0] < tied // 2
+
+
 def test_equal_classes_are_all_in_doubt_and_the_first_one_wins():
     x, log_prob, log_prior = draw(10, 8, 130)
     log_prob[:], log_prior[:] = log_prob[3], log_prior[3]

@@ -52,7 +52,8 @@ def truncated_svd(
 
     What is stored is the Gram matrix of the smaller side, float64, summed tile by tile in one
     trip over x. The mean is taken out within a tile; there is no centred copy. Where small
-    singular values would suffer from the square, a second trip corrects them.
+    singular values would suffer from the square, or from products of halves on a device, a second
+    trip corrects them.
 
     Parameters
     ----------
@@ -74,7 +75,7 @@ def truncated_svd(
         Of the randomized solver's directions.
     precision : {"certified", "fast"}, default "certified"
         "fast" never takes the second trip: singular values below 1e-6 of the largest lose digits,
-        those below 1e-8 are noise.
+        those below 1e-8 are noise; with "triton" those below 1e-2 and 1e-3.
     impl : {"auto", "reference", "torch", "triton"}, default "auto"
         "auto" follows `select.py`. A named implementation never falls back.
 
