@@ -3,6 +3,7 @@
 import tempfile
 from pathlib import Path
 
+import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
@@ -25,7 +26,7 @@ def _inputs():
     return inputs
 
 
-def _work(rank, folder):
+def _work(rank, folder, impl):
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     inputs = _inputs()
@@ -37,14 +38,16 @@ def _work(rank, folder):
         max_iter=9,
         tol=0.0,
         group=dist.group.WORLD,
+        impl=impl,
     )
     torch.save((centers, values), f"{folder}/{rank}")
     dist.destroy_process_group()
 
 
-def test_two_processes_are_one():
+@pytest.mark.parametrize("impl", ["torch", "triton"])
+def test_two_processes_are_one(impl):
     with tempfile.TemporaryDirectory() as folder:
-        mp.spawn(_work, args=(folder,), nprocs=2)
+        mp.spawn(_work, args=(folder, impl), nprocs=2)
         parts = [torch.load(Path(folder, str(rank))) for rank in range(2)]
     inputs = _inputs()
     centers, values = onetrip.kmeans(
