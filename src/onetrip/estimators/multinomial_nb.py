@@ -22,7 +22,7 @@ from torch import Tensor
 from onetrip.core.errors import ArgumentError, complaint
 from onetrip.estimators.arrays import FLOATS, INTEGERS, Given, take
 from onetrip.ops.multinomial_nb.api import multinomial_nb
-from onetrip.ops.multinomial_nb.checked import count_and_check, refuse_infinite
+from onetrip.ops.multinomial_nb.checked import count_and_check, kernels_see_all, refuse_infinite
 from onetrip.ops.multinomial_nb.predict import joint_log_likelihood, likeliest_class
 from onetrip.tile.side_by_side import on_one_thread
 
@@ -215,9 +215,7 @@ class MultinomialNB(ClassifierMixin, BaseEstimator):
         return self._take(X, reset=False, finite=not (met and self._is_narrow_on_device(X)))
 
     def _is_narrow_on_device(self, X: Any) -> bool:
-        narrow = (torch.float32, torch.float16, torch.bfloat16)
-        here = isinstance(X, Tensor) and X.is_cuda and self.device == "auto"
-        return here and X.dtype in narrow
+        return isinstance(X, Tensor) and self.device == "auto" and kernels_see_all(X)
 
     def _begin(self, given: Given) -> None:
         classes = len(self.classes_)

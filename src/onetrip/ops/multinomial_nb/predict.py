@@ -47,7 +47,9 @@ def likeliest_class(
     log_prior : Tensor [C], float64
     """
     C, D = log_prob.shape
-    if x.is_cuda and x.dtype in _NARROW and C > 1 and x.numel():
+    # The tiles of the kernels do not fit the shared memory of an AMD device.
+    kernels = x.is_cuda and torch.version.hip is None
+    if kernels and x.dtype in _NARROW and C > 1 and x.numel():
         found = _on_device(x, log_prob, log_prior, certified)
         if found is not None:
             return found
