@@ -164,7 +164,7 @@ class MultinomialNB(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: Any) -> Any:
         """The likeliest label of each sample, in the kind in which the labels came."""
-        given = self._given_to_predict(X)
+        given = self._given_to_predict(X, to_decide=True)
         with _quietly(given):
             codes, _ = self._decide(given)
         if isinstance(self.classes_, Tensor):
