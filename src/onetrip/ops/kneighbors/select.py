@@ -61,12 +61,13 @@ _TRITON_SHARE = 0.68
 # Rows that are scored again come from the L2 cache; 1.15 tiles for each neighbour hold some.
 _CACHE_OVER_MEMORY = 1.8
 _TILES_PER_ANSWER = 1.15
-# Float64 differences: 0.32 ms for 100k x 10 neighbours x 128 features.
-_SETTLED_NS_PER_ELEMENT = 0.0025
-# The k-th least of the tiles' minima, bit by bit: 0.8 ms for 100k x 782 tiles.
-_SELECTED_NS_PER_TILE = 0.0105
+# The last three are fitted to five races (results: h100, 2026-11-22), all within a fifth of them.
+# Float64 differences of the neighbours and of what may be one.
+_SETTLED_NS_PER_ELEMENT = 0.006
+# The k-th least of the tiles' minima, bit by bit.
+_SELECTED_NS_PER_TILE = 0.02
 # Checks, launches, offset and scale, and the wait for what was left.
-_HOST_MS = 0.9
+_HOST_MS = 0.6
 _HOST_OF_FEW_MS = 0.4
 # The most threads that a workspace is counted for: each holds a tile and a share of the queries.
 _WORKERS = 8
