@@ -95,7 +95,7 @@ def rows_of(
     described = environment(DEVICE)
     rows = []
     for name, timing in report.timings.items():
-        ratio = report.speedup(name, OURS)
+        ratio = report.speedup(OURS, name)
         rows.append(
             {
                 "operator": operator,

@@ -9,7 +9,7 @@ from onetrip.core.errors import DataError
 from onetrip.core.units import bytes_text, time_text
 
 _OURS = "onetrip"
-_HEAD = ("problem", "sizes", "time", "× floor", "memory", "peers: time, × ours, memory")
+_HEAD = ("problem", "sizes", "time", "× floor", "memory", "peers: time, over ours, memory")
 
 
 def races_table(device: str, *operators: str) -> str:
