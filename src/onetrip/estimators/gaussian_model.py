@@ -23,6 +23,7 @@ class GaussianModel(LinearProjection):
     mean_: Any
     explained_variance_: Any
     noise_variance_: float
+    whiten: bool
 
     def get_covariance(self) -> Any:
         """Covariance of the model, of shape (n_features, n_features)."""
@@ -73,6 +74,16 @@ class GaussianModel(LinearProjection):
         # Along a component the variance is noise + excess, elsewhere noise.
         share = excess / (excess + noise)
         return (identity - (components.T * share) @ components) / noise
+
+    def _mean(self) -> Tensor | None:
+        return torch.as_tensor(self.mean_)
+
+    def _scale(self) -> Tensor | None:
+        if not self.whiten:
+            return None
+        # A direction of rank-deficient samples has a variance of about zero.
+        scale = torch.as_tensor(self.explained_variance_).sqrt()
+        return scale.clamp_min(torch.finfo(scale.dtype).eps)
 
     def _excess(self) -> tuple[Tensor, Tensor]:
         """Components in float64, and their variances beyond the noise."""

@@ -190,15 +190,6 @@ class IncrementalPCA(GaussianModel):
             )
         return asked
 
-    def _mean(self) -> Tensor | None:
-        return torch.as_tensor(self.mean_)
-
-    def _scale(self) -> Tensor | None:
-        if not self.whiten:
-            return None
-        scale = torch.as_tensor(self.explained_variance_).sqrt()
-        return scale.clamp_min(torch.finfo(scale.dtype).eps)
-
     def __sklearn_tags__(self) -> Any:
         """What scikit-learn asks about an estimator."""
         tags = super().__sklearn_tags__()

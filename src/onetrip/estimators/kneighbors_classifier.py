@@ -13,7 +13,7 @@ from torch import Tensor
 
 from onetrip.core.errors import ArgumentError
 from onetrip.estimators.arrays import Given
-from onetrip.estimators.neighbor_votes import take_targets, weights_of
+from onetrip.estimators.neighbor_targets import take_targets, weights_of
 from onetrip.estimators.neighbors_vote import NeighborsVote
 
 

@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from onetrip.estimators.arrays import as_tensor
-from onetrip.estimators.neighbor_votes import take_targets, weights_of
+from onetrip.estimators.neighbor_targets import take_targets, weights_of
 from onetrip.estimators.neighbors_vote import NeighborsVote
 
 

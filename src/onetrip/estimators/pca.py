@@ -255,16 +255,6 @@ class PCA(GaussianModel):
         self.explained_variance_ratio_ = given.answer(ratio[:kept].to(dtype))
         self.singular_values_ = given.answer(values[:kept].clone())
 
-    def _mean(self) -> Tensor | None:
-        return torch.as_tensor(self.mean_)
-
-    def _scale(self) -> Tensor | None:
-        if not self.whiten:
-            return None
-        # A direction of rank-deficient samples has a variance of about zero.
-        scale = torch.as_tensor(self.explained_variance_).sqrt()
-        return scale.clamp_min(torch.finfo(scale.dtype).eps)
-
     def __sklearn_tags__(self) -> Any:
         """What scikit-learn asks about an estimator."""
         tags = super().__sklearn_tags__()
