@@ -57,8 +57,8 @@ def _tune(
     """Search configurations on a real problem; put a confirmed winner into your tuning table.
 
     Each candidate runs in a process that its crash takes alone, is held against float64 truth on
-    inputs that it never saw, and is timed beside plain torch and the default. Everything is kept: a second tune
-    goes on where the first one ended, also after Ctrl-C or a crash.
+    inputs that it never saw, and is timed beside plain torch and the default. Everything is kept: a
+    second tune goes on where the first one ended, also after Ctrl-C or a crash.
     """
     if sys.platform == "win32":
         raise UnsupportedError("`onetrip tune` needs Linux or macOS; on Windows, run it in WSL.")
