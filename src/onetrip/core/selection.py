@@ -68,6 +68,22 @@ class Select(Protocol):
         ...
 
 
+def unmeasured(problem: Problem, *devices: str) -> str:
+    """Words for the end of a reason where no result backs it: "" on a CPU and on `devices`.
+
+    >>> import dataclasses
+    >>> problem = Problem({}, "float32", "cuda", 90, False, "NVIDIA H100 80GB HBM3")
+    >>> unmeasured(problem, "h100")
+    ''
+    >>> unmeasured(dataclasses.replace(problem, device_name="a100"), "h100")
+    '; floor only: not measured on this device'
+    """
+    words = problem.device_name.lower().replace("-", " ").split()
+    if problem.device_kind == "cpu" or any(device in words for device in devices):
+        return ""
+    return "; floor only: not measured on this device"
+
+
 def resolve(operator: str, select: Select, impl: str, problem: Problem) -> tuple[str, Config]:
     """The implementation and configuration that run; a named one runs or raises.
 

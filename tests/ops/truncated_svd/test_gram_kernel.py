@@ -30,6 +30,7 @@ def test_entries_are_right_to_their_unit(shape, offset, center):
     x = falling(*shape, offset)
     moments = kernel_triton.gram_moments(x, center, CONFIG)
     truth = torch_impl.gram_moments(x, center, {"tile_elements": 1 << 18})
+    assert moments.errors is not None
     unit = moments.errors.sqrt()  # of an entry: unit_i unit_j
     assert ((moments.gram - truth.gram) / unit / unit[:, None]).abs().max() < 4.5
     torch.testing.assert_close(moments.mean, truth.mean, rtol=1e-7, atol=1e-8)

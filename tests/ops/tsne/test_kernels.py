@@ -63,6 +63,7 @@ def test_what_counts_too_little_is_dropped_and_summed():
 
 def test_lists_are_in_the_order_of_the_samples_and_end_on_blocks():
     lists = KernelAffinities(clusters(29), 5.0, None).lists
+    assert lists is not None
     assert (lists.start % plan.LIST_BLOCK == 0).all()
     for i in range(29):
         part = slice(int(lists.start[i]), int(lists.start[i + 1]))

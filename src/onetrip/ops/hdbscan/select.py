@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from onetrip.core import tuning
 from onetrip.core.cost import ITEMSIZE
-from onetrip.core.device import DEVICES, Device
-from onetrip.core.selection import Choice, Config, Problem
+from onetrip.core.device import Device
+from onetrip.core.selection import Choice, Config, Problem, unmeasured
 from onetrip.ops.hdbscan.cost import estimate_cost
 
 OPERATOR = "hdbscan"
@@ -90,9 +90,7 @@ def choose(problem: Problem) -> Choice:
         why = f"tuned on this device for the nearest recorded problem {dict(tuned.axes)}"
         return Choice(tuned.impl, tuned.config, why, tuned.evidence)
     if problem.device_kind == "cuda" and unsupported_reason("triton", problem) is None:
-        why = "one kernel a round recomputes distances on chip"
-        if problem.device_name in DEVICES:
-            why += "; floor only: this operator has no measured line on this device"
+        why = "float16 products propose edges on chip" + unmeasured(problem, "h100")
         return Choice("triton", default_config("triton", problem), why)
     why = "lists of neighbours settle most edges, boxes rule out most pairs of points"
     return Choice("torch", default_config("torch", problem), why)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from onetrip.core import tuning
 from onetrip.core.cost import ITEMSIZE
 from onetrip.core.device import Device
-from onetrip.core.selection import Choice, Config, Problem
+from onetrip.core.selection import Choice, Config, Problem, unmeasured
 from onetrip.ops.kmeans.cost import DEFAULT_MAX_ITER, estimate_cost
 
 OPERATOR = "kmeans"
@@ -105,9 +105,10 @@ def choose(problem: Problem) -> Choice:
             continue
         if problem.device_kind == "cuda" and unsupported_reason(impl, problem) is None:
             why = "scores stay in registers, half-precision products are certified"
+            why += unmeasured(problem, "h100")
             return Choice(impl, default_config(impl, problem), why)
     if problem.device_kind == "cuda":
-        why = "float64 throughout, block by block; floor only: not measured on this device yet"
+        why = "float64 throughout, block by block" + unmeasured(problem)
         return Choice("torch", default_config("torch", problem), why)
     why = "a block of scores stays in a core's cache, and rows that cannot change are left out"
     return Choice("torch", default_config("torch", problem), why)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from onetrip.core import tuning
 from onetrip.core.cost import ITEMSIZE
 from onetrip.core.device import Device
-from onetrip.core.selection import Choice, Config, Problem
+from onetrip.core.selection import Choice, Config, Problem, unmeasured
 from onetrip.ops.kneighbors.cost import estimate_cost
 from onetrip.ops.kneighbors.device_plan import (
     LONGEST_LIST,
@@ -127,14 +127,10 @@ def choose(problem: Problem) -> Choice:
         return Choice(tuned.impl, tuned.config, why, tuned.evidence)
     if problem.device_kind == "cuda" and not problem.hip:
         if unsupported_reason("triton", problem) is None:
-            why = (
-                "float16 products, certified; on an H100 10 ms for 100k x 100k x 128, torch seconds"
-            )
+            why = "float16 products, certified" + unmeasured(problem, "h100")
             return Choice("triton", default_config("triton", problem), why)
-    where = (
-        "in a CPU's cache" if problem.device_kind == "cpu" else "small; floor only, not measured"
-    )
-    why = f"tiles of scores stay {where}"
+    where = "in a CPU's cache" if problem.device_kind == "cpu" else "small"
+    why = f"tiles of scores stay {where}" + unmeasured(problem)
     return Choice("torch", default_config("torch", problem), why)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from onetrip.core import tuning
 from onetrip.core.cost import ITEMSIZE
 from onetrip.core.device import Device
-from onetrip.core.selection import Choice, Config, Problem
+from onetrip.core.selection import Choice, Config, Problem, unmeasured
 from onetrip.ops.multinomial_nb.cost import estimate_cost
 
 OPERATOR = "multinomial_nb"
@@ -85,7 +85,7 @@ def choose(problem: Problem) -> Choice:
         why = f"tuned on this device for the nearest recorded problem {dict(tuned.axes)}"
         return Choice(tuned.impl, default_config(tuned.impl, problem), why, tuned.evidence)
     if problem.device_kind == "cuda" and unsupported_reason("triton", problem) is None:
-        why = "two kernels read x once and repeat to the bit; not measured yet, floor only"
+        why = "kernels read x once and repeat to the bit" + unmeasured(problem, "h100")
         return Choice("triton", default_config("triton", problem), why)
     why = "rows are added to their class while they are in the cache"
     return Choice("torch", default_config("torch", problem), why)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from onetrip.core import tuning
 from onetrip.core.cost import ITEMSIZE
 from onetrip.core.device import Device
-from onetrip.core.selection import Choice, Config, Problem
+from onetrip.core.selection import Choice, Config, Problem, unmeasured
 from onetrip.ops.truncated_svd import plan
 from onetrip.ops.truncated_svd.cost import estimate_cost
 
@@ -77,11 +77,11 @@ def choose(problem: Problem) -> Choice:
         why = f"tuned on this device for the nearest recorded problem {dict(tuned.axes)}"
         return Choice(tuned.impl, default_config(tuned.impl, problem), why, tuned.evidence)
     if problem.device_kind == "cuda" and unsupported_reason("triton", problem) is None:
-        why = "halves of x are multiplied on tensor cores, in float64 where digits lack; floor only"
+        why = "halves of x are multiplied on tensor cores, in float64 where digits lack"
+        why += unmeasured(problem, "h100")
         return Choice("triton", default_config("triton", problem), why)
     why = "tiles in float64 stay in cache, and a BLAS multiplies them"
-    if problem.device_kind == "cuda":
-        why += "; floor only, not measured on this device"
+    why += unmeasured(problem)
     return Choice("torch", default_config("torch", problem), why)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from onetrip.core import tuning
 from onetrip.core.cost import ITEMSIZE
 from onetrip.core.device import Device
-from onetrip.core.selection import Choice, Config, Problem
+from onetrip.core.selection import Choice, Config, Problem, unmeasured
 from onetrip.ops.tsne import plan
 
 OPERATOR = "tsne"
@@ -72,11 +72,10 @@ def choose(problem: Problem) -> Choice:
         why = f"tuned on this device for the nearest recorded problem {dict(tuned.axes)}"
         return Choice(tuned.impl, default_config(tuned.impl, problem), why, tuned.evidence)
     if problem.device_kind == "cuda" and unsupported_reason("triton", problem) is None:
-        why = "every pair pushes, listed neighbours pull"
+        why = "every pair pushes, listed neighbours pull" + unmeasured(problem, "h100")
         return Choice("triton", default_config("triton", problem), why)
     why = "each pair once, in tiles that stay in cache"
-    if problem.device_kind == "cuda":
-        why += "; floor only, not measured on this device"
+    why += unmeasured(problem)
     return Choice("torch", default_config("torch", problem), why)
 
 
