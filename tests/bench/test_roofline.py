@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from onetrip.bench import roofline
-from onetrip.bench.roofline import full_float32, measure_ceilings, save_ceilings, short_name
-from onetrip.core.device import DEVICES, find_device, measured_path
+from onetrip.bench.roofline import full_float32, measure_ceilings, save_ceilings
+from onetrip.core.device import DEVICES, find_device, measured_path, short_name
 from onetrip.core.errors import ArgumentError, DataError
 
 

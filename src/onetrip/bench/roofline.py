@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from onetrip.bench.timing import interleaved
-from onetrip.core.device import DEVICES, Device, measured_path
+from onetrip.core.device import Device, measured_path, short_name
 from onetrip.core.errors import UnsupportedError
 from onetrip.tile.problem import problem_on
 
@@ -90,16 +90,6 @@ def save_ceilings(device: Device, driver_name: str) -> Path:
         file.write("\n")
     os.replace(aside, path)
     return path
-
-
-def short_name(driver_name: str) -> str:
-    """Name that results and tables use: "h100" for "NVIDIA H100 80GB HBM3".
-
-    >>> short_name("NVIDIA H100 80GB HBM3"), short_name("cpu")
-    ('h100', 'cpu')
-    """
-    words = driver_name.lower().replace("-", " ").split()
-    return next((name for name in DEVICES if name in words), driver_name)
 
 
 @contextmanager

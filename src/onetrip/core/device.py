@@ -129,13 +129,22 @@ def find_device(name: str) -> Device:
     measured = read_measured(name)
     if measured is not None:
         return measured
-    for key, device in DEVICES.items():
-        if key in lowered.replace("-", " ").split():
-            return device
+    if short_name(name) in DEVICES:
+        return DEVICES[short_name(name)]
     way_out = "Measure your own device with `onetrip doctor --measure`."
     raise ArgumentError(
         complaint("device", expected=f"one of {sorted(DEVICES)}", got=repr(name), way_out=way_out)
     )
+
+
+def short_name(driver_name: str) -> str:
+    """Name that results and tables use: "h100" for "NVIDIA H100 80GB HBM3".
+
+    >>> short_name("NVIDIA H100 80GB HBM3"), short_name("cpu")
+    ('h100', 'cpu')
+    """
+    words = driver_name.lower().replace("-", " ").split()
+    return next((name for name in DEVICES if name in words), driver_name)
 
 
 def file_key(device_name: str) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from onetrip.core.device import short_name
 from onetrip.core.errors import UnsupportedError
 from onetrip.core.spec import EMPTY
 
@@ -78,8 +79,7 @@ def unmeasured(problem: Problem, *devices: str) -> str:
     >>> unmeasured(dataclasses.replace(problem, device_name="a100"), "h100")
     '; floor only: not measured on this device'
     """
-    words = problem.device_name.lower().replace("-", " ").split()
-    if problem.device_kind == "cpu" or any(device in words for device in devices):
+    if problem.device_kind == "cpu" or short_name(problem.device_name) in devices:
         return ""
     return "; floor only: not measured on this device"
 
