@@ -1,5 +1,6 @@
 """Races of truncated_svd: tall samples with a falling spectrum, as they are and centred (PCA)."""
 
+import importlib
 from functools import partial
 from typing import Any
 
@@ -8,6 +9,9 @@ import torch
 import onetrip
 from device_races.flashlib_imports import primitive
 from device_races.protocol import Inputs, Race
+
+# TorchDR decomposes all of the samples, which takes seconds beyond this.
+_MOST_OF_A_WHOLE_SVD = 1 << 28
 
 
 def _make(N: int, D: int, *, center: bool) -> Inputs:
@@ -41,6 +45,12 @@ def _flashlib_pca(inputs: Inputs, *, k: int) -> Any:
     return (variances * inputs["x"].shape[0]).clamp_min(0).sqrt().sort(descending=True).values
 
 
+def _torchdr_pca(inputs: Inputs, *, k: int) -> Any:
+    """It keeps no singular values: they are the lengths of the columns of its projection."""
+    estimator = importlib.import_module("torchdr").PCA(n_components=k, device="cuda")
+    return estimator.fit_transform(inputs["x"]).norm(dim=0)
+
+
 def _errors(inputs: Inputs, values: Any, *, k: int, center: bool) -> dict[str, float]:
     """Largest relative error of a singular value."""
     x = inputs["x"]
@@ -61,6 +71,8 @@ def _race(name: str, N: int, D: int, k: int, *, center: bool) -> Race:
     }
     if center:
         contenders["flashlib"] = partial(_flashlib_pca, k=k)
+        if N * D <= _MOST_OF_A_WHOLE_SVD:
+            contenders["torchdr"] = partial(_torchdr_pca, k=k)
     else:
         contenders["flashlib"] = partial(_flashlib, k=k)
         contenders["torch-svd-lowrank"] = partial(_lowrank, k=k)

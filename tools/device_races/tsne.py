@@ -1,5 +1,6 @@
 """Races of tsne: twenty clusters, five hundred iterations; and one that only we can run."""
 
+import importlib
 from functools import partial
 from typing import Any
 
@@ -31,6 +32,12 @@ def _flashlib(inputs: Inputs) -> Any:
     return run(inputs["x"], n_iter=_ITERATIONS, lr=200.0, perplexity=30.0, seed=0)
 
 
+def _torchdr(inputs: Inputs) -> Any:
+    estimator = importlib.import_module("torchdr").TSNE
+    run = estimator(perplexity=30, max_iter=_ITERATIONS, device="cuda", random_state=0)
+    return run.fit_transform(inputs["x"])
+
+
 def _errors(inputs: Inputs, embedding: Any) -> dict[str, float]:
     """Share of samples whose nearest neighbour in the embedding is of another cluster."""
     labels, N = inputs["labels"], embedding.shape[0]
@@ -54,7 +61,9 @@ def _race(name: str, N: int, D: int, contenders: dict[str, Any]) -> Race:
 
 
 RACES = (
-    _race("20k-128", 20_000, 128, {"onetrip": _onetrip, "flashlib": _flashlib}),
+    _race(
+        "20k-128", 20_000, 128, {"onetrip": _onetrip, "flashlib": _flashlib, "torchdr": _torchdr}
+    ),
     # The indices of FlashLib's N x N matrices do not fit 32 bits here.
     _race("100k-50", 100_000, 50, {"onetrip": _onetrip}),
 )
