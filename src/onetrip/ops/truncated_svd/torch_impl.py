@@ -74,7 +74,8 @@ def _wide_moments(x: Tensor, center: bool, config: Config) -> Moments:
     columns = tile_rows(config["tile_elements"], N)
     for begin in range(0, D, columns):
         part = slice(begin, begin + columns)
-        tile = x[:, part].double()  # [N, columns]
+        # What is centred in place is a copy: float64 would be the caller's own memory.
+        tile = x[:, part].to(torch.float64, copy=center)  # [N, columns]
         torch.mean(tile, 0, out=mean[part])
         if center:
             tile -= mean[part]
@@ -102,7 +103,7 @@ def back_through(x: Tensor, shift: Tensor | None, basis: Tensor, config: Config)
     columns = tile_rows(config["tile_elements"], x.shape[0])
     for begin in range(0, D, columns):
         part = slice(begin, begin + columns)
-        tile = x[:, part].double()  # [N, columns]
+        tile = x[:, part].to(torch.float64, copy=shift is not None)  # [N, columns]
         if shift is not None:
             tile -= shift[part]
         product[part] = tile.T @ basis

@@ -58,6 +58,14 @@ WORKLOADS = (
         data="steep",
     ),
     Workload(
+        "wide-double",
+        {"N": 14, "D": 40, "K": 3},
+        "float64",
+        _CPU,
+        why="float64 tiles are the caller's own memory, which centring must leave alone",
+        options={"n_components": 3, "center": True},
+    ),
+    Workload(
         "million",
         {"N": 1_000_000, "D": 256, "K": 32},
         "float32",
