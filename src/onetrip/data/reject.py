@@ -1,6 +1,7 @@
 """What was not kept, and why: every row that is lost has a code, a place and its raw text."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -23,6 +24,19 @@ class Reject:
     column: str
     message: str
     raw: str
+
+
+def placed(rejects: Sequence[Reject], lines_above: int) -> Sequence[Reject]:
+    """Rejects of a step at their lines: a step knows `row_in_unit` alone, and says that as line.
+
+    `lines_above` are those above row 1 of a unit.
+
+    >>> placed([Reject("a.csv", 3, "R05", "n", "no number", "x")], 1)[0].line
+    4
+    """
+    if not lines_above:
+        return rejects
+    return [replace(one, line=one.line + lines_above) if one.line else one for one in rejects]
 
 
 SCHEMA = pa.schema(

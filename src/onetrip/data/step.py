@@ -35,7 +35,8 @@ _NOTHING: Mapping[str, int] = MappingProxyType({})
 class Applied:
     """What a step made of some rows.
 
-    `batch` goes on; `rejects` go to quarantine, one for each row set aside; `dropped` counts rows
+    `batch` goes on; `rejects` go to quarantine, one for each row set aside, with its `row_in_unit`
+    as line (the engine knows how many lines stand above row 1); `dropped` counts rows
     left out on purpose, by rule; `counts` are anything else worth telling (flags set, values
     nulled), and enter no balance.
     """

@@ -129,7 +129,7 @@ def test_rows_that_break_a_step_are_rejected_and_all_others_stay(folder, tmp_pat
     )
     assert (result.exit_code, result.rows) == (3, 118)
     found = {(entry.unit_id, entry.line, entry.code) for entry in entries(tmp_path / "out")}
-    assert found == {("unit0.csv", 14, "S03"), ("unit1.csv", 38, "S03")}
+    assert found == {("unit0.csv", 15, "S03"), ("unit1.csv", 39, "S03")}
 
 
 def test_step_that_always_raises_fails_its_units_not_the_run(

@@ -38,7 +38,7 @@ def test_what_is_set_aside_is_told_row_by_row(spoilt, tmp_path, recipe_of):
         ("a.csv", 99, "R01", ""),
         ("a.csv", 100, "R01", ""),
         ("cut.csv.gz", 0, "U04", ""),
-        ("a.csv", 100, "R05", "n"),
+        ("a.csv", 101, "R05", "n"),
     ]
     assert found[0].raw == "x,1,2"
     assert found[3].raw == "many"

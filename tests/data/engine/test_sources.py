@@ -17,6 +17,7 @@ from onetrip.data.sources.csv import Csv
 from onetrip.data.sources.jsonl import Jsonl
 from onetrip.data.sources.parquet import Parquet
 from onetrip.data.sources.source import UnitError
+from onetrip.data.store.quarantine import entries
 
 
 def read(source, path, **skip):
@@ -45,7 +46,7 @@ LINES = [
     b"h",
     b"i,9",
 ]
-KEPT = [(1, "a", "1"), (3, "c", "4"), (7, 'g "x"', None), (9, "i", "9")]
+KEPT = [(1, "a", "1"), (4, "c", "4"), (8, 'g "x"', None), (10, "i", "9")]
 REFUSED = [(4, "R01"), (6, "R02"), (7, "R03"), (8, "R04"), (10, "R01")]
 
 
@@ -69,7 +70,7 @@ def test_reading_goes_on_behind_any_line(tmp_path, monkeypatch, block, skip):
     behind = sum(bool(line) for line in LINES[1:skip])
     rows, rejects, _ = read(Csv(columns=("n", "id")), path, skip_lines=skip, skip_rows=behind)
     found = [(row["row_in_unit"], row["id"], row["n"]) for row in rows]
-    assert found == [row for row in KEPT if row[0] > behind]
+    assert found == [row for row in KEPT if row[0] >= skip]
     assert sorted(rejects) == [reject for reject in REFUSED if reject[0] > skip]
 
 
@@ -114,11 +115,34 @@ def test_json_lines_keep_values_as_text(tmp_path):
         (1, "a", "1"),
         (2, None, '[1.5, "x"]'),
         (3, None, "true"),
-        (6, "z", None),
+        (7, "z", None),
     ]
     assert rejects == [(5, "R01"), (6, "R01")]
     again = read(Jsonl(columns=("id", "n")), tmp_path / "a.jsonl", skip_lines=5, skip_rows=4)
     assert again == (rows[3:], rejects[1:], lines)
+
+
+@pytest.mark.parametrize("source", ["csv", "airr", "jsonl"])
+def test_rows_that_a_step_sets_aside_have_their_lines_in_the_file(source, tmp_path):
+    lines = {
+        "csv": ["word,n", "a,1", "x,2", "", "x,3"],
+        "airr": ["word\tn", "a\t1", "x\t2", "", "x\t3"],
+        "jsonl": ['{"word": "a"}', '{"word": "x"}', "", '{"word": "x"}'],
+    }[source]
+    path = tmp_path / "in"
+    path.write_text("\n".join(lines))
+    recipe = {"source": source, "steps": [{"toy_steps:Explosive": {"column": "word", "on": ["x"]}}]}
+    result = run(recipe, path, tmp_path / "out", executor="inline", max_bad_rows="100%")
+    assert result.rows == 1
+    found = {(entry.line, entry.code) for entry in entries(tmp_path / "out")}
+    assert found == {(number, "S03") for number, line in enumerate(lines, 1) if "x" in line}
+
+
+def test_standardise_names_the_line_of_a_table(tmp_path):
+    (tmp_path / "a.csv").write_text("sequence_alignment_aa,locus\nEVQL,H\nEVQL,Q\n")
+    recipe = {"source": "csv", "steps": ["standardise"]}
+    run(recipe, tmp_path / "a.csv", tmp_path / "out", executor="inline", max_bad_rows="1")
+    assert [(entry.line, entry.code) for entry in entries(tmp_path / "out")] == [(3, "R06")]
 
 
 def test_parquet_keeps_types_and_goes_on_behind_any_row(tmp_path):

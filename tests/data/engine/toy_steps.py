@@ -148,19 +148,20 @@ class Scaled(BatchStep):
 
 @dataclass(frozen=True)
 class Explosive(BatchStep):
-    """Raises on rows whose `n` is one of these."""
+    """Raises on rows whose `column` is one of these."""
 
     name: ClassVar[str] = "explosive"
     version: ClassVar[int] = 1
     summary: ClassVar[str] = "raises"
 
     on: tuple[str, ...] = ()
+    column: str = "n"
 
     def schema(self, upstream: pa.Schema) -> pa.Schema:
         return upstream
 
     def apply(self, batch: pa.RecordBatch) -> Applied:
-        if set(self.on) & set(batch.column("n").to_pylist()):
+        if set(self.on) & set(batch.column(self.column).to_pylist()):
             raise RuntimeError("boom")
         return Applied(batch)
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from onetrip.core.errors import DataError
 from onetrip.data.engine.account import Account
-from onetrip.data.reject import RAW_BYTES, Reject
+from onetrip.data.reject import RAW_BYTES, Reject, placed
 from onetrip.data.step import Applied, BatchStep, Step
 
 # More rows than this that make one step raise are no accident: the task fails instead.
@@ -33,6 +33,7 @@ class Chain:
     labels: Sequence[str]
     on_rejects: Callable[[Sequence[Reject]], None]
     accounts: dict[str, Account] = field(default_factory=dict)
+    lines_above: int = 0
     _broken_rows: int = 0
 
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -43,7 +44,7 @@ class Chain:
             account.add(batch.num_rows, applied)
             account.close(label)
             if applied.rejects:
-                self.on_rejects(applied.rejects)
+                self.on_rejects(placed(applied.rejects, self.lines_above))
             batch = applied.batch
         return batch
 

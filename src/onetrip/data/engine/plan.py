@@ -32,7 +32,7 @@ class Stage:
     everything, None the shards of the stage before. `chain` are the batch steps behind it, `tail`
     the exchange whose buckets are written in place of shards. `schema_in` are the columns on disk,
     `head_schema` those behind the head, `chain_schemas` those behind each step of the chain; the
-    labels name them in accounts.
+    labels name them in accounts. `lines_above` are the lines of a unit above its row 1.
     """
 
     ordinal: int
@@ -46,6 +46,7 @@ class Stage:
     chain_labels: tuple[str, ...] = ()
     chain_schemas: tuple[pa.Schema, ...] = ()
     tail: ExchangeStep | None = None
+    lines_above: int = 0
 
     @property
     def folder_name(self) -> str:
@@ -94,7 +95,7 @@ def plan(recipe: Recipe) -> tuple[Stage, ...]:
             stages.append(Stage(ordinal, label, key, before, _whole(step), label, schema))
         fused = not cached
     _check_artifacts(stages)
-    return tuple(stages)
+    return tuple(replace(stage, lines_above=source.lines_above) for stage in stages)
 
 
 def _with_step(

@@ -67,7 +67,12 @@ class _Reading:
         """Read to the end; yields how far it is."""
         stage, unit = self._stage, self._unit
         chain = Chain(
-            stage.chain, stage.chain_schemas, stage.chain_labels, self._reject, self._done.accounts
+            stage.chain,
+            stage.chain_schemas,
+            stage.chain_labels,
+            self._reject,
+            self._done.accounts,
+            stage.lines_above,
         )
         yield self._moved(0)
         try:

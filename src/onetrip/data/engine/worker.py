@@ -17,7 +17,7 @@ from onetrip.data.engine.plan import Stage
 from onetrip.data.engine.stored import ShardStream, read_shards, scratch, write_artifacts
 from onetrip.data.engine.task import Moved, Places, Report, Task
 from onetrip.data.engine.unit_reading import read_units
-from onetrip.data.reject import Reject
+from onetrip.data.reject import Reject, placed
 from onetrip.data.sources.source import Source
 from onetrip.data.step import BatchStep, Context, DatasetStep, ExchangeStep, LearnStep, Step
 
@@ -103,7 +103,14 @@ def _read_files(
             yield batch
             report(Moved(task.bytes * rows // max(rows, task.rows, 1), rows, rejected))
 
-    chain = Chain(stage.chain, stage.chain_schemas, stage.chain_labels, reject, outcome.accounts)
+    chain = Chain(
+        stage.chain,
+        stage.chain_schemas,
+        stage.chain_labels,
+        reject,
+        outcome.accounts,
+        stage.lines_above,
+    )
     if stage.head is None:
         for batch in told(read_shards(task.shards, task.batch_rows)):
             output.write(chain.apply(batch))
@@ -119,7 +126,7 @@ def _read_files(
         for applied in made:
             check_schema(step, applied, stage.head_schema or stage.schema_in)
             account.add(0, applied)
-            reject(applied.rejects)
+            reject(placed(applied.rejects, stage.lines_above))
             if applied.batch.num_rows:
                 output.write(chain.apply(applied.batch))
             if isinstance(step, DatasetStep):

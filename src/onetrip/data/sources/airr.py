@@ -16,7 +16,7 @@ class Airr(Delimited):
     """
 
     name: ClassVar[str] = "airr"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     summary: ClassVar[str] = "AIRR Rearrangement tables (TSV), plain or gzip."
 
     delimiter: ClassVar[str] = "\t"

@@ -16,7 +16,7 @@ class Csv(Delimited):
     """
 
     name: ClassVar[str] = "csv"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     summary: ClassVar[str] = "Comma-separated files with a header, plain or gzip."
 
     delimiter: ClassVar[str] = ","

@@ -21,9 +21,10 @@ _PROVENANCE = (pa.field("unit_id", pa.string()), pa.field("row_in_unit", pa.int6
 
 @dataclass(frozen=True)
 class Delimited(Source):
-    """Columns by name; `row_in_unit` and `unit_id` say where a row comes from.
+    """Columns by name; `unit_id` and `row_in_unit` say where a row comes from: row 1 is line 2.
 
-    A row is a line: values with line breaks inside quotes are set aside.
+    A row is a line: values with line breaks inside quotes are set aside. Empty lines are no rows,
+    and are counted in `row_in_unit` all the same.
 
     Parameters
     ----------
@@ -32,6 +33,7 @@ class Delimited(Source):
 
     columns: tuple[str, ...] = ()
 
+    lines_above: ClassVar[int] = 1
     delimiter: ClassVar[str]
     patterns: ClassVar[tuple[str, ...]]
 
@@ -55,10 +57,10 @@ class Delimited(Source):
         missing = [name for name in self.columns if name not in header]
         if missing:
             raise UnitError("U10", f"The header lacks the columns {missing}.", line=1)
-        lines, rows = skip_lines or 1, skip_rows
+        lines = skip_lines or self.lines_above
         for block in read_blocks(unit.path, lines):
-            batch, rejects = self._parse(unit, header, block, lines, rows)
-            lines, rows = lines + block.lines, rows + batch.num_rows + len(rejects)
+            batch, rejects = self._parse(unit, header, block, lines)
+            lines += block.lines
             yield Read(batch, rejects, block.position, lines)
 
     def _header(self, unit: Unit) -> tuple[str, ...]:
@@ -68,7 +70,7 @@ class Delimited(Source):
         return tuple(next(csv.reader([text], delimiter=self.delimiter)))
 
     def _parse(
-        self, unit: Unit, header: Sequence[str], block: Block, lines_before: int, rows_before: int
+        self, unit: Unit, header: Sequence[str], block: Block, lines_before: int
     ) -> tuple[pa.RecordBatch, list[Reject]]:
         """Rows of a block, and rejects of the others; both keep their numbers in the file."""
         screened = screen(block.text, block.lines)
@@ -90,11 +92,9 @@ class Delimited(Source):
             )
             bad.append(line)
         good = np.setdiff1d(screened.lines, bad, assume_unique=True) if bad else screened.lines
-        # A row's number counts the rejected rows before it, too.
-        ordinals = np.arange(len(good)) + np.searchsorted(sorted(bad), good)
         columns = [
             pa.repeat(pa.scalar(unit.unit_id, pa.string()), len(good)),
-            pa.array(rows_before + 1 + ordinals, pa.int64()),
+            pa.array(lines_before + 1 - self.lines_above + good, pa.int64()),
             *(table.column(name).combine_chunks() for name in self.columns),
         ]
         return pa.RecordBatch.from_arrays(columns, schema=self.schema()), rejects

@@ -18,6 +18,7 @@ from onetrip.data.sources.source import Read, Source, Unit, UnitError
 class Jsonl(Source):
     """JSON lines, plain or gzip, every value as text: numbers, lists and objects as JSON.
 
+    `row_in_unit` is the number of the line. Empty lines are no rows.
     A key that a line lacks is null; keys that were not asked for are left out and counted. A line
     that is no object is rejected (R01), one that is no UTF-8 too (R03).
 
@@ -27,7 +28,7 @@ class Jsonl(Source):
     """
 
     name: ClassVar[str] = "jsonl"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     summary: ClassVar[str] = "JSON lines, plain or gzip."
 
     columns: tuple[str, ...] = ()
@@ -56,23 +57,21 @@ class Jsonl(Source):
 
     def read(self, unit: Unit, *, skip_lines: int = 0, skip_rows: int = 0) -> Iterator[Read]:
         """Read a file block by block; empty lines are no rows."""
-        lines, rows = skip_lines, skip_rows
-        schema = self.schema()
+        lines, schema = skip_lines, self.schema()
         if not unit.bytes:
             raise UnitError("U03", "The file is empty.")
         for block in read_blocks(unit.path, skip_lines):
             found: list[tuple[int, dict[str, object]]] = []
             rejects: list[Reject] = []
             left_out = 0
-            for number, line in enumerate(block.text.splitlines(), lines + 1):
+            for number, line in enumerate(block.text.split(b"\n"), lines + 1):
                 if not line.strip():
                     continue
-                rows += 1
                 row = _parsed(unit, number, line)
                 if isinstance(row, Reject):
                     rejects.append(row)
                     continue
-                found.append((rows, row))
+                found.append((number, row))
                 left_out += len(row.keys() - set(self.columns))
             lines += block.lines
             columns = [

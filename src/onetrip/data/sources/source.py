@@ -66,11 +66,13 @@ class Source(ABC):
     """A kind of input with its options: the fields of the dataclass that derives from this.
 
     `name` is what a recipe calls it; `version` grows whenever the same file could give other rows.
+    `lines_above` are the lines of a unit above its row 1: row n begins in line n + `lines_above`.
     """
 
     name: ClassVar[str]
     version: ClassVar[int]
     summary: ClassVar[str]
+    lines_above: ClassVar[int] = 0
 
     @abstractmethod
     def find(self, location: Path) -> Sequence[Unit]:

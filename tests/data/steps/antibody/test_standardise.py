@@ -51,7 +51,7 @@ def test_wrong_required_value_sets_its_row_aside(column, text, code):
     batch = rows(**{column: [text, good]})
     result = applied(batch)
     (reject,) = result.rejects
-    assert (reject.code, reject.column, reject.line) == (code, column, 3)
+    assert (reject.code, reject.column, reject.line) == (code, column, 1)
     assert reject.unit_id == "unpaired/Li_2019/a.csv.gz"
     assert f"`{column}` must be" in reject.message
     assert json.loads(reject.raw)[column] == text
@@ -86,7 +86,7 @@ def test_required_columns_are_a_parameter():
 
 def test_first_fault_of_a_row_is_told_once():
     result = applied(rows(locus=["X", "H"], Redundancy=["abc", "1.5"]))
-    assert [(reject.line, reject.code) for reject in result.rejects] == [(3, "R06"), (4, "R07")]
+    assert [(reject.line, reject.code) for reject in result.rejects] == [(1, "R06"), (2, "R07")]
 
 
 def test_numbers_as_the_database_writes_them():
@@ -144,7 +144,7 @@ def test_unknown_word_stays_and_is_counted():
 
 def test_locus_of_another_chain_than_the_unit_is_set_aside():
     result = applied(rows(3, locus=["H", "K", "IGH"], meta_chain=["Heavy"] * 3))
-    assert [(reject.line, reject.code) for reject in result.rejects] == [(4, "R06")]
+    assert [(reject.line, reject.code) for reject in result.rejects] == [(2, "R06")]
     assert result.batch["locus"].to_pylist() == ["H", "H"]
 
 
@@ -175,8 +175,8 @@ def test_pair_is_never_split():
     batch = pairs(locus_light=["K", "H", "L"], productive_heavy=["T", "T", "x"])
     result = applied(batch)
     assert [(r.line, r.column) for r in result.rejects] == [
-        (4, "locus_light"),
-        (5, "productive_heavy"),
+        (2, "locus_light"),
+        (3, "productive_heavy"),
     ]
     assert result.batch.num_rows == 1
 
@@ -214,7 +214,7 @@ def test_account_closes_and_order_stays(cells):
     )
     result = applied(batch)
     kept = result.batch["row_in_unit"].to_pylist()
-    lost = [reject.line - 2 for reject in result.rejects]
+    lost = [reject.line for reject in result.rejects]
     assert sorted(kept + lost) == list(range(1, len(cells) + 1))
     assert kept == sorted(kept)
     assert lost == sorted(lost)

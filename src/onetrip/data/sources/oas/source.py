@@ -14,7 +14,7 @@ from onetrip.data.sources.oas.header import layout_of, parse_header
 from onetrip.data.sources.oas.inflate import Inflated
 from onetrip.data.sources.oas.lines import Lines
 from onetrip.data.sources.oas.metadata import META_COLUMNS, assumed_metadata, is_header
-from onetrip.data.sources.oas.reading import Reading
+from onetrip.data.sources.oas.reading import LINES_ABOVE_ROWS, Reading
 from onetrip.data.sources.source import Read, Source, Unit, UnitError
 
 # The second: what wget calls a file whose name is there already, from another study.
@@ -42,6 +42,7 @@ class Oas(Source):
     name: ClassVar[str] = "oas"
     version: ClassVar[int] = 1
     summary: ClassVar[str] = "Observed Antibody Space: unpaired and paired units of any vintage."
+    lines_above: ClassVar[int] = LINES_ABOVE_ROWS
 
     columns: str | tuple[str, ...] = "default"
     layout: Literal["auto", "unpaired", "paired"] = "auto"

@@ -18,9 +18,6 @@ from onetrip.data.steps.antibody.chains import split_suffix, suffixes
 from onetrip.data.steps.antibody.columns import column as column_named
 from onetrip.data.steps.antibody.vocabulary import LOCI_OF_CHAIN, is_known, mend
 
-# Line 1 of a unit is its metadata, line 2 its header.
-_LINES_ABOVE_ROWS = 2
-
 # In the order in which they stand in a chain.
 _REGIONS = ("fwr1", "cdr1", "fwr2", "cdr2", "fwr3", "cdr3", "fwr4")
 
@@ -152,11 +149,10 @@ class _Wrong:
             )
             if value.is_valid
         }
-        place = int(values.get("row_in_unit", row + 1)) + _LINES_ABOVE_ROWS
         got = repr(values.get(column, ""))
         return Reject(
             unit_id=str(values.get("unit_id", "")),
-            line=place,
+            line=int(values.get("row_in_unit", row + 1)),
             code=code,
             column=column,
             message=complaint(column, expected=expected, got=got[:200]),
