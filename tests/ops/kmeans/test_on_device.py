@@ -75,13 +75,11 @@ def test_doubtful_rows_are_few_but_all_that_err():
     exact = torch.cdist(
         x.double(), centers.double(), compute_mode="donot_use_mm_for_euclid_dist"
     ).argmin(1)
-    search = search_for(x, centers)
     labels = torch.empty(600, dtype=torch.int32)
-    search.certified = False
-    search.label(centers, labels)
+    search_for(x, centers, certified=False).label(centers, labels)
     errs = labels != exact
     assert errs.any()
-    search.certified = True
+    search = search_for(x, centers)
     search.label(centers, labels)
     doubtful = torch.cat((search.doubt[: search.count[0]], search.pair[: search.count[1]])).long()
     assert torch.isin(errs.nonzero().squeeze(1), doubtful).all()

@@ -9,7 +9,11 @@ from torch import Tensor
 
 from onetrip.core.selection import Config
 from onetrip.ops.kmeans.device_sums import Sums
-from onetrip.ops.kmeans.kernel_resolve_triton import _kmeans_pairs_kernel, _kmeans_resolve_kernel
+from onetrip.ops.kmeans.kernel_resolve_triton import (
+    _kmeans_doubts_kernel,
+    _kmeans_pairs_kernel,
+    _kmeans_resolve_kernel,
+)
 from onetrip.ops.kmeans.kernel_triton import BEYOND, MOST_HELD, _kmeans_nearest_kernel
 from onetrip.ops.kmeans.kernel_update_triton import (
     _kmeans_centers_kernel,
@@ -23,7 +27,11 @@ _TOP = 13
 # Columns of a tile of the second search, and the programs that share its rows.
 _RESOLVE_COLUMNS = 128
 _RESOLVERS = 1024
+# Rows of a program that lists those in doubt.
+_LISTED = 1024
 _WIDEST = 128
+# Two scores are compared, each off by its bound; 1 % covers what rounding does to the bound.
+_SAFETY = 2.02
 _OF_SEARCH = ("BLOCK_N", "num_warps", "num_stages")
 
 
@@ -40,7 +48,7 @@ class Search:
         self, points: Points, start: Tensor, config: Config, *, certified: bool, spherical: bool
     ) -> None:
         N, (K, D) = points.x.shape[0], start.shape
-        self.points, self.certified = points, certified
+        self.points, self.safety = points, _SAFETY if certified else 0.0
         self.held = D <= MOST_HELD
         width = max(16, triton.next_power_of_2(D))
         self.width = width if self.held else triton.cdiv(D, _WIDEST) * _WIDEST
@@ -68,9 +76,8 @@ class Search:
         def empty(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
             return torch.empty(shape, dtype=dtype, device=self.points.x.device)
 
-        rows = N if self.certified else 1
-        self.residue, self.limit = empty(N), empty(rows)
-        self.doubt, self.pair, self.other = empty(3, rows, dtype=torch.int32).unbind()
+        self.residue, self.limit = empty(2, N).unbind()
+        self.doubt, self.pair, self.other = empty(3, N, dtype=torch.int32).unbind()
         self.half = empty(self.columns, self.width, dtype=torch.float16).zero_()
         self.level = empty(self.columns).fill_(BEYOND)
         self.center_norm, self.center_residue = empty(K), empty(K)
@@ -97,25 +104,23 @@ class Search:
         lightest = self.step if sums is None else totals
         _kmeans_report_kernel[(1,)](
             lightest, self.level, self.center_norm, self.center_residue, self.step, self.count,
-            self.moved, self.reach, self.report, K, D, BLOCK_K=1024, num_warps=4,
+            self.moved, self.reach, self.report, self.safety, K, D, BLOCK_K=1024, num_warps=4,
         )  # fmt: skip
 
     def label(self, centers: Tensor, labels: Tensor) -> None:
         """Write the numbers of the nearest of `centers`, which `aim` has seen, to `labels` [N]."""
         self.find(labels)
-        if self.certified:
-            self._settle(centers, labels)
+        self._settle(centers, labels)
 
     def find(self, labels: Tensor) -> None:
         """Write `labels` [N] as half precision tells, and list the rows in doubt."""
         points, config = self.points, self.config
         N, D = points.x.shape
-        bits = (config["BLOCK_K"] // 8).bit_length() - 1
         _kmeans_nearest_kernel[(triton.cdiv(N, config["BLOCK_N"]),)](
             points.centred, points.norm, self.residue, self.half, self.level, self.reach, labels,
-            self.doubt, self.limit, self.pair, self.other, self.count, self.scale, -(1 << bits),
+            self.limit, self.other, self.scale,
             N, D, self.columns // config["BLOCK_K"], self.width,
-            CERTIFIED=self.certified, HOLD_X=self.held, NUMBER_BITS=bits, **config,
+            HOLD_X=self.held, **config,
         )  # fmt: skip
 
     def _settle(self, centers: Tensor, labels: Tensor) -> None:
@@ -123,6 +128,9 @@ class Search:
         points = self.points
         N, D = points.x.shape
         programs = min(_RESOLVERS, triton.cdiv(N, self.block_r))
+        _kmeans_doubts_kernel[(triton.cdiv(N, _LISTED),)](
+            self.other, self.pair, self.doubt, self.count, N, BLOCK_N=_LISTED
+        )
         _kmeans_pairs_kernel[(programs,)](
             points.x, centers, self.pair, self.other, self.count, labels, D,
             BLOCK_R=self.block_r, BLOCK_D=min(_WIDEST, self.width), num_warps=4,

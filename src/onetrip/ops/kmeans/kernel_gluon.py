@@ -18,16 +18,12 @@ from triton.experimental.gluon.language.nvidia.hopper import (
     warpgroup_mma_wait,
 )
 
+from onetrip.ops.kmeans.kernel_triton import CERTAIN, OPEN, halvings
 from onetrip.tile.compile_case import CompileCase, descriptor_type
 
-# Rows of a consumer, centres of a tile; consumers of a program.
+# Rows of a consumer.
 ROWS = gl.constexpr(64)
-COLS = gl.constexpr(64)
-# A thread holds columns 8g + s of a tile, for two s: their g goes into the last bits.
-_BITS = gl.constexpr(3)
-_KEEP = gl.constexpr(-8)
 _NONE = gl.constexpr(2147483647)
-_BLUR = gl.constexpr(1.01 * 2.0**-20)
 
 
 @gluon.jit
@@ -35,6 +31,7 @@ def _produce(x_desc, c_desc, x_bufs, c_bufs, x_ready, x_free, ready, free, items
     """Producer warp: rows of every consumer once an item, then all tiles of centres."""
     CONSUMERS: gl.constexpr = x_bufs.shape[0]
     STAGES: gl.constexpr = c_bufs.shape[0]
+    COLS: gl.constexpr = c_bufs.shape[1]
     step = 0
     turn = 0
     for item in range(gl.program_id(0), items, gl.num_programs(0)):
@@ -55,22 +52,16 @@ def _produce(x_desc, c_desc, x_bufs, c_bufs, x_ready, x_free, ready, free, items
 
 
 @gluon.jit
-def _product(x, c_bufs, ready, free, turns, who: gl.constexpr, step, layout: gl.constexpr):
-    """Products [ROWS, COLS] of the rows with the tile of a step, when it is this one's turn.
-
-    The first consumer waits for the last one's step before, every other for the one before it.
-    """
+def _product(x, c_bufs, ready, free, step, layout: gl.constexpr):
+    """Products [ROWS, COLS] of the rows with the tile of a step."""
     STAGES: gl.constexpr = c_bufs.shape[0]
-    CONSUMERS: gl.constexpr = turns.shape[0]
+    COLS: gl.constexpr = c_bufs.shape[1]
     slot = step % STAGES
     mbarrier.wait(ready.index(slot), (step // STAGES) & 1)
-    FIRST_PHASE: gl.constexpr = 1 if who == 0 else 0
-    mbarrier.wait(turns.index(who), (step & 1) ^ FIRST_PHASE)
     acc = gl.zeros([ROWS, COLS], gl.float32, layout)
     c = c_bufs.index(slot).permute((1, 0))
     acc = warpgroup_mma(x, c, acc, use_acc=False, is_async=True)
     acc = warpgroup_mma_wait(0, deps=(acc,))
-    mbarrier.arrive(turns.index((who + 1) % CONSUMERS))
     mbarrier.arrive(free.index(slot))
     return acc
 
@@ -88,46 +79,32 @@ def _two_least(best, second, other_best, other_second):
 
 
 @gluon.jit
-def _two_of_tile(acc, level_ptr, tile, layout: gl.constexpr):
+def _least_of_slots(score):
+    """The least of every eighth column [ROWS, 8] of scores [ROWS, COLS]."""
+    COLS: gl.constexpr = score.shape[1]
+    HALVINGS: gl.constexpr = halvings(COLS // 8)
+    least = gl.reshape(score, [ROWS, COLS // 8, 8])
+    for _ in gl.static_range(HALVINGS):
+        least, other = _halves(least)
+        least = gl.minimum(least, other)
+    return gl.reshape(least, [ROWS, 8])
+
+
+@gluon.jit
+def _two_of_slots(score, layout: gl.constexpr):
     """The least two of every eighth column [ROWS, 8], numbers in their last bits."""
-    offs_k = gl.arange(0, COLS, gl.SliceLayout(0, layout))
-    number = gl.expand_dims(offs_k // 8, 0)
-    level = gl.load(level_ptr + tile * COLS + offs_k)
-    score = gl.expand_dims(level, 0) - acc
-    # (score & keep) | number in one instruction, where the compiler makes two of constants.
-    score = gl.inline_asm_elementwise(
-        "lop3.b32 $0, $1, $2, $3, 0xEA;",
-        "=r,r,r,r",
-        [score, gl.full([ROWS, COLS], _KEEP, gl.int32, layout), number],
-        dtype=gl.float32,
-        is_pure=True,
-        pack=1,
-    )
+    COLS: gl.constexpr = score.shape[1]
+    HALVINGS: gl.constexpr = halvings(COLS // 8) - 1
+    number = gl.expand_dims(gl.arange(0, COLS, gl.SliceLayout(0, layout)) // 8, 0)
+    bits = score.to(gl.int32, bitcast=True) & -(COLS // 8) | number
+    score = bits.to(gl.float32, bitcast=True)
     less, more = _halves(gl.reshape(score, [ROWS, COLS // 8, 8]))
     less, more = gl.minimum(less, more), gl.maximum(less, more)
-    for _ in gl.static_range(_BITS - 1):
+    for _ in gl.static_range(HALVINGS):
         less, other_less = _halves(less)
         more, other_more = _halves(more)
         less, more = _two_least(less, more, other_less, other_more)
     return gl.reshape(less, [ROWS, 8]), gl.reshape(more, [ROWS, 8])
-
-
-@gluon.jit
-def _append(wanted, rows, values, count_ptr, rows_ptr, values_ptr):
-    """Append the wanted of some rows and their values to a list, in any order."""
-    layout: gl.constexpr = gl.BlockedLayout([1], [32], [4], [0])  # one that scans
-    number = gl.convert_layout(wanted.to(gl.int32), layout)
-    found = gl.sum(number, axis=0)
-    if found > 0:
-        place = gl.atomic_add(count_ptr, found) + gl.associative_scan(number, 0, _plus) - 1
-        one = number > 0
-        gl.store(rows_ptr + place, gl.convert_layout(rows, layout), mask=one)
-        gl.store(values_ptr + place, gl.convert_layout(values, layout), mask=one)
-
-
-@gluon.jit
-def _plus(a, b):
-    return a + b
 
 
 @gluon.jit
@@ -139,31 +116,31 @@ def _search(
     x_free,
     ready,
     free,
-    turns,
     norm_ptr,
     residue_ptr,
     level_ptr,
     reach_ptr,
     label_ptr,
-    doubt_ptr,
     limit_ptr,
-    pair_ptr,
     other_ptr,
-    count_ptr,
     scale,
     N,
     items,
     tiles,
-    CERTIFIED: gl.constexpr,
 ):
     """Consumer warpgroup: the two least scores of its rows, their label, what is in doubt."""
     CONSUMERS: gl.constexpr = x_bufs.shape[0]
+    COLS: gl.constexpr = c_bufs.shape[1]
+    GROUPS: gl.constexpr = COLS // 8
+    # Last bits that hold a number are at most so much of a score; 1 % covers the rest.
+    BLUR: gl.constexpr = 1.01 * GROUPS * 2.0**-23
     layout: gl.constexpr = gl.NVMMADistributedLayout([3, 0], [4, 1], [16, COLS, 16])
     x_layout: gl.constexpr = gl.DotOperandLayout(0, layout, 2)
     # Rows to warps and groups of four threads, pairs of columns to the threads of a group.
     kept: gl.constexpr = gl.DistributedLinearLayout(
         [[0, 1], [8, 0]], [[0, 2], [0, 4], [1, 0], [2, 0], [4, 0]], [[16, 0], [32, 0]], [], [64, 8]
     )
+    offs_k = gl.arange(0, COLS, gl.SliceLayout(0, layout))
     row_layout: gl.constexpr = gl.SliceLayout(1, kept)
     step = 0
     turn = 0
@@ -172,43 +149,47 @@ def _search(
         x = (x_bufs.index(who).load(x_layout) * scale).to(gl.float16)
         mbarrier.arrive(x_free.index(who))
         turn += 1
+        of_place = gl.full([ROWS, COLS], float("inf"), gl.float32, layout)
         best = gl.full([ROWS, 8], float("inf"), gl.float32, kept)
         second = gl.full([ROWS, 8], float("inf"), gl.float32, kept)
         at = gl.zeros([ROWS, 8], gl.int32, kept)
         for tile in range(tiles):
-            acc = _product(x, c_bufs, ready, free, turns, who, step, layout)
-            tile_best, tile_second = _two_of_tile(acc, level_ptr, tile, layout)
-            tile_best = gl.convert_layout(tile_best, kept)
-            tile_second = gl.convert_layout(tile_second, kept)
-            at = gl.where(tile_best < best, tile, at)
-            best, second = _two_least(best, second, tile_best, tile_second)
+            level = gl.load(level_ptr + tile * COLS + offs_k)
+            acc = _product(x, c_bufs, ready, free, step, layout)
+            score = gl.expand_dims(level, 0) - acc
+            of_place = gl.minimum(of_place, score)
+            of_tile = gl.convert_layout(_least_of_slots(score), kept)
+            at = gl.where(of_tile < best, tile, at)
+            second = gl.minimum(second, gl.maximum(best, of_tile))
+            best = gl.minimum(best, of_tile)
             step += 1
+        best, of_others = _two_of_slots(of_place, layout)
+        best = gl.convert_layout(best, kept)
+        second = gl.minimum(second, gl.convert_layout(of_others, kept))
 
         offs_n = (item * CONSUMERS + who) * ROWS + gl.arange(0, ROWS, row_layout)
         mask_n = offs_n < N
         least = gl.min(best, axis=1)
-        number = best.to(gl.int32, bitcast=True) & ~_KEEP
+        number = best.to(gl.int32, bitcast=True) & (GROUPS - 1)
         slot = gl.expand_dims(gl.arange(0, 8, gl.SliceLayout(0, kept)), 0)
         column = at * COLS + number * 8 + slot
         label = gl.min(gl.where(best == gl.expand_dims(least, 1), column, _NONE), axis=1)
         gl.store(label_ptr + offs_n, label, mask=mask_n)
-        if CERTIFIED:
-            norm = gl.load(norm_ptr + offs_n, mask=mask_n, other=0.0) * scale
-            residue = gl.load(residue_ptr + offs_n, mask=mask_n, other=0.0)
-            reach = gl.load(reach_ptr) * residue + gl.load(reach_ptr + 1) * norm
-            reach += gl.load(reach_ptr + 2)
-            limit = least + _BLUR * gl.abs(least) + reach
-            # Not "is within": a bound that is not a number certifies nothing.
-            beyond = best - _BLUR * gl.abs(best) > gl.expand_dims(limit, 1)
-            known = second - _BLUR * gl.abs(second) > gl.expand_dims(limit, 1)
-            hidden = gl.max((known == 0).to(gl.int32), axis=1) > 0
-            candidates = gl.sum((beyond == 0).to(gl.int32), axis=1)
-            is_pair = mask_n & (hidden == 0) & (candidates == 2)
-            is_open = mask_n & (hidden | ((candidates != 1) & (candidates != 2)))
-            own = column == gl.expand_dims(label, 1)
-            other = gl.min(gl.where(beyond | own, _NONE, column), axis=1)
-            _append(is_pair, offs_n, other, count_ptr + 1, pair_ptr, other_ptr)
-            _append(is_open, offs_n, limit, count_ptr, doubt_ptr, limit_ptr)
+        norm = gl.load(norm_ptr + offs_n, mask=mask_n, other=0.0) * scale
+        residue = gl.load(residue_ptr + offs_n, mask=mask_n, other=0.0)
+        reach = gl.load(reach_ptr) * residue + gl.load(reach_ptr + 1) * norm
+        reach += gl.load(reach_ptr + 2)
+        limit = least + BLUR * gl.abs(least) + reach
+        # Not "is within": a bound that is not a number certifies nothing.
+        beyond = best - BLUR * gl.abs(best) > gl.expand_dims(limit, 1)
+        known = second - BLUR * gl.abs(second) > gl.expand_dims(limit, 1)
+        hidden = gl.max((known == 0).to(gl.int32), axis=1) > 0
+        candidates = gl.sum((beyond == 0).to(gl.int32), axis=1)
+        own = column == gl.expand_dims(label, 1)
+        other = gl.min(gl.where(beyond | own, _NONE, column), axis=1)
+        other = gl.where(candidates == 1, CERTAIN, gl.where(candidates == 2, other, OPEN))
+        gl.store(other_ptr + offs_n, gl.where(hidden, OPEN, other), mask=mask_n)
+        gl.store(limit_ptr + offs_n, limit, mask=mask_n)
 
 
 @gluon.jit
@@ -220,16 +201,12 @@ def _kmeans_hopper_kernel(
     level_ptr,
     reach_ptr,
     label_ptr,
-    doubt_ptr,
     limit_ptr,
-    pair_ptr,
     other_ptr,
-    count_ptr,
     scale,
     N,
     items,
     tiles,
-    CERTIFIED: gl.constexpr,
     CONSUMERS: gl.constexpr,
     STAGES: gl.constexpr,
 ):
@@ -241,13 +218,11 @@ def _kmeans_hopper_kernel(
     )
     x_ready = gl.allocate_shared_memory(gl.int64, [CONSUMERS, 1], mbarrier.MBarrierLayout())
     x_free = gl.allocate_shared_memory(gl.int64, [CONSUMERS, 1], mbarrier.MBarrierLayout())
-    turns = gl.allocate_shared_memory(gl.int64, [CONSUMERS, 1], mbarrier.MBarrierLayout())
     ready = gl.allocate_shared_memory(gl.int64, [STAGES, 1], mbarrier.MBarrierLayout())
     free = gl.allocate_shared_memory(gl.int64, [STAGES, 1], mbarrier.MBarrierLayout())
     for who in gl.static_range(CONSUMERS):
         mbarrier.init(x_ready.index(who), count=1)
         mbarrier.init(x_free.index(who), count=1)
-        mbarrier.init(turns.index(who), count=1)
     for slot in gl.static_range(STAGES):
         mbarrier.init(ready.index(slot), count=1)
         mbarrier.init(free.index(slot), count=CONSUMERS)
@@ -255,15 +230,15 @@ def _kmeans_hopper_kernel(
     if CONSUMERS == 3:
         gl.warp_specialize(
             [
-                (_search, (FIRST, x_bufs, c_bufs, x_ready, x_free, ready, free, turns, norm_ptr,
-                           residue_ptr, level_ptr, reach_ptr, label_ptr, doubt_ptr, limit_ptr,
-                           pair_ptr, other_ptr, count_ptr, scale, N, items, tiles, CERTIFIED)),
-                (_search, (SECOND, x_bufs, c_bufs, x_ready, x_free, ready, free, turns, norm_ptr,
-                           residue_ptr, level_ptr, reach_ptr, label_ptr, doubt_ptr, limit_ptr,
-                           pair_ptr, other_ptr, count_ptr, scale, N, items, tiles, CERTIFIED)),
-                (_search, (THIRD, x_bufs, c_bufs, x_ready, x_free, ready, free, turns, norm_ptr,
-                           residue_ptr, level_ptr, reach_ptr, label_ptr, doubt_ptr, limit_ptr,
-                           pair_ptr, other_ptr, count_ptr, scale, N, items, tiles, CERTIFIED)),
+                (_search, (FIRST, x_bufs, c_bufs, x_ready, x_free, ready, free, norm_ptr,
+                           residue_ptr, level_ptr, reach_ptr, label_ptr, limit_ptr, other_ptr,
+                           scale, N, items, tiles)),
+                (_search, (SECOND, x_bufs, c_bufs, x_ready, x_free, ready, free, norm_ptr,
+                           residue_ptr, level_ptr, reach_ptr, label_ptr, limit_ptr, other_ptr,
+                           scale, N, items, tiles)),
+                (_search, (THIRD, x_bufs, c_bufs, x_ready, x_free, ready, free, norm_ptr,
+                           residue_ptr, level_ptr, reach_ptr, label_ptr, limit_ptr, other_ptr,
+                           scale, N, items, tiles)),
                 (_produce, (x_desc, c_desc, x_bufs, c_bufs, x_ready, x_free, ready, free, items,
                             tiles)),
             ],
@@ -273,12 +248,12 @@ def _kmeans_hopper_kernel(
     else:
         gl.warp_specialize(
             [
-                (_search, (FIRST, x_bufs, c_bufs, x_ready, x_free, ready, free, turns, norm_ptr,
-                           residue_ptr, level_ptr, reach_ptr, label_ptr, doubt_ptr, limit_ptr,
-                           pair_ptr, other_ptr, count_ptr, scale, N, items, tiles, CERTIFIED)),
-                (_search, (SECOND, x_bufs, c_bufs, x_ready, x_free, ready, free, turns, norm_ptr,
-                           residue_ptr, level_ptr, reach_ptr, label_ptr, doubt_ptr, limit_ptr,
-                           pair_ptr, other_ptr, count_ptr, scale, N, items, tiles, CERTIFIED)),
+                (_search, (FIRST, x_bufs, c_bufs, x_ready, x_free, ready, free, norm_ptr,
+                           residue_ptr, level_ptr, reach_ptr, label_ptr, limit_ptr, other_ptr,
+                           scale, N, items, tiles)),
+                (_search, (SECOND, x_bufs, c_bufs, x_ready, x_free, ready, free, norm_ptr,
+                           residue_ptr, level_ptr, reach_ptr, label_ptr, limit_ptr, other_ptr,
+                           scale, N, items, tiles)),
                 (_produce, (x_desc, c_desc, x_bufs, c_bufs, x_ready, x_free, ready, free, items,
                             tiles)),
             ],
@@ -287,16 +262,19 @@ def _kmeans_hopper_kernel(
         )  # fmt: skip
 
 
+# Width of a row in shared memory, columns of a tile, consumers and stages that fill it.
+RINGS = ((32, 64, 3, 8), (64, 64, 3, 8), (128, 64, 3, 5), (256, 64, 2, 3))
+
 FIRST = gl.constexpr(0)
 SECOND = gl.constexpr(1)
 THIRD = gl.constexpr(2)
 
 _FLOATS = ("norm_ptr", "residue_ptr", "level_ptr", "reach_ptr", "limit_ptr")
-_INTS = ("label_ptr", "doubt_ptr", "pair_ptr", "other_ptr", "count_ptr")
+_INTS = ("label_ptr", "other_ptr")
 
 
-def _tile(dtype: gl.dtype, name: str, columns: int) -> str:
-    block = [64, columns]
+def _tile(dtype: gl.dtype, name: str, rows: int, columns: int) -> str:
+    block = [rows, columns]
     return descriptor_type(name, block, gl.NVMMASharedLayout.get_default_for(block, dtype))
 
 
@@ -309,11 +287,11 @@ COMPILE_CASES = tuple(
             **dict.fromkeys(_INTS, "*i32"),
             **dict.fromkeys(("N", "items", "tiles"), "i32"),
             "scale": "fp32",
-            "x_desc": _tile(gl.float32, "fp32", width),
-            "c_desc": _tile(gl.float16, "fp16", width),
+            "x_desc": _tile(gl.float32, "fp32", 64, width),
+            "c_desc": _tile(gl.float16, "fp16", cols, width),
         },
-        {"CERTIFIED": True, "CONSUMERS": consumers, "STAGES": stages},
+        {"CONSUMERS": consumers, "STAGES": stages},
         targets=("sm_90",),
     )
-    for width, consumers, stages in ((32, 3, 8), (64, 3, 8), (128, 3, 5), (256, 2, 3))
+    for width, cols, consumers, stages in RINGS
 )

@@ -10,7 +10,28 @@ of programs shares them. No pair is stored.
 import triton
 import triton.language as tl
 
+from onetrip.ops.kmeans.kernel_triton import CERTAIN, OPEN
 from onetrip.tile.compile_case import CompileCase
+
+
+@triton.jit
+def _kmeans_doubts_kernel(other_ptr, pair_ptr, doubt_ptr, count_ptr, N, BLOCK_N: tl.constexpr):
+    """List the rows with one other candidate, and those with more."""
+    offs_n = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
+    mask_n = offs_n < N
+    other = tl.load(other_ptr + offs_n, mask=mask_n, other=CERTAIN)
+    _append(other >= 0, offs_n, pair_ptr, count_ptr + 1)
+    _append(other == OPEN, offs_n, doubt_ptr, count_ptr)
+
+
+@triton.jit
+def _append(wanted, rows, list_ptr, count_ptr):
+    """Append the wanted of some rows to a list, in any order."""
+    number = wanted.to(tl.int32)
+    found = tl.sum(number, 0)
+    if found > 0:
+        place = tl.atomic_add(count_ptr, found, sem="relaxed") + tl.cumsum(number, 0) - 1
+        tl.store(list_ptr + place, rows, mask=wanted)
 
 
 @triton.jit
@@ -41,7 +62,7 @@ def _kmeans_resolve_kernel(
     for start in range(tl.program_id(0) * BLOCK_R, count, tl.num_programs(0) * BLOCK_R):
         mask_r = start + offs_r < count
         rows = tl.load(doubt_ptr + start + offs_r, mask=mask_r, other=0).to(tl.int64)
-        limit = tl.load(limit_ptr + start + offs_r, mask=mask_r, other=float("-inf"))
+        limit = tl.load(limit_ptr + rows, mask=mask_r, other=float("-inf"))
         x_ptrs = rows[:, None] * D + offs_d[None, :]
         least = tl.full([BLOCK_R], float("inf"), tl.float64)
         label = tl.zeros([BLOCK_R], tl.int32)
@@ -91,7 +112,7 @@ def _kmeans_pairs_kernel(
     for start in range(tl.program_id(0) * BLOCK_R, count, tl.num_programs(0) * BLOCK_R):
         mask_r = start + offs_r < count
         rows = tl.load(pair_ptr + start + offs_r, mask=mask_r, other=0).to(tl.int64)
-        other = tl.load(other_ptr + start + offs_r, mask=mask_r, other=0)
+        other = tl.load(other_ptr + rows, mask=mask_r, other=0)
         label = tl.load(label_ptr + rows, mask=mask_r, other=0)
         own_square = tl.zeros([BLOCK_R], tl.float64)
         other_square = tl.zeros([BLOCK_R], tl.float64)
@@ -156,5 +177,11 @@ COMPILE_CASES = tuple(
         {"BLOCK_R": 16, "BLOCK_D": 128},
         num_warps=4,
         multiples_of_16=("D",),
+    ),
+    CompileCase(
+        "doubts",
+        _kmeans_doubts_kernel,
+        {**dict.fromkeys(("other_ptr", "pair_ptr", "doubt_ptr", "count_ptr"), "*i32"), "N": "i32"},
+        {"BLOCK_N": 1024},
     ),
 )

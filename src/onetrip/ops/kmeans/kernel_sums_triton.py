@@ -26,7 +26,7 @@ def _kmeans_changed_kernel(
     changed = (before != after).to(tl.int32)
     found = tl.sum(changed, 0)
     if found > 0:
-        place = tl.atomic_add(moved_ptr, found) + tl.cumsum(changed, 0) - 1
+        place = tl.atomic_add(moved_ptr, found, sem="relaxed") + tl.cumsum(changed, 0) - 1
         if SHARES == 0:
             tl.store(rows_ptr + place, offs_n, mask=changed > 0)
     if SHARES > 0:

@@ -27,6 +27,9 @@ from onetrip.tile.compile_case import TARGETS, CompileCase
 MOST_HELD = 256
 # The score of a centre that is none: beyond all others, and finite with any last bits.
 BEYOND = 1e38
+# Instead of the one other candidate of a row: there is none, or it takes another search.
+CERTAIN = tl.constexpr(-1)
+OPEN = tl.constexpr(-2)
 
 
 @triton.jit
@@ -43,14 +46,37 @@ def _halves(tile):
     return tl.split(tl.permute(pairs, [0, 2, 3, 1]))
 
 
+@triton.constexpr_function
+def halvings(groups):
+    """How often so many groups, a power of two, are halved until there is one."""
+    return groups.bit_length() - 1
+
+
 @triton.jit
-def _append(wanted, rows, values, count_ptr, rows_ptr, values_ptr):
-    """Append the wanted of some rows and their values to a list, in any order."""
-    found = tl.sum(wanted.to(tl.int32), 0)
-    if found > 0:
-        place = tl.atomic_add(count_ptr, found) + tl.cumsum(wanted.to(tl.int32), 0) - 1
-        tl.store(rows_ptr + place, rows, mask=wanted)
-        tl.store(values_ptr + place, values, mask=wanted)
+def _least_of_slots(score):
+    """The least of every eighth column [N, 8] of scores [N, K]."""
+    HALVINGS: tl.constexpr = halvings(score.shape[1] // 8)
+    least = tl.reshape(score, [score.shape[0], score.shape[1] // 8, 8])
+    for _ in tl.static_range(HALVINGS):
+        least, other = _halves(least)
+        least = tl.minimum(least, other)
+    return tl.reshape(least, [score.shape[0], 8])
+
+
+@triton.jit
+def _two_of_slots(score, number):
+    """The least two of every eighth column [N, 8] of scores [N, K], numbers in their last bits."""
+    GROUPS: tl.constexpr = score.shape[1] // 8
+    HALVINGS: tl.constexpr = halvings(GROUPS) - 1
+    bits = score.to(tl.int32, bitcast=True) & -GROUPS | number[None, :]
+    score = bits.to(tl.float32, bitcast=True)
+    less, more = _halves(tl.reshape(score, [score.shape[0], GROUPS, 8]))
+    less, more = tl.minimum(less, more), tl.maximum(less, more)
+    for _ in tl.static_range(HALVINGS):
+        less, other_less = _halves(less)
+        more, other_more = _halves(more)
+        less, more = _two_least(less, more, other_less, other_more)
+    return tl.reshape(less, [score.shape[0], 8]), tl.reshape(more, [score.shape[0], 8])
 
 
 @triton.jit
@@ -62,20 +88,14 @@ def _kmeans_nearest_kernel(
     level_ptr,
     reach_ptr,
     label_ptr,
-    doubt_ptr,
     limit_ptr,
-    pair_ptr,
     other_ptr,
-    count_ptr,
     scale,
-    keep,
     N,
     D,
     tiles,
     WIDTH,
-    CERTIFIED: tl.constexpr,
     HOLD_X: tl.constexpr,
-    NUMBER_BITS: tl.constexpr,
     BLOCK_N: tl.constexpr,
     BLOCK_K: tl.constexpr,
     BLOCK_D: tl.constexpr,
@@ -86,7 +106,7 @@ def _kmeans_nearest_kernel(
     offs_k = tl.arange(0, BLOCK_K)
     x_ptrs = x_ptr + offs_n.to(tl.int64)[:, None] * D + offs_d[None, :]
     c_ptrs = half_ptr + offs_k[None, :].to(tl.int64) * WIDTH + offs_d[:, None]
-    number = offs_k // 8
+    of_place = tl.full([BLOCK_N, BLOCK_K], float("inf"), tl.float32)
     best = tl.full([BLOCK_N, 8], float("inf"), tl.float32)
     second = tl.full([BLOCK_N, 8], float("inf"), tl.float32)
     at = tl.zeros([BLOCK_N, 8], tl.int32)
@@ -106,46 +126,40 @@ def _kmeans_nearest_kernel(
                 product = tl.dot(x, tl.load(c_ptrs + start_d), product)
         c_ptrs += BLOCK_K * WIDTH.to(tl.int64)
         score = level[None, :] - product  # [BLOCK_N, BLOCK_K]
-        bits = score.to(tl.int32, bitcast=True) & keep | number[None, :]
-        score = bits.to(tl.float32, bitcast=True)
-        less, more = _halves(tl.reshape(score, [BLOCK_N, BLOCK_K // 8, 8]))
-        less, more = tl.minimum(less, more), tl.maximum(less, more)
-        for _ in tl.static_range(NUMBER_BITS - 1):
-            less, other_less = _halves(less)
-            more, other_more = _halves(more)
-            less, more = _two_least(less, more, other_less, other_more)
-        tile_best = tl.reshape(less, [BLOCK_N, 8])
-        tile_second = tl.reshape(more, [BLOCK_N, 8])
-        at = tl.where(tile_best < best, tile, at)
-        best, second = _two_least(best, second, tile_best, tile_second)
+        of_place = tl.minimum(of_place, score)
+        of_tile = _least_of_slots(score)
+        at = tl.where(of_tile < best, tile, at)
+        second = tl.minimum(second, tl.maximum(best, of_tile))
+        best = tl.minimum(best, of_tile)
+    best, of_others = _two_of_slots(of_place, offs_k // 8)
+    second = tl.minimum(second, of_others)
     least = tl.min(best, 1)
-    number = best.to(tl.int32, bitcast=True) & ~keep
+    number = best.to(tl.int32, bitcast=True) & (BLOCK_K // 8 - 1)
     column = at * BLOCK_K + number * 8 + tl.arange(0, 8)[None, :]
     label = tl.min(tl.where(best == least[:, None], column, 2147483647), 1)
     tl.store(label_ptr + offs_n, label, mask=mask_n)
-    if CERTIFIED:
-        norm = tl.load(norm_ptr + offs_n, mask=mask_n, other=0.0) * scale
-        residue = tl.load(residue_ptr + offs_n, mask=mask_n, other=0.0)
-        reach = tl.load(reach_ptr) * residue + tl.load(reach_ptr + 1) * norm
-        reach += tl.load(reach_ptr + 2)
-        # Last bits that hold a number are at most so much of a score; 1 % covers the rest.
-        BLUR: tl.constexpr = 1.01 * 2.0 ** (NUMBER_BITS - 23)
-        limit = least + BLUR * tl.abs(least) + reach
-        # Not "is within": a bound that is not a number certifies nothing.
-        beyond = best - BLUR * tl.abs(best) > limit[:, None]
-        hidden = (second - BLUR * tl.abs(second) > limit[:, None]) == 0
-        candidates = tl.sum((beyond == 0).to(tl.int32), 1)
-        is_open = mask_n & ((tl.max(hidden.to(tl.int32), 1) > 0) | (candidates != 1))
-        is_pair = is_open & (tl.max(hidden.to(tl.int32), 1) == 0) & (candidates == 2)
-        other = tl.min(tl.where(beyond | (column == label[:, None]), 2147483647, column), 1)
-        _append(is_pair, offs_n, other, count_ptr + 1, pair_ptr, other_ptr)
-        _append(is_open & (is_pair == 0), offs_n, limit, count_ptr, doubt_ptr, limit_ptr)
+    norm = tl.load(norm_ptr + offs_n, mask=mask_n, other=0.0) * scale
+    residue = tl.load(residue_ptr + offs_n, mask=mask_n, other=0.0)
+    reach = tl.load(reach_ptr) * residue + tl.load(reach_ptr + 1) * norm
+    reach += tl.load(reach_ptr + 2)
+    # Last bits that hold a number are at most so much of a score; 1 % covers the rest.
+    BLUR: tl.constexpr = 1.01 * (BLOCK_K // 8) * 2.0**-23
+    limit = least + BLUR * tl.abs(least) + reach
+    # Not "is within": a bound that is not a number certifies nothing.
+    beyond = best - BLUR * tl.abs(best) > limit[:, None]
+    hidden = (second - BLUR * tl.abs(second) > limit[:, None]) == 0
+    candidates = tl.sum((beyond == 0).to(tl.int32), 1)
+    other = tl.min(tl.where(beyond | (column == label[:, None]), 2147483647, column), 1)
+    other = tl.where(candidates == 1, CERTAIN, tl.where(candidates == 2, other, OPEN))
+    other = tl.where(tl.max(hidden.to(tl.int32), 1) > 0, OPEN, other)
+    tl.store(other_ptr + offs_n, other, mask=mask_n)
+    tl.store(limit_ptr + offs_n, limit, mask=mask_n)
 
 
 _SIGNATURE = {
     **dict.fromkeys(("x_ptr", "norm_ptr", "residue_ptr", "level_ptr", "reach_ptr"), "*fp32"),
-    **dict.fromkeys(("label_ptr", "doubt_ptr", "pair_ptr", "other_ptr", "count_ptr"), "*i32"),
-    **dict.fromkeys(("keep", "N", "D", "tiles", "WIDTH"), "i32"),
+    **dict.fromkeys(("label_ptr", "other_ptr"), "*i32"),
+    **dict.fromkeys(("N", "D", "tiles", "WIDTH"), "i32"),
     "half_ptr": "*fp16",
     "limit_ptr": "*fp32",
     "scale": "fp32",
@@ -157,9 +171,7 @@ COMPILE_CASES = tuple(
         _kmeans_nearest_kernel,
         _SIGNATURE,
         {
-            "CERTIFIED": True,
             "HOLD_X": block_d != 64,
-            "NUMBER_BITS": 3,
             "BLOCK_N": 64,
             "BLOCK_K": 64,
             "BLOCK_D": block_d,

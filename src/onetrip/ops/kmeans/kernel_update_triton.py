@@ -95,6 +95,7 @@ def _kmeans_report_kernel(
     moved_ptr,
     reach_ptr,
     report_ptr,
+    safety,
     K,
     D,
     BLOCK_K: tl.constexpr,
@@ -116,13 +117,13 @@ def _kmeans_report_kernel(
         residue = tl.maximum(residue, tl.load(residue_ptr + offs_k, mask=mask, other=0.0))
     largest = tl.max(norm, 0)
     most_lost = tl.max(residue, 0)
-    # Twice the bound of a score: of the products |lost x||c| + |x||lost c|, of their sum, where
-    # a tensor core may truncate, two units of 2^-23 a term, and of what is added to it.
+    # The bound of a score: of the products |lost x||c| + |x||lost c|, of their sum, where a
+    # tensor core may truncate, two units of 2^-23 a term, and of what is added to it.
     units = D * 2.0**-22
     of_norm = most_lost + units * largest
-    tl.store(reach_ptr, 2.02 * (largest + of_norm))
-    tl.store(reach_ptr + 1, 2.02 * (of_norm + 2.0**-22 * largest))
-    tl.store(reach_ptr + 2, 2.02 * 2.0**-22 * tl.max(level, 0))
+    tl.store(reach_ptr, safety * (largest + of_norm))
+    tl.store(reach_ptr + 1, safety * (of_norm + 2.0**-22 * largest))
+    tl.store(reach_ptr + 2, safety * 2.0**-22 * tl.max(level, 0))
     tl.store(report_ptr, tl.sum(step, 0))
     tl.store(report_ptr + 1, tl.min(lightest, 0))
     tl.store(report_ptr + 2, tl.load(moved_ptr).to(tl.float64))
@@ -157,7 +158,7 @@ _KINDS = {
     **dict.fromkeys(_INTS, "*i32"),
     **dict.fromkeys(_DOUBLES, "*fp64"),
     **dict.fromkeys(("N", "D", "K", "WIDTH"), "i32"),
-    **dict.fromkeys(("scale", "ratio"), "fp32"),
+    **dict.fromkeys(("scale", "ratio", "safety"), "fp32"),
     "half_ptr": "*fp16",
 }
 _ROWS = {"BLOCK_N": 16, "BLOCK_D": 128}
