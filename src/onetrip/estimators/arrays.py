@@ -4,6 +4,7 @@ NumPy arrays, data frames and lists go through scikit-learn's own checks, so tha
 its messages. Tensors stay where they are and are held to the same rules here.
 """
 
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,11 +13,18 @@ from typing import Any
 import numpy as np
 import torch
 from scipy import sparse
+from sklearn import get_config
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import assert_all_finite, validate_data
 from torch import Tensor
 
-from onetrip.core.errors import ArgumentError, DtypeError, ShapeError, complaint
+from onetrip.core.errors import (
+    ArgumentError,
+    DtypeError,
+    ShapeError,
+    UnsupportedError,
+    complaint,
+)
 
 FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
@@ -30,6 +38,10 @@ _NUMPY_DTYPES = {
     torch.int8: np.int8,
     torch.uint8: np.uint8,
 }
+# What is larger may lose its square, or a sum of a million of them, to infinity.
+_LARGEST = {torch.float64: 2.0**499, torch.float32: 2.0**51, torch.bfloat16: 2.0**51}
+# What `device` may be, by scikit-learn's rules of parameters.
+DEVICES = [str, torch.device]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +100,19 @@ def take(
     dtypes : what is kept as it is; other real dtypes become the first of these.
     accept_sparse : take SciPy sparse input, as CSR.
     min_samples : fewer are refused.
-    finite : refuse NaN and infinity.
+    finite : refuse NaN and infinity, and what is so large that squares become infinite.
 
     Raises
     ------
     ValueError
-        Wrong shape, NaN or infinity, another number of features than in `fit`.
+        Wrong shape, NaN or infinity, another number of features than in `fit`; a device that is
+        not there.
     TypeError
         Sparse input where it is not taken; a complex or non-numeric dtype.
     """
+    where = None if isinstance(device, str) and device == "auto" else device_called(device)
     if isinstance(X, Tensor):
-        return _take_tensor(estimator, X, reset, device, dtypes, min_samples, finite)
+        return _take_tensor(estimator, X, reset, where, dtypes, min_samples, finite)
     wanted = [_NUMPY_DTYPES[dtype] for dtype in dtypes if dtype in _NUMPY_DTYPES]
     checked: Any = validate_data(
         estimator,
@@ -108,9 +122,17 @@ def take(
         dtype=wanted,
         order="C",
         ensure_min_samples=min_samples,
-        ensure_all_finite=finite,
+        ensure_all_finite=False,
     )
-    where = torch.device("cpu") if device == "auto" else torch.device(device)
+    values = checked.data if sparse.issparse(checked) else checked
+    if finite and values.dtype.kind == "f" and values.size and not get_config()["assume_finite"]:
+        # As scikit-learn's own check, a trip that stores nothing, which tells the size besides.
+        with np.errstate(invalid="ignore"):
+            largest = float(max(-values.min(), values.max()))
+        if not math.isfinite(largest):
+            assert_all_finite(values, estimator_name=type(estimator).__name__, input_name="X")
+        refuse_too_large(largest, as_tensor(values[:0]).dtype)
+    where = where or torch.device("cpu")
     if sparse.issparse(checked):
         return Given(None, checked, False, where)
     return Given(as_tensor(checked).to(where), None, False, torch.device("cpu"))
@@ -123,22 +145,53 @@ def as_tensor(array: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array))
 
 
+def device_called(device: str | torch.device) -> torch.device:
+    """The device of this name, if torch has it here."""
+    try:
+        found = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        expected = '"auto", or a device of torch as "cpu" or "cuda:0"'
+        raise ArgumentError(complaint("device", expected=expected, got=repr(device))) from error
+    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
+        expected = f"one of the {torch.cuda.device_count()} GPUs that torch sees"
+        way_out = 'Use device="auto" to compute where the samples are.'
+        raise UnsupportedError(
+            complaint("device", expected=expected, got=repr(str(device)), way_out=way_out)
+        )
+    return found
+
+
+def refuse_too_large(largest: float, dtype: torch.dtype) -> None:
+    """Refuse values of this size whose squares, or the sums of these, would be infinite."""
+    limit = _LARGEST.get(dtype, math.inf)
+    if largest > limit:
+        way_out = "Scale the samples"
+        way_out += "." if dtype == torch.float64 else ", or pass them in float64."
+        expected = f"within ±{limit:.3g}, as squares of {str(dtype)[6:]} must stay finite"
+        raise ArgumentError(
+            complaint("X", expected=expected, got=f"{largest:.3g}", way_out=way_out)
+        )
+
+
+def largest_of(x: Tensor) -> float:
+    """Largest magnitude in x, NaN where there is one, in one trip that stores nothing."""
+    if not x.numel():
+        return 0.0
+    least, largest = torch.aminmax(x)
+    return float(torch.maximum(-least, largest))
+
+
 def _take_tensor(
     estimator: BaseEstimator,
     X: Tensor,
     reset: bool,
-    device: str | torch.device,
+    where: torch.device | None,
     dtypes: Sequence[torch.dtype],
     min_samples: int,
     finite: bool,
 ) -> Given:
     name = type(estimator).__name__
-    if X.dim() != 2:
-        expected = "a matrix of shape (n_samples, n_features)"
-        way_out = "Reshape it: X.reshape(-1, 1) for one feature, X.reshape(1, -1) for one sample."
-        raise ShapeError(complaint("X", expected=expected, got=list(X.shape), way_out=way_out))
-    if X.is_complex():
-        raise DtypeError(complaint("X", expected="real numbers", got=X.dtype))
+    _check_layout(X)
     rows, columns = X.shape
     if rows < min_samples or columns < 1:
         expected = f"at least {min_samples} samples of at least 1 feature for {name}"
@@ -151,17 +204,26 @@ def _take_tensor(
         expected = f"{estimator.n_features_in_} features, as {name} was fitted with"  # type: ignore[attr-defined]
         raise ShapeError(complaint("X", expected=expected, got=f"{columns} features"))
     kept = X.detach() if X.dtype in dtypes else X.detach().to(dtypes[0])
-    if finite and kept.is_floating_point() and not _is_finite(kept):
-        way_out = "Drop or impute those rows."
-        raise ArgumentError(
-            complaint("X", expected="finite", got="NaN or infinity", way_out=way_out)
-        )
-    return Given(kept.to(X.device if device == "auto" else device), None, True, X.device)
+    if finite and kept.is_floating_point() and not get_config()["assume_finite"]:
+        largest = largest_of(kept)
+        if not math.isfinite(largest):
+            way_out = "Drop or impute those rows."
+            raise ArgumentError(
+                complaint("X", expected="finite", got="NaN or infinity", way_out=way_out)
+            )
+        refuse_too_large(largest, kept.dtype)
+    return Given(kept.to(where or X.device), None, True, X.device)
 
 
-def _is_finite(x: Tensor) -> bool:
-    """Whether nothing in x is NaN or infinite, in one trip that stores nothing."""
-    if not x.numel():
-        return True
-    least, largest = torch.aminmax(x)
-    return bool(torch.isfinite(least) & torch.isfinite(largest))
+def _check_layout(X: Tensor) -> None:
+    """Refuse tensors that are no matrix of real numbers in memory."""
+    if X.layout != torch.strided or X.is_meta:
+        way_out = "Pass X.to_dense(), or a SciPy matrix where the estimator takes one."
+        got = "a meta tensor" if X.is_meta else X.layout
+        raise UnsupportedError(complaint("X", expected="a dense tensor", got=got, way_out=way_out))
+    if X.dim() != 2:
+        expected = "a matrix of shape (n_samples, n_features)"
+        way_out = "Reshape it: X.reshape(-1, 1) for one feature, X.reshape(1, -1) for one sample."
+        raise ShapeError(complaint("X", expected=expected, got=list(X.shape), way_out=way_out))
+    if X.is_complex():
+        raise DtypeError(complaint("X", expected="real numbers", got=X.dtype))

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from onetrip.core.errors import UnsupportedError, complaint
-from onetrip.estimators.arrays import Given, take
+from onetrip.estimators.arrays import DEVICES, Given, largest_of, refuse_too_large, take
 from onetrip.estimators.hdbscan_trees import CondensedTree, SingleLinkageTree
 from onetrip.ops.hdbscan.api import spanning
 from onetrip.ops.hdbscan.centres import centroids, medoids
@@ -116,7 +116,7 @@ class HDBSCAN(ClusterMixin, BaseEstimator):
         "copy": ["boolean"],
         "core_distance": [StrOptions({"including_self", "excluding_self"})],
         "precision": [StrOptions({"certified", "fast"})],
-        "device": [str, torch.device],
+        "device": DEVICES,
     }
 
     def __init__(
@@ -179,6 +179,7 @@ class HDBSCAN(ClusterMixin, BaseEstimator):
         finite = torch.isfinite(samples).all(1)
         rows = finite.nonzero().squeeze(1)
         kept = samples if rows.numel() == samples.shape[0] else samples[rows]
+        refuse_too_large(largest_of(kept), kept.dtype)
         where = rows.cpu().numpy()
         self._cluster(kept, where, samples.shape[0])
         self.labels_[~finite.cpu().numpy()] = _INFINITE
@@ -190,7 +191,7 @@ class HDBSCAN(ClusterMixin, BaseEstimator):
             setattr(self, name, given.answer(torch.from_numpy(getattr(self, name))))
         return self
 
-    def fit_predict(self, X: Any, y: Any = None, **kwargs: Any) -> Any:
+    def fit_predict(self, X: Any, y: Any = None) -> Any:
         """Find clusters and return the labels of shape (n_samples,).
 
         Parameters

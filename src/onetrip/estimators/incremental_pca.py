@@ -10,7 +10,7 @@ from sklearn.utils._param_validation import Interval
 from torch import Tensor
 
 from onetrip.core.errors import ArgumentError
-from onetrip.estimators.arrays import Given, take
+from onetrip.estimators.arrays import DEVICES, Given, take
 from onetrip.estimators.gaussian_model import GaussianModel
 from onetrip.ops.truncated_svd.api import truncated_svd
 
@@ -69,6 +69,7 @@ class IncrementalPCA(GaussianModel):
         "whiten": ["boolean"],
         "copy": ["boolean"],
         "batch_size": [Interval(Integral, 1, None, closed="left"), None],
+        "device": DEVICES,
     }
 
     def __init__(

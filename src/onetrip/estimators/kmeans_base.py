@@ -19,7 +19,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from torch import Tensor
 
 from onetrip.core.errors import ArgumentError, ShapeError, complaint
-from onetrip.estimators.arrays import Given, as_tensor, take
+from onetrip.estimators.arrays import DEVICES, Given, as_tensor, take
 from onetrip.estimators.kmeans_start import is_array
 from onetrip.ops.kmeans.distances import distances_to
 from onetrip.ops.kmeans.lloyd import Solution
@@ -39,7 +39,7 @@ class BaseKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
         "verbose": ["verbose"],
         "random_state": ["random_state"],
         "precision": [StrOptions({"certified", "fast"})],
-        "device": [str, torch.device],
+        "device": DEVICES,
     }
     _random_starts: ClassVar[int]
 

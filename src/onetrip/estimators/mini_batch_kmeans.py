@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 from torch import Tensor
 
-from onetrip.estimators.arrays import Given, take
+from onetrip.estimators.arrays import Given, device_called, take
 from onetrip.estimators.kmeans_base import BaseKMeans, weights_of
 from onetrip.estimators.kmeans_start import start_centers
 from onetrip.estimators.mini_batch_progress import Progress
@@ -230,7 +230,9 @@ class MiniBatchKMeans(BaseKMeans):
         return given, weights_of(given, sample_weight)
 
     def _target(self, given: Given) -> torch.device:
-        return given.samples.device if self.device == "auto" else torch.device(self.device)
+        if self.device == "auto":
+            return given.samples.device
+        return device_called(self.device)
 
     def _starting_rows(self, given: Given) -> int:
         """How many samples a start is drawn from."""

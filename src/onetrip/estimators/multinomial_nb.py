@@ -20,7 +20,7 @@ from sklearn.utils.validation import (
 from torch import Tensor
 
 from onetrip.core.errors import ArgumentError, complaint
-from onetrip.estimators.arrays import FLOATS, INTEGERS, Given, take
+from onetrip.estimators.arrays import DEVICES, FLOATS, INTEGERS, Given, take
 from onetrip.ops.multinomial_nb.api import multinomial_nb
 from onetrip.ops.multinomial_nb.checked import count_and_check, kernels_see_all, refuse_infinite
 from onetrip.ops.multinomial_nb.predict import joint_log_likelihood, likeliest_class
@@ -85,6 +85,7 @@ class MultinomialNB(ClassifierMixin, BaseEstimator):
         "fit_prior": ["boolean"],
         "class_prior": ["array-like", None],
         "precision": [StrOptions({"certified", "fast"})],
+        "device": DEVICES,
     }
 
     def __init__(
@@ -363,7 +364,7 @@ def _weights(sample_weight: Any, given: Given, where: torch.device) -> Tensor | 
 
 def _refuse_negative(negative: bool) -> None:
     if negative:
-        raise ArgumentError("Negative values in data passed to MultinomialNB (input X)")
+        raise ArgumentError("Negative values in data passed to MultinomialNB (input X).")
 
 
 def _count_sparse(

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from onetrip.core.errors import ArgumentError, UnsupportedError, complaint
-from onetrip.estimators.arrays import Given, take
+from onetrip.estimators.arrays import DEVICES, Given, take
 from onetrip.estimators.neighbor_search import Corpus, Neighbors
 
 # scikit-learn's name -> the operator's.
@@ -43,6 +43,7 @@ class NeighborsBase(BaseEstimator):
         "metric_params": [dict, None],
         "n_jobs": [Integral, None],
         "precision": [StrOptions({"certified", "fast"})],
+        "device": DEVICES,
     }
 
     n_neighbors: int

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from onetrip.core.errors import ArgumentError, UnsupportedError, complaint
 from onetrip.core.selection import Config
-from onetrip.estimators.arrays import Given, take
+from onetrip.estimators.arrays import DEVICES, Given, take
 from onetrip.estimators.gaussian_model import GaussianModel
 from onetrip.estimators.pca_rank import likeliest_rank, rank_for_share
 from onetrip.estimators.sparse_svd import sparse_truncated_svd
@@ -97,6 +97,7 @@ class PCA(GaussianModel):
         "power_iteration_normalizer": [StrOptions({"auto", "QR", "LU", "none"})],
         "random_state": ["random_state"],
         "precision": [StrOptions({"certified", "fast"})],
+        "device": DEVICES,
     }
 
     def __init__(
@@ -131,7 +132,7 @@ class PCA(GaussianModel):
         self._fit(X)
         return self
 
-    def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
+    def fit_transform(self, X: Any, y: Any = None) -> Any:
         """Learn the components, and answer the samples' coordinates along them."""
         given = self._fit(X)
         return given.answer(self._coordinates(given))

@@ -8,7 +8,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from onetrip.core.errors import ArgumentError, UnsupportedError, complaint
-from onetrip.estimators.arrays import Given, take
+from onetrip.estimators.arrays import DEVICES, Given, take
 from onetrip.estimators.linear_projection import LinearProjection
 from onetrip.estimators.sparse_svd import sparse_truncated_svd
 from onetrip.ops.truncated_svd.api import truncated_svd
@@ -73,6 +73,7 @@ class TruncatedSVD(LinearProjection):
         "random_state": ["random_state"],
         "tol": [Interval(Real, 0, None, closed="left")],
         "precision": [StrOptions({"certified", "fast"})],
+        "device": DEVICES,
     }
 
     def __init__(
@@ -103,7 +104,7 @@ class TruncatedSVD(LinearProjection):
         self.fit_transform(X)
         return self
 
-    def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
+    def fit_transform(self, X: Any, y: Any = None) -> Any:
         """Learn the components, and answer the samples' coordinates along them."""
         self._validate_params()
         refuse_normalizer(self.power_iteration_normalizer)

@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
 from onetrip.core.errors import ArgumentError, ShapeError, UnsupportedError, complaint
-from onetrip.estimators.arrays import as_tensor, take
+from onetrip.estimators.arrays import DEVICES, as_tensor, take
 from onetrip.ops.truncated_svd.api import truncated_svd
 from onetrip.ops.truncated_svd.project import project
 from onetrip.ops.tsne.api import tsne
@@ -98,6 +98,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         "angle": [Interval(Real, 0, 1, closed="both")],
         "n_jobs": [None, Integral],
         "memory_budget": [None, Interval(Integral, 0, None, closed="left")],
+        "device": DEVICES,
     }
 
     def __init__(
@@ -144,7 +145,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.fit_transform(X)
         return self
 
-    def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
+    def fit_transform(self, X: Any, y: Any = None) -> Any:
         """Embed samples, and answer the embedding of shape (n_samples, n_components).
 
         Parameters
