@@ -12,7 +12,7 @@ from scipy.sparse.linalg import LinearOperator, svds
 from torch import Tensor
 
 from onetrip.ops.truncated_svd.randomized import normal_draw, randomized_decomposition
-from onetrip.ops.truncated_svd.solve import with_fixed_signs
+from onetrip.ops.truncated_svd.solve import leading_eigenvectors, with_fixed_signs
 
 # Features up to which the dense Gram matrix is formed: 32 MiB.
 _GRAM_FEATURES = 2048
@@ -54,8 +54,8 @@ def sparse_truncated_svd(
 def _by_gram(wide: Any, shift: np.ndarray, kept: int) -> tuple[Tensor, Tensor]:
     gram = (wide.T @ wide).toarray()
     gram -= wide.shape[0] * np.outer(shift, shift)
-    values, vectors = torch.linalg.eigh(torch.from_numpy(gram))
-    return values.flip(0)[:kept].clamp_min(0.0).sqrt(), vectors.flip(1)[:, :kept].T
+    values, vectors = leading_eigenvectors(torch.from_numpy(gram), kept)
+    return values.clamp_min(0.0).sqrt(), vectors.T
 
 
 def _randomized(

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from onetrip.core.selection import Config
-from onetrip.ops.truncated_svd.solve import with_fixed_signs
+from onetrip.ops.truncated_svd.solve import leading_eigenvectors, with_fixed_signs
 from onetrip.ops.truncated_svd.torch_impl import shifted_moments
 
 
@@ -51,9 +51,9 @@ class RunningMoments:
         The samples are gone, so that no second trip corrects small values: of values below 1e-4
         of the largest float32 shows some error, of those below 1e-8 nothing is left.
         """
-        values, vectors = torch.linalg.eigh(self.gram)
-        squares = values.flip(0).clamp_min(0.0)
-        components = vectors.flip(1).T[:kept]
+        values, vectors = leading_eigenvectors(self.gram, len(self.gram))
+        squares = values.clamp_min(0.0)
+        components = vectors.T[:kept]
         # Values of a matrix of fewer rows than columns are few; the others are rounding.
         squares[min(self.count, squares.shape[0]) :] = 0.0
         return squares[:kept].sqrt().to(dtype), {
