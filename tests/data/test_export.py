@@ -142,3 +142,18 @@ def test_wrong_use_is_refused(dataset, tmp_path):
         export(dataset, tmp_path / "other")
     with pytest.raises(DataError, match="`dataset` must be a folder"):
         export(tmp_path)
+
+
+def test_an_export_that_broke_off_begins_again(dataset, exported, tmp_path):
+    export(dataset, tmp_path / "out")
+    # What kill -9 leaves: rows, and nothing that says that they are all.
+    (tmp_path / "out" / "stats.json").unlink()
+    (tmp_path / "out" / ".export-begun").touch()
+    (tmp_path / "out" / "data" / "train-00007.parquet").write_bytes(b"PAR1")
+    again = export(dataset, tmp_path / "out")
+    assert sorted(p.relative_to(tmp_path / "out").as_posix() for p in tmp_path.rglob("*.*")) == [
+        "README.md",
+        *sorted(exported.files),
+        "stats.json",
+    ]
+    assert again.rows == exported.rows

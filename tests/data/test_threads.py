@@ -22,7 +22,7 @@ def test_items_come_in_order_and_then_what_was_raised():
         raise KeyError("unit")
 
     seen = []
-    with pytest.raises(KeyError, match="unit"), ahead(items(), 2) as made:
+    with pytest.raises(KeyError, match="unit"), ahead(items(), 2, str.upper, 2) as made:
         seen.extend(made)
     assert seen == [0, 1, 2, 3, 4]
     assert alive() == set()

@@ -84,7 +84,7 @@ def _fetch(
     entries = [entry for entry in read_manifest(manifest).entries if entry.url]
     if not entries:
         raise DataError(f"{manifest} has no addresses: fetch needs OPIG's script, or its manifest.")
-    limit = None if max_size is None else read_memory(max_size)
+    limit = None if max_size is None else read_memory(max_size, "max-size")
     with until_interrupted():
         results = fetch(
             entries,

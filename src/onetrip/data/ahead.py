@@ -1,38 +1,66 @@
-"""Run an iterator in a thread of its own, some items ahead of who takes them."""
+"""Run an iterator in threads of its own, some items ahead of who takes them."""
 
 from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from threading import Lock
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
+Made = TypeVar("Made")
 
 _END: Any = object()
 
 
 @contextmanager
-def ahead(items: Iterator[Item], depth: int) -> Iterator[Iterator[Item]]:
-    """The same items, made while earlier ones are worked on; the thread ends with the context.
+def ahead(
+    items: Iterator[Item], depth: int, work: Callable[[Item], Made], threads: int = 1
+) -> Iterator[Iterator[Made]]:
+    """What `work` makes of each item, in order, while earlier ones are dealt with elsewhere.
 
     Inflating and parsing hold no lock of the interpreter, nor do most steps, nor does writing:
-    together they use two cores. What they raise is raised to who takes the items. Up to `depth`
-    items wait, one more is being made.
+    together they use two cores. Items are taken one at a time, and a thread works on what it took
+    itself, which its core has at hand. What that raises is raised to who takes the results. Up to
+    `depth` of them wait, one more for each thread is being made; the threads end with the context.
 
-    >>> with ahead(iter(range(3)), 1) as numbers:
-    ...     list(numbers)
-    [0, 1, 2]
+    >>> with ahead(iter(range(3)), 1, str) as texts:
+    ...     list(texts)
+    ['0', '1', '2']
     """
-    with ThreadPoolExecutor(1, "onetrip-ahead") as maker:
-        waiting = deque(maker.submit(next, items, _END) for _ in range(depth + 1))
+    taking = Lock()
+    asked: deque[Future[Made]] = deque()
+    waiting: deque[Future[Made]] = deque()
 
-        def taken() -> Iterator[Item]:
-            while (item := waiting.popleft().result()) is not _END:
-                waiting.append(maker.submit(next, items, _END))
-                yield item
+    def make() -> None:
+        with taking:
+            made = asked.popleft()
+            try:
+                item = next(items, _END)
+            except BaseException as error:
+                made.set_exception(error)
+                return
+        try:
+            made.set_result(_END if item is _END else work(item))
+        except BaseException as error:
+            made.set_exception(error)
 
+    with ThreadPoolExecutor(threads, "onetrip-ahead") as makers:
+
+        def ask() -> None:
+            made: Future[Made] = Future()
+            asked.append(made)
+            waiting.append(made)
+            makers.submit(make)
+
+        def taken() -> Iterator[Made]:
+            while (made := waiting.popleft().result()) is not _END:
+                ask()
+                yield made
+
+        for _ in range(depth + threads):
+            ask()
         try:
             yield taken()
         finally:
-            for item in waiting:
-                item.cancel()
+            makers.shutdown(wait=False, cancel_futures=True)

@@ -2,14 +2,19 @@
 
 import http.server
 import re
+import resource
 import threading
+import time
 from collections import Counter
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from onetrip.core.errors import DataError
+from onetrip.core.errors import ArgumentError, DataError
 from onetrip.data.sources.oas.fetch import Wanted, fetch
 from onetrip.data.sources.oas.manifest import (
+    Entry,
     read_folder,
     read_manifest,
     read_script,
@@ -31,6 +36,7 @@ class Server(http.server.ThreadingHTTPServer):
         self.mood, self.unit = mood, unit
         self.asked = Counter()
         self.ranges = []
+        self.closing = threading.Event()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -64,6 +70,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 return self.partial(start, unit[start:], len(unit) + 500)
             case "says_too_little" if nth < 3:
                 return self.answer(200, unit[: len(unit) // 2])
+            case "never_ends" if "Birch" in self.path:
+                return self.drip(unit)
             case "drops" | "ignores_range":
                 if start >= len(unit):
                     return self.answer(416, b"", {"Content-Range": f"bytes */{len(unit)}"})
@@ -75,9 +83,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
+        if "Content-Length" not in (headers or {}):
+            self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def drip(self, unit):
+        """All but the last byte at once, and then nothing new, forever."""
+        self.answer(200, unit[:-1], {"Content-Length": str(10**9)})
+        while not self.server.closing.wait(0.02):
+            self.wfile.write(b"x")
 
     def partial(self, start, body, total):
         """Less than was promised, perhaps; then the line goes dead."""
@@ -109,6 +124,7 @@ def served(unit, tmp_path):
 
     yield start
     for server in servers:
+        server.closing.set()
         server.shutdown()
         server.server_close()
 
@@ -183,6 +199,58 @@ def test_unwanted_units_end_at_line_1(served, unit, tmp_path):
     (big, _) = get(entries, tmp_path, Wanted(max_bytes=len(unit) - 1))
     assert (big.state, big.why) == ("skipped", f"it has {len(unit)} bytes")
     assert not list(tmp_path.rglob("*.part"))
+
+
+def test_what_ends_a_fetch_ends_the_downloads_at_hand(served, unit, tmp_path):
+    names = [f"unpaired/{study}/csv/A_Heavy_IGHG.csv.gz" for study in ("Alder_2019", "Birch_2020")]
+    _, entries = served("never_ends", names)
+    slow = tmp_path / "unpaired" / "Birch_2020" / "A_Heavy_IGHG.csv.gz.part"
+
+    def ctrl_c(result):
+        while not slow.exists() or slow.stat().st_size < 1000:
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fetch(entries, tmp_path, timeout_s=5, told=ctrl_c)
+    # What came stays, for the next run to go on with.
+    assert slow.stat().st_size >= 1000
+
+
+def test_a_full_disk_ends_a_fetch(served, tmp_path):
+    names = [f"unpaired/Alder_2019/csv/{n}_Heavy_IGHG.csv.gz" for n in range(8)]
+    server, entries = served("kind", names)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(DataError, match="S01: the disk of"):
+            fetch(entries, tmp_path, connections=1, wait_s=5)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert sum(server.asked.values()) <= 2
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"connections": 0}, "`connections` must be at least 1"),
+        ({"attempts": 0}, "`attempts` must be at least 1"),
+        ({"wait_s": -1.0}, "`wait` must be"),
+        ({"wanted": Wanted(study="Birhc_2020")}, "Did you mean 'Birch_2020'"),
+    ],
+)
+def test_what_nobody_can_have_meant_is_refused(wrong, message, tmp_path):
+    with pytest.raises(ArgumentError, match=message):
+        fetch([Entry("unpaired/Birch_2020/A_Heavy_IGHG.csv.gz")], tmp_path / "new", **wrong)
+    assert not (tmp_path / "new").exists()
+
+
+def test_what_is_no_manifest_is_refused(oas_folder, tmp_path):
+    pq.write_table(pa.table({"unit_id": ["a"]}), tmp_path / "rows.parquet")
+    (tmp_path / "empty.parquet").touch()
+    for name in ("rows", "empty"):
+        with pytest.raises(DataError, match="`manifest` must be what"):
+            read_manifest(tmp_path / f"{name}.parquet")
 
 
 def test_script_of_the_site(tmp_path):

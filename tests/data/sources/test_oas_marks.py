@@ -102,7 +102,7 @@ def test_plain_tables_are_read_as_csv_writes_them(table, order, width, all_quote
     (chunk,) = Lines(iter([text.getvalue().encode()])).chunks()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rows, "read_carefully", None)
-        parsed = parser.parse(chunk, 3)
+        parsed = parser.parse(chunk, parser.plain(chunk), 3)
     assert [column.to_pylist() for column in parsed.columns] == [
         [row[place] for row in table] for place in order[:width]
     ]

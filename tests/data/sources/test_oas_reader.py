@@ -49,7 +49,7 @@ def parsed(text, names=NAMES, wanted=NAMES, block=7):
         blank += got.blank_lines
 
     for chunk in source.chunks():
-        enter(parser.parse(chunk, line + 1))
+        enter(parser.parse(chunk, parser.plain(chunk), line + 1))
         source.reuse(chunk)
     if rest := parser.finish(line + 1):
         enter(rest)

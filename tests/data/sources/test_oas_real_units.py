@@ -7,8 +7,12 @@ With the packages: `pip download --no-deps pyalakazam`, then
 import ast
 import zipfile
 
+import pytest
+
+from onetrip.core.errors import ArgumentError, DataError
 from onetrip.data.sources.oas.real_units import make_real_fixture
 from onetrip.data.sources.oas.source import Oas
+from onetrip.data.sources.oas.synthetic.folder import make_fixture
 from onetrip.data.sources.oas.synthetic.genes import POSITIONS, genes, to_residues
 
 
@@ -69,3 +73,26 @@ def test_aligned_chains_of_a_wheel_are_numbered(tmp_path):
         without_cdr3 = [region for key, region in numbering.items() if not key.startswith("cdr")]
         frameworks = [POSITIONS[locus][i] for i in (0, 2, 4, 5)]
         assert [tuple(int(p) for p in region) for region in without_cdr3] == frameworks
+
+
+def test_what_has_no_chains_is_refused(tmp_path):
+    (tmp_path / "page.whl").write_bytes(b"<html>")
+    (tmp_path / "other.tsv").write_text("word\tn\nyes\t1\n")
+    with zipfile.ZipFile(tmp_path / "empty.whl", "w"):
+        pass
+    for name, why in (
+        ("page.whl", "File is not a zip file"),
+        ("nowhere.tsv", "No such file"),
+        ("other.tsv", "lacks the column 'sequence_alignment'"),
+        ("empty.whl", "a TSV of AIRR, got"),
+    ):
+        with pytest.raises(DataError, match=why):
+            make_real_fixture(tmp_path / "units", tmp_path / name, rows=10, units=1)
+    assert not (tmp_path / "units").exists()
+
+
+@pytest.mark.parametrize("wrong", [{"units": 0}, {"units": -1}, {"paired_units": -1}, {"rows": 0}])
+def test_fixtures_without_units_or_rows_are_refused(wrong, tmp_path):
+    with pytest.raises(ArgumentError, match="must be at least"):
+        make_fixture(tmp_path / "units", **{"rows": 5, "units": 1} | wrong)
+    assert not (tmp_path / "units").exists()

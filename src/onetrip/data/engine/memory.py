@@ -61,12 +61,12 @@ def admit(workers: int | None, memory: str, cores: int | None = None) -> Admissi
     return Admission(workers, (bound - PARENT_BYTES) // workers - _IDLE_BYTES)
 
 
-def read_memory(text: str) -> int:
+def read_memory(text: str, argument: str = "memory") -> int:
     """Bytes of "2GB", "512MiB" or "1.5g", in powers of 1024."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?\s*", text.lower())
     if not match:
         expected = "a size like 2GB or 512MB"
-        raise ArgumentError(complaint("memory", expected=expected, got=repr(text)))
+        raise ArgumentError(complaint(argument, expected=expected, got=repr(text)))
     return int(float(match[1]) * _UNITS[match[2]])
 
 

@@ -126,7 +126,7 @@ class _Reading:
             self._unit, skip_lines=self._lines, skip_rows=self._rows_at_checkpoint
         )
         try:
-            with ahead(source, READS_AHEAD) as reads:
+            with ahead(source, READS_AHEAD, _itself) as reads:
                 for last in reads:
                     self._enter_read(last)
                     waiting.append(last.batch)
@@ -187,6 +187,10 @@ class _Reading:
         self._sink.reject(
             [Reject(self._unit.unit_id, error.line, error.code, "", str(error), error.raw)]
         )
+
+
+def _itself(read: Read) -> Read:
+    return read
 
 
 def _join(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:

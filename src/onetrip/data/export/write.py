@@ -15,12 +15,15 @@ from onetrip.core.errors import ArgumentError, DataError, complaint
 from onetrip.data.export.card import dataset_card
 from onetrip.data.export.fasta import FASTA_COLUMNS, FastaWriter
 from onetrip.data.steps.split import SPLITS
-from onetrip.data.store.aside import full_disk_explained, write_json
+from onetrip.data.store.aside import full_disk_explained, remove_abandoned, write_json
 from onetrip.data.store.dataset import Finished, open_finished
 from onetrip.data.store.shards import GROUP_ROWS, ShardWriter
+from onetrip.data.store.writable import folder_to_write
 from onetrip.data.text.columns import plain
 
 _STATS = "stats.json"
+# There from the first file to the last: an export that broke off begins again.
+_BEGUN = ".export-begun"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,9 @@ def export(
         raise ArgumentError(complaint("format", expected="parquet or fasta", got=repr(format)))
     finished = open_finished(dataset)
     if not finished.shards:
-        raise DataError(f"{dataset} has no rows: every one was dropped. See `onetrip data status`.")
+        raise DataError(
+            f"{dataset} has no rows to export. `onetrip data stats` says where they went."
+        )
     schema = pq.read_schema(finished.shards[0])
     wanted = _open_schema(schema, columns if format == "parquet" else _fasta_columns(schema))
     folder = Path(target) if target is not None else finished.folder / "export"
@@ -91,6 +96,7 @@ def export(
         (folder / "README.md").write_text(card, "utf-8")
         # Last: what says that the export is whole.
         write_json(folder / _STATS, stats)
+        (folder / _BEGUN).unlink()
     return Exported(folder, stats["rows"], tuple(file["path"] for file in files))
 
 
@@ -114,17 +120,25 @@ def _fasta_columns(schema: pa.Schema) -> list[str]:
 
 
 def _clear(folder: Path) -> None:
-    """Make room where an earlier export was; touch nothing else."""
-    stats = folder / _STATS
+    """Make room where an earlier export was, whole or broken off; touch nothing else."""
+    stats, begun = folder / _STATS, folder / _BEGUN
     if stats.is_file():
         written = json.loads(stats.read_text("utf-8"))
+        begun.touch()
         stats.unlink()
         for file in written["files"]:
             (folder / file["path"]).unlink(missing_ok=True)
+    elif begun.is_file():
+        for split in SPLITS:
+            for left in (folder / "data").glob(f"{split}*"):
+                left.unlink()
     elif folder.is_dir() and any(folder.iterdir()):
         expected = "a new folder, or one of an earlier export"
         raise DataError(complaint("target", expected=expected, got=repr(str(folder))))
-    (folder / "data").mkdir(parents=True, exist_ok=True)
+    folder_to_write("target", folder)
+    begun.touch()
+    (folder / "data").mkdir(exist_ok=True)
+    remove_abandoned(folder / "data")
 
 
 def _write_rows(

@@ -10,7 +10,7 @@ import shutil
 import socket
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,9 @@ class AsideFile:
     def discard(self) -> None:
         """Leave nothing behind."""
         self._discarded = True
-        self._file.close()
+        # On a full disk there is no room for what is still buffered. Nobody wants it any more.
+        with suppress(OSError):
+            self._file.close()
         self._aside.unlink(missing_ok=True)
 
 
@@ -139,7 +141,7 @@ def full_disk(folder: Path) -> DataError:
     """The error of a full disk (S01)."""
     free = bytes_text(shutil.disk_usage(folder).free)
     return DataError(
-        f"S01: the disk of {folder} takes no more ({free} free). Finished tasks are kept: make "
+        f"S01: the disk of {folder} takes no more ({free} free). What is finished is kept: make "
         "room and run the same command again."
     )
 

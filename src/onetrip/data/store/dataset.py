@@ -14,6 +14,7 @@ from onetrip.data.engine.outcome import Outcome
 from onetrip.data.engine.plan import Stage
 from onetrip.data.engine.task import Places
 from onetrip.data.store.aside import write_json
+from onetrip.data.store.writable import folder_to_write
 
 _SAYS = "dataset.json"
 
@@ -50,7 +51,7 @@ class Dataset:
     @contextmanager
     def locked(self, rank: int) -> Iterator[None]:
         """Keep a second run of the same rank out."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        folder_to_write("output", self.folder)
         with (self.folder / f".lock-{rank}").open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -2,25 +2,30 @@
 
 import http.client
 import re
-import time
 import urllib.error
 import urllib.request
 import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
+from threading import Event
 from typing import Literal
 
+from onetrip.core.errors import ArgumentError, complaint
 from onetrip.data.sources.oas.inflate import MAGIC, Inflated, is_web_page
 from onetrip.data.sources.oas.manifest import Entry
 from onetrip.data.sources.oas.metadata import Metadata, parse_metadata
 from onetrip.data.sources.source import UnitError
+from onetrip.data.store.aside import full_disk_explained, is_full_disk
+from onetrip.data.store.writable import folder_to_write
 
 _PIECE_BYTES = 1 << 18
 # Enough for line 1 of any unit, compressed.
 _HEAD_BYTES = 1 << 12
 _RANGE = re.compile(r"bytes (?:(?P<start>\d+)-\d+|\*)/(?P<total>\d+|\*)")
+_STUDIES_TOLD = 12
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 State = Literal["fetched", "there", "skipped", "failed"]
@@ -59,6 +64,10 @@ class _Broken(Exception):
     """This attempt failed; what is here may be gone on with."""
 
 
+class _Ended(Exception):
+    """Nobody waits for the unit any more; what is here stays."""
+
+
 class _Skip(Exception):
     """The unit is not wanted."""
 
@@ -90,17 +99,54 @@ def fetch(
     wait_s : pause before the second of them.
     timeout_s : silence that ends a request.
     told : called with what came of each unit, from the threads that fetch.
+
+    Raises
+    ------
+    ArgumentError
+        No unit is of the study; a number of connections or attempts that is below one.
+    DataError
+        The folder cannot be written to, or its disk is full.
     """
     wanted = wanted or Wanted()
-    chosen = [e for e in entries if wanted.study is None or e.path.split("/")[1] == wanted.study]
+    for name, number in (("connections", connections), ("attempts", attempts)):
+        if number < 1:
+            raise ArgumentError(complaint(name, expected="at least 1", got=number))
+    if wait_s < 0:
+        raise ArgumentError(complaint("wait", expected="no negative number of seconds", got=wait_s))
+    chosen = _of_study(entries, wanted.study)
+    folder_to_write("folder", folder)
+    ended = Event()
 
     def one(entry: Entry) -> Fetched:
-        result = _Fetch(entry, folder, wanted, attempts, wait_s, timeout_s).run()
+        result = _Fetch(entry, folder, wanted, attempts, wait_s, timeout_s, ended).run()
         told(result)
         return result
 
-    with ThreadPoolExecutor(connections, "onetrip-fetch") as pool:
-        return list(pool.map(one, chosen))
+    with full_disk_explained(folder), ThreadPoolExecutor(connections, "onetrip-fetch") as pool:
+        try:
+            return list(pool.map(one, chosen))
+        finally:
+            # Whatever ends this (Ctrl-C, a full disk) ends the downloads at hand, too.
+            ended.set()
+
+
+def _of_study(entries: Sequence[Entry], study: str | None) -> Sequence[Entry]:
+    if study is None:
+        return entries
+    chosen = [entry for entry in entries if entry.path.split("/")[1] == study]
+    if not chosen:
+        there = sorted({entry.path.split("/")[1] for entry in entries})
+        close = get_close_matches(study, there, n=1)
+        expected = f"one of {len(there)} studies: {', '.join(there[:_STUDIES_TOLD])}"
+        raise ArgumentError(
+            complaint(
+                "study",
+                expected=f"{expected}{', …' if len(there) > _STUDIES_TOLD else ''}",
+                got=repr(study),
+                way_out=f"Did you mean {close[0]!r}?" if close else "",
+            )
+        )
+    return chosen
 
 
 class _Fetch:
@@ -114,7 +160,9 @@ class _Fetch:
         attempts: int,
         wait_s: float,
         timeout_s: float,
+        ended: Event,
     ) -> None:
+        self._ended = ended
         self._entry, self._wanted = entry, wanted
         self._attempts, self._wait_s, self._timeout_s = attempts, wait_s, timeout_s
         self._target = folder / entry.path
@@ -128,7 +176,7 @@ class _Fetch:
         failures, most, why = 0, self._have(), ""
         while failures < self._attempts:
             if failures:
-                time.sleep(self._wait_s * 2 ** (failures - 1))
+                self._ended.wait(self._wait_s * 2 ** (failures - 1))
             try:
                 self._requests += 1
                 total = self._request(self._have())
@@ -137,6 +185,8 @@ class _Fetch:
                 self._part.unlink(missing_ok=True)
                 return self._end("skipped", 0, str(skip))
             except (_Broken, OSError, http.client.HTTPException) as error:
+                if is_full_disk(error):
+                    raise
                 why = str(error) or type(error).__name__
                 if isinstance(error, urllib.error.HTTPError) and error.code not in _PASSING:
                     break
@@ -187,6 +237,8 @@ class _Fetch:
         asked = have >= _HEAD_BYTES
         with self._part.open("ab" if have else "wb") as file:
             while piece := response.read1(_PIECE_BYTES):
+                if self._ended.is_set():
+                    raise _Ended
                 file.write(piece)
                 have += len(piece)
                 if not asked and have >= _HEAD_BYTES:

@@ -17,7 +17,8 @@ from onetrip.data.sources.oas.inflate import Inflated
 from onetrip.data.sources.oas.lines import Lines
 from onetrip.data.sources.oas.metadata import parse_metadata
 from onetrip.data.sources.source import Unit, UnitError
-from onetrip.data.store.aside import AsideFile
+from onetrip.data.store.aside import AsideFile, full_disk_explained
+from onetrip.data.store.writable import folder_to_write
 
 # In 2021 the addresses of paired units lacked a slash.
 _ADDRESS = re.compile(
@@ -83,13 +84,19 @@ def read_folder(folder: Path) -> Manifest:
 
 
 def write_manifest(manifest: Manifest, path: Path) -> None:
-    """Write the units as Parquet."""
+    """Write the units as Parquet; raises DataError where that cannot be."""
     rows = [asdict(entry) for entry in manifest.entries]
     kinds = {str: pa.string(), int: pa.int64()}
     schema = pa.schema([(field.name, kinds[field.type]) for field in fields(Entry)])
-    file = AsideFile(path)
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema), file)
-    file.publish()
+    folder_to_write("output", path.parent)
+    with full_disk_explained(path.parent):
+        file = AsideFile(path)
+        try:
+            pq.write_table(pa.Table.from_pylist(rows, schema=schema), file)
+            file.publish()
+        except BaseException:
+            file.discard()
+            raise
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -101,7 +108,11 @@ def read_manifest(path: Path) -> Manifest:
         raise DataError(complaint("manifest", expected=expected, got=repr(str(path))))
     if path.suffix != ".parquet":
         return read_script(path)
-    return Manifest(tuple(Entry(**row) for row in pq.read_table(path).to_pylist()))
+    try:
+        return Manifest(tuple(Entry(**row) for row in pq.read_table(path).to_pylist()))
+    except (pa.ArrowInvalid, TypeError) as error:
+        expected = "what `onetrip data oas manifest` writes"
+        raise DataError(complaint("manifest", expected=expected, got=repr(str(path)))) from error
 
 
 def _entry_of(line: str) -> Entry | None:

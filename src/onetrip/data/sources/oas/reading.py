@@ -28,7 +28,9 @@ from onetrip.data.sources.source import Read, Unit, UnitError
 LINES_ABOVE_ROWS = 2
 _LOCI: Mapping[str, tuple[str, ...]] = {"Heavy": ("H",), "Light": ("K", "L")}
 _LOCUS_COLUMNS = {"locus_heavy": "Heavy", "locus_light": "Light"}
-_CHUNKS_AHEAD = 2
+_CHUNKS_AHEAD = 1
+# Threads that inflate a chunk in turn, and take it apart at the same time.
+_PARSERS = 2
 _DAMAGES = frozenset({"U04", "U05"})
 
 
@@ -104,9 +106,11 @@ class Reading:
         parser = RowParser(self._unit.unit_id, head.names, head.there)
         failure = None
         try:
-            with ahead(lines.chunks(), _CHUNKS_AHEAD) as chunks:
-                for chunk in chunks:
-                    parsed = parser.parse(chunk, self._lines + 1)
+            with ahead(
+                lines.chunks(), _CHUNKS_AHEAD, lambda chunk: (chunk, parser.plain(chunk)), _PARSERS
+            ) as chunks:
+                for chunk, columns in chunks:
+                    parsed = parser.parse(chunk, columns, self._lines + 1)
                     lines.reuse(chunk)
                     yield self._as_read(parsed, head, inflated.position)
         except UnitError as error:

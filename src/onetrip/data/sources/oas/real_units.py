@@ -22,13 +22,15 @@ from pathlib import Path
 
 import numpy as np
 
-from onetrip.core.errors import DataError, complaint
+from onetrip.core.errors import ArgumentError, DataError, complaint
 from onetrip.data.sources.oas.columns import UNPAIRED
 from onetrip.data.sources.oas.synthetic.chain import cdr3_positions
 from onetrip.data.sources.oas.synthetic.folder import Made, unit_sizes
 from onetrip.data.sources.oas.synthetic.genes import CODONS, RESIDUES
 from onetrip.data.sources.oas.synthetic.templates import draw_redundancy
 from onetrip.data.sources.oas.synthetic.unit import gzip_into, metadata_line
+from onetrip.data.store.aside import full_disk_explained
+from onetrip.data.store.writable import folder_to_write
 
 # abnativ's files, and where regions begin in the 149 columns of its alignment (AHo).
 _ABNATIV = {"H": "test_vh_v2", "L": "test_vl_v2"}
@@ -78,23 +80,43 @@ def make_real_fixture(
     rows : at most; fewer where the package has fewer.
     units : how many.
     seed : of order and Redundancy.
+
+    Raises
+    ------
+    ArgumentError
+        Less than one row or unit.
+    DataError
+        The source has no chains; the folder cannot be written to.
     """
-    chains = list(_chains(source))
+    for name, number in (("rows", rows), ("units", units)):
+        if number < 1:
+            raise ArgumentError(complaint(name, expected="at least 1", got=number))
+    try:
+        chains = list(_chains(source))
+    except (OSError, zipfile.BadZipFile, UnicodeDecodeError, KeyError) as error:
+        reason = f"lacks the column {error}" if isinstance(error, KeyError) else str(error)
+        raise _no_chains(source, f"It cannot be read: {reason}.") from error
     if not chains:
-        expected = "abnativ's or pyalakazam's wheel, or a TSV of AIRR"
-        raise DataError(complaint("real", expected=expected, got=repr(str(source))))
+        raise _no_chains(source)
     rng = np.random.default_rng(seed)
     chains = [chains[i] for i in rng.permutation(len(chains))[:rows]]
     chains.sort(key=lambda chain: (chain.locus == "H", chain.isotype))
+    folder_to_write("folder", folder)
     made, start = [], 0
-    for number, size in enumerate(unit_sizes(len(chains), min(units, len(chains)), seed)):
-        part = chains[start : start + size]
-        start += size
-        for heavy in (True, False):
-            alike = [chain for chain in part if (chain.locus == "H") == heavy]
-            if alike:
-                made.append(_write(folder, number, alike, rng))
+    with full_disk_explained(folder):
+        for number, size in enumerate(unit_sizes(len(chains), min(units, len(chains)), seed)):
+            part = chains[start : start + size]
+            start += size
+            for heavy in (True, False):
+                alike = [chain for chain in part if (chain.locus == "H") == heavy]
+                if alike:
+                    made.append(_write(folder, number, alike, rng))
     return made
+
+
+def _no_chains(source: Path, why: str = "") -> DataError:
+    expected = "abnativ's or pyalakazam's wheel, or a TSV of AIRR"
+    return DataError(complaint("real", expected=expected, got=repr(str(source)), way_out=why))
 
 
 def _write(folder: Path, number: int, chains: list[RealChain], rng: np.random.Generator) -> Made:

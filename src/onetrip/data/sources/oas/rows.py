@@ -47,10 +47,12 @@ class RowParser:
         # Lines whose quote the next chunk may close.
         self._held = b""
 
-    def parse(self, chunk: Chunk, line: int) -> Parsed:
-        """Rows of a chunk, and of lines that waited for it; the first one is number `line`."""
-        columns = None if self._held else self._plain(chunk)
-        if columns is None:
+    def parse(self, chunk: Chunk, columns: list[pa.Array] | None, line: int) -> Parsed:
+        """Rows of a chunk, and of lines that waited for it; the first one is number `line`.
+
+        `columns` is what `plain` says of the chunk.
+        """
+        if columns is None or self._held:
             return self._careful(self._held + chunk.bytes(), line, last=False)
         rows = len(columns[0])
         return Parsed(columns, np.arange(line, line + rows), [], rows)
@@ -59,7 +61,8 @@ class RowParser:
         """What is made of the lines that still wait, now that nothing follows them."""
         return self._careful(self._held, line, last=True) if self._held else None
 
-    def _plain(self, chunk: Chunk) -> list[pa.Array] | None:
+    def plain(self, chunk: Chunk) -> list[pa.Array] | None:
+        """Values of the wanted columns where the chunk is plain; in any thread, in any order."""
         columns = plain_values(*chunk.marked(), len(self._names), self._places)
         if columns is None and b"\r\n" in (text := chunk.bytes()):
             (unix,) = Lines(iter([text.replace(b"\r\n", b"\n")])).chunks()

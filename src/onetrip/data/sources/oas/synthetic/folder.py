@@ -10,6 +10,8 @@ import numpy as np
 from onetrip.core.errors import ArgumentError, complaint
 from onetrip.data.sources.oas.synthetic.defects import DEFECTS, spoilt
 from onetrip.data.sources.oas.synthetic.unit import write_unit
+from onetrip.data.store.aside import full_disk_explained
+from onetrip.data.store.writable import folder_to_write
 
 # Rows of a unit at every twentieth of the 15,550 unpaired units that there were in 2025.
 SIZE_QUANTILES = (
@@ -55,15 +57,21 @@ def make_fixture(
     defects : more units, one with each of these defects; "all" stands for every one.
     seed : of everything drawn.
     """
+    for name, number, least in (("units", units, 1), ("paired-units", paired_units, 0)):
+        if number < least:
+            raise ArgumentError(complaint(name, expected=f"at least {least}", got=number))
     if rows < units:
         expected = f"at least one for each of {units} units"
         raise ArgumentError(complaint("rows", expected=expected, got=rows))
-    made = [
-        *_whole(folder, rows, units, seed),
-        *_paired(folder, paired_units, seed),
-        *_broken(folder, _named(defects), seed),
-    ]
-    (folder / "fixture.json").write_text(json.dumps([asdict(one) for one in made], indent=1))
+    broken = _named(defects)
+    folder_to_write("folder", folder)
+    with full_disk_explained(folder):
+        made = [
+            *_whole(folder, rows, units, seed),
+            *_paired(folder, paired_units, seed),
+            *_broken(folder, broken, seed),
+        ]
+        (folder / "fixture.json").write_text(json.dumps([asdict(one) for one in made], indent=1))
     return made
 
 
