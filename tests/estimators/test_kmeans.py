@@ -191,7 +191,7 @@ def test_errors_say_what_was_expected():
         KMeans().fit(DIGITS[:2])
     with pytest.raises(ValueError, match=r"does not match the number of clusters"):
         KMeans(3, init=DIGITS[:2]).fit(DIGITS)
-    with pytest.raises(ValueError, match="`sample_weight` must be non-negative"):
+    with pytest.raises(ValueError, match="`sample_weight` must be finite and >= 0"):
         KMeans(2).fit(DIGITS, sample_weight=-np.ones(len(DIGITS)))
     with pytest.raises(ValueError, match="'algorithm' parameter"):
         KMeans(algorithm="full").fit(DIGITS)

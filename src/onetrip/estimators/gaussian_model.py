@@ -8,6 +8,7 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from onetrip.core.errors import ArgumentError
 from onetrip.estimators.arrays import take
 from onetrip.estimators.linear_projection import LinearProjection
 from onetrip.ops.truncated_svd.project import project
@@ -56,7 +57,7 @@ class GaussianModel(LinearProjection):
         features = given.shape[1]
         log_volume = float(torch.linalg.slogdet(precision).logabsdet)
         score = -0.5 * length - 0.5 * (features * math.log(2.0 * math.pi) - log_volume)
-        return given.answer(score)
+        return given.answer(score.to(torch.as_tensor(self.components_).dtype))
 
     def score(self, X: Any, y: Any = None) -> float:
         """Mean log-likelihood of the samples under the model; `y` is ignored."""
@@ -67,10 +68,16 @@ class GaussianModel(LinearProjection):
         noise = self.noise_variance_
         features = components.shape[1]
         identity = torch.eye(features, dtype=torch.float64, device=components.device)
+        if noise == 0.0:
+            if components.shape[0] < features or not bool((excess > 0).all()):
+                raise ArgumentError(
+                    "The covariance of these samples has no inverse: some direction has no "
+                    "variance, so no sample has a density. Keep fewer components: the variance "
+                    "that is left out becomes noise in every direction."
+                )
+            return torch.linalg.inv((components.T * excess) @ components)
         if components.shape[0] == 0:
             return identity / noise
-        if noise == 0.0:
-            return torch.linalg.inv((components.T * excess) @ components)
         # Along a component the variance is noise + excess, elsewhere noise.
         share = excess / (excess + noise)
         return (identity - (components.T * share) @ components) / noise

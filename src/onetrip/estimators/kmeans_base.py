@@ -167,7 +167,10 @@ def weights_of(given: Given, sample_weight: Any) -> Tensor | None:
     else:
         like = sparse.csr_matrix((rows, 1))
         weight = as_tensor(_check_sample_weight(sample_weight, like, dtype=np.float64))
-    if not bool((weight >= 0).all()):
-        expected = "non-negative"
-        raise ArgumentError(complaint("sample_weight", expected=expected, got="negative or NaN"))
+    least, largest = weight.aminmax()
+    if not (least >= 0 and torch.isfinite(largest)):
+        got = "negative, infinite or NaN"
+        raise ArgumentError(complaint("sample_weight", expected="finite and >= 0", got=got))
+    if largest == 0:
+        raise ArgumentError("Sample weights must contain at least one non-zero number.")
     return weight.to(given.samples.device)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from onetrip.core.errors import ArgumentError
 from onetrip.estimators.arrays import Given
+from onetrip.estimators.labels import check_labels
 from onetrip.estimators.neighbor_targets import take_targets, weights_of
 from onetrip.estimators.neighbors_vote import NeighborsVote
 
@@ -73,7 +74,9 @@ class KNeighborsClassifier(ClassifierMixin, NeighborsVote):
                 stacklevel=2,
             )
             y = y[:, 0]
-        if not isinstance(y, Tensor):
+        if isinstance(y, Tensor):
+            check_labels(y)
+        else:
             check_classification_targets(y)
         self.outputs_2d_ = y.ndim == 2
         outputs = [y[:, place] for place in range(y.shape[1])] if self.outputs_2d_ else [y]

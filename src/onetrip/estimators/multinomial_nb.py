@@ -21,6 +21,7 @@ from torch import Tensor
 
 from onetrip.core.errors import ArgumentError, complaint
 from onetrip.estimators.arrays import DEVICES, FLOATS, INTEGERS, Given, take
+from onetrip.estimators.labels import check_labels
 from onetrip.ops.multinomial_nb.api import multinomial_nb
 from onetrip.ops.multinomial_nb.checked import count_and_check, kernels_see_all, refuse_infinite
 from onetrip.ops.multinomial_nb.predict import joint_log_likelihood, likeliest_class
@@ -131,8 +132,7 @@ class MultinomialNB(ClassifierMixin, BaseEstimator):
             self.classes_, codes = torch.unique(labels, return_inverse=True)
         else:
             self.classes_, codes = np.unique(labels, return_inverse=True)
-        self._begin(given)
-        return self._add(given, codes, sample_weight)
+        return self._add(given, codes, sample_weight, self._none_yet(given))
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Learn from one batch of many; the same sums as if all came at once.
@@ -155,13 +155,13 @@ class MultinomialNB(ClassifierMixin, BaseEstimator):
         if first:
             kept = isinstance(labels, Tensor)
             self.classes_ = torch.unique(torch.as_tensor(classes)) if kept else np.unique(classes)
-            self._begin(given)
         elif classes is not None and not np.array_equal(np.unique(classes), _numpy(self.classes_)):
             raise ArgumentError(
                 f"`classes={classes!r}` is not the same as on last call to partial_fit, was: "
                 f"{self.classes_!r}"
             )
-        return self._add(given, _codes(labels, self.classes_), sample_weight)
+        earlier = self._none_yet(given) if first else self._so_far(given)
+        return self._add(given, _codes(labels, self.classes_), sample_weight, earlier)
 
     def predict(self, X: Any) -> Any:
         """The likeliest label of each sample, in the kind in which the labels came."""
@@ -218,25 +218,34 @@ class MultinomialNB(ClassifierMixin, BaseEstimator):
     def _is_narrow_on_device(self, X: Any) -> bool:
         return isinstance(X, Tensor) and self.device == "auto" and kernels_see_all(X)
 
-    def _begin(self, given: Given) -> None:
+    def _none_yet(self, given: Given) -> tuple[Tensor, Tensor]:
+        empty = partial(torch.zeros, dtype=torch.float64, device=_where(given))
         classes = len(self.classes_)
-        self.class_count_ = given.answer(torch.zeros(classes, dtype=torch.float64))
-        empty = torch.zeros(classes, given.shape[1], dtype=torch.float64)
-        self.feature_count_ = given.answer(empty)
+        return empty(classes, given.shape[1]), empty(classes)
 
-    def _add(self, given: Given, codes: Any, sample_weight: Any) -> Self:
-        where = given.device if given.csr is not None else given.samples.device
+    def _so_far(self, given: Given) -> tuple[Tensor, Tensor]:
+        as_tensor = partial(torch.as_tensor, device=_where(given))
+        return as_tensor(self.feature_count_), as_tensor(self.class_count_)
+
+    def _add(
+        self, given: Given, codes: Any, sample_weight: Any, earlier: tuple[Tensor, Tensor]
+    ) -> Self:
+        where = _where(given)
         y = torch.as_tensor(codes, device=where).to(torch.int64).reshape(-1)
         weight = _weights(sample_weight, given, where)
-        sums = [torch.as_tensor(s, device=where) for s in (self.feature_count_, self.class_count_)]
         if given.csr is not None:
-            features, classes = _count_sparse(given.csr, y, *sums, weight)
+            features, classes = _count_sparse(given.csr, y, *earlier, weight)
+            refuse = None
         else:
-            features, classes = _count_dense(given.samples, y, *sums, weight)
-        self.feature_count_, self.class_count_ = given.answer(features), given.answer(classes)
+            features, classes, refuse = _count_dense(given.samples, y, *earlier, weight)
         smoothed = features + torch.as_tensor(self._smoothing(given.shape[1]), device=where)
-        self.feature_log_prob_ = given.answer(smoothed.log() - smoothed.sum(1, True).log())
-        self.class_log_prior_ = given.answer(self._log_prior(classes))
+        log_prob = smoothed.log() - smoothed.sum(1, True).log()
+        log_prior = self._log_prior(classes)
+        if refuse is not None:
+            refuse()  # a device has all of the above to do before anybody waits for it
+        self.feature_count_, self.class_count_ = given.answer(features), given.answer(classes)
+        self.feature_log_prob_ = given.answer(log_prob)
+        self.class_log_prior_ = given.answer(log_prior)
         return self
 
     def _smoothing(self, features: int) -> Any:
@@ -296,19 +305,30 @@ def _quietly(given: Given) -> AbstractContextManager[None]:
     return on_one_thread(where=on_cpu and rows * features < _WORTH_THREADS)
 
 
+def _where(given: Given) -> torch.device:
+    """Where the sums are: beside the samples; those of a sparse matrix go where it was sent."""
+    return given.device if given.csr is not None else given.samples.device
+
+
 def _count_dense(
     samples: Tensor, y: Tensor, features: Tensor, classes: Tensor, weight: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """Sums with these samples added; refuses negative ones, and on a device what is not finite."""
+) -> tuple[Tensor, Tensor, Callable[[], None] | None]:
+    """Sums with these samples added, and what refuses them once a device has seen all of them.
+
+    Samples that are negative are refused, and on a device those that are not finite.
+    """
     if samples.is_cuda and samples.numel():
         *sums, suspect = count_and_check(samples, y, features, classes, weight)
-        if suspect:
-            refuse_infinite(samples)
-        _refuse_negative(suspect and bool(samples.amin() < 0))
-        return sums[0], sums[1]
+
+        def refuse() -> None:
+            if bool(suspect):
+                refuse_infinite(samples)
+                _refuse_negative(bool(samples.amin() < 0))
+
+        return sums[0], sums[1], refuse
     _refuse_negative(bool(samples.numel() and samples.amin() < 0))
     counts, extra = multinomial_nb(samples, y, features, classes, sample_weight=weight)
-    return counts, extra["class_count"]
+    return counts, extra["class_count"], None
 
 
 def _labels(estimator: MultinomialNB, y: Any, given: Given) -> Any:
@@ -317,8 +337,7 @@ def _labels(estimator: MultinomialNB, y: Any, given: Given) -> Any:
         if tuple(y.shape) != (given.shape[0],):
             expected = f"one label for each of {given.shape[0]} samples"
             raise ArgumentError(complaint("y", expected=expected, got=list(y.shape)))
-        if y.is_floating_point() or y.is_complex():
-            raise ArgumentError(complaint("y", expected="labels: integers or bool", got=y.dtype))
+        check_labels(y)
         return y
     if y is None:
         raise ArgumentError(
