@@ -17,6 +17,7 @@ from onetrip.estimators.hdbscan_trees import CondensedTree, SingleLinkageTree
 from onetrip.ops.hdbscan.api import spanning
 from onetrip.ops.hdbscan.centres import centroids, medoids
 from onetrip.ops.hdbscan.condense import condense, outlier_scores
+from onetrip.ops.hdbscan.edges import Spanning
 from onetrip.ops.hdbscan.flat import (
     Selection,
     labels_of,
@@ -24,9 +25,10 @@ from onetrip.ops.hdbscan.flat import (
     probabilities_of,
     select_clusters,
 )
-from onetrip.ops.hdbscan.linkage import single_linkage
+from onetrip.ops.hdbscan.linkage import Linkage, single_linkage
 from onetrip.ops.hdbscan.missing import put_back
 from onetrip.ops.hdbscan.prim_order import in_prim_order
+from onetrip.tile.side_by_side import on_one_thread
 
 _INFINITE, _MISSING = -2, -3
 
@@ -243,15 +245,8 @@ class HDBSCAN(ClusterMixin, BaseEstimator):
             samples, min_samples=counted, alpha=float(self.alpha), precision=self.precision
         )
         self.reevaluated_share_ = tree.reevaluated
-        linkage = single_linkage(
-            *in_prim_order(
-                tree.edges.row.cpu().numpy(),
-                tree.edges.column.cpu().numpy(),
-                tree.edges.weight.double().sqrt().cpu().numpy(),
-                tree.tied.cpu().numpy(),
-                tree.tied_weight.double().sqrt().cpu().numpy(),
-            )
-        )
+        with on_one_thread(where=samples.device.type == "cpu"):
+            linkage = _merges(tree)
         how = Selection(
             self.cluster_selection_method,
             self.cluster_selection_epsilon,
@@ -288,6 +283,12 @@ class HDBSCAN(ClusterMixin, BaseEstimator):
         tags.input_tags.sparse = True
         tags.input_tags.allow_nan = True
         return tags
+
+
+def _merges(tree: Spanning) -> Linkage:
+    edges = tree.edges.row, tree.edges.column, tree.edges.weight.double().sqrt()
+    tied = tree.tied, tree.tied_weight.double().sqrt()
+    return single_linkage(*in_prim_order(*edges, *tied))
 
 
 def _dense(given: Given, device: str | torch.device) -> Tensor:

@@ -35,10 +35,10 @@ class Condensed:
 def condense(tree: Linkage, min_cluster_size: int) -> Condensed:
     """Keep the merges of two parts of at least `min_cluster_size` points; all else falls out.
 
+    >>> import torch
     >>> from onetrip.ops.hdbscan.linkage import single_linkage
-    >>> tree = single_linkage(
-    ...     np.array([0, 2, 1]), np.array([1, 3, 2]), np.array([1.0, 1.0, 4.0]))
-    >>> rows = condense(tree, 2)
+    >>> edges = torch.tensor([0, 2, 1]), torch.tensor([1, 3, 2]), torch.tensor([1.0, 1.0, 4.0])
+    >>> rows = condense(single_linkage(*edges), 2)
     >>> rows.parent.tolist(), rows.child.tolist()
     ([6, 6, 5, 5, 4, 4], [0, 1, 2, 3, 5, 6])
     """

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
+from torch import Tensor
+
+from onetrip.ops.hdbscan.chains import chains_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,42 +40,24 @@ class Linkage:
         return np.concatenate([np.ones(self.n_samples, dtype=np.int64), self.size])
 
 
-def single_linkage(source: np.ndarray, target: np.ndarray, weight: np.ndarray) -> Linkage:
-    """Merge the ends of edges [N - 1] that stand in order of weight.
+def single_linkage(source: Tensor, target: Tensor, weight: Tensor) -> Linkage:
+    """Merge the ends of edges [N - 1] that stand in order of weight, N > 1.
 
-    >>> tree = single_linkage(np.array([0, 1]), np.array([1, 2]), np.array([1.0, 2.0]))
+    >>> edges = torch.tensor([0, 1]), torch.tensor([1, 2]), torch.tensor([1.0, 2.0])
+    >>> tree = single_linkage(*edges)
     >>> tree.left.tolist(), tree.right.tolist(), tree.size.tolist()
     ([0, 3], [1, 2], [2, 3])
     """
-    N = source.shape[0] + 1
-    # Lists: elements of arrays take three times as long to read one by one.
-    node = list(range(2 * N - 1))
-    size = [1] * N
-    left, right = [], []
-    for merged, (a, b) in enumerate(zip(source.tolist(), target.tolist(), strict=True), N):
-        while node[a] != a:
-            node[a] = node[node[a]]
-            a = node[a]
-        while node[b] != b:
-            node[b] = node[node[b]]
-            b = node[b]
-        node[a] = node[b] = merged
-        left.append(a)
-        right.append(b)
-        size.append(size[a] + size[b])
-    return Linkage(
-        np.array(left, dtype=np.int64),
-        np.array(right, dtype=np.int64),
-        np.asarray(weight, dtype=np.float64),
-        np.array(size[N:], dtype=np.int64),
-    )
+    chains = chains_of(source, target)
+    found = chains.left, chains.right, weight.double(), chains.size
+    return Linkage(*(values.cpu().numpy() for values in found))
 
 
 def cut(tree: Linkage, distance: float, min_cluster_size: int) -> np.ndarray:
     """Labels [N] of the components that merges below `distance` make; -1 in the small ones.
 
-    >>> tree = single_linkage(np.array([0, 1]), np.array([1, 2]), np.array([1.0, 2.0]))
-    >>> cut(tree, 1.5, 2).tolist()
+    >>> edges = torch.tensor([0, 1]), torch.tensor([1, 2]), torch.tensor([1.0, 2.0])
+    >>> cut(single_linkage(*edges), 1.5, 2).tolist()
     [0, 0, -1]
     """
     N = tree.n_samples

@@ -4,28 +4,35 @@ In mutual reachability equal weights are the rule: a point whose core distance i
 from every component within it, and joins them all at once. Which two are merged first decides
 which cluster the point falls out of. Both scikit-learn and the hdbscan library let Prim's
 algorithm decide, then an unstable sort: the same order here, and the same sort, give their labels.
+
+The algorithm takes the edge that leads to the smallest number among equally light ones. In a tree
+that is turned away from the first point every edge is met in one direction only. So all edges
+have their place in one order, by weight, then by the point that they lead to; and the algorithm,
+which finishes a component before it leaves it by a heavier edge, visits points in the order of the
+leaves of the tree of merges, of which the component with the nearer end comes first.
 """
 
-import heapq
-
 import numpy as np
+import torch
+from torch import Tensor
+
+from onetrip.ops.hdbscan.chains import chains_of
+from onetrip.ops.hdbscan.rooted import rooted
+from onetrip.ops.hdbscan.tied import as_met
 
 
 def in_prim_order(
-    source: np.ndarray,
-    target: np.ndarray,
-    weight: np.ndarray,
-    tied: np.ndarray,
-    tied_weight: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    source: Tensor, target: Tensor, weight: Tensor, tied: Tensor, tied_weight: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """Edges [N - 1] by weight, equal ones as Prim's algorithm and NumPy's default sort leave them.
 
     Parameters
     ----------
-    source, target : the points of every edge of a minimum spanning tree.
-    weight : of every edge, float64.
-    tied : [2, T], points of further edges, each of which may take the place of one as heavy.
-    tied_weight : [T], of these.
+    source, target : Tensor [N - 1], int64
+        Points of every edge of a minimum spanning tree, N > 1.
+    weight : Tensor [N - 1], float64, of every edge, ascending.
+    tied : Tensor [2, T], points of further edges, each of which may replace one as heavy.
+    tied_weight : Tensor [T], of these.
 
     Returns
     -------
@@ -34,38 +41,23 @@ def in_prim_order(
 
     Examples
     --------
-    >>> edges = np.array([1, 0]), np.array([2, 2]), np.array([1.0, 3.0])
-    >>> source, target, _ = in_prim_order(*edges, np.empty((2, 0), int), np.empty(0))
+    >>> edges = torch.tensor([1, 0]), torch.tensor([2, 2]), torch.tensor([1.0, 3.0])
+    >>> none = torch.empty((2, 0), dtype=torch.int64), torch.empty(0)
+    >>> source, target, _ = in_prim_order(*edges, *none)
     >>> source.tolist(), target.tolist()
     ([2, 0], [1, 2])
     """
-    edges = source.shape[0]
-    first = np.concatenate([source, tied[0]])
-    second = np.concatenate([target, tied[1]])
-    every = np.concatenate([weight, tied_weight])
-    ends = np.concatenate([first, second])
-    by_point = ends.argsort(kind="stable")
-    starts = np.searchsorted(ends[by_point], np.arange(edges + 2)).tolist()
-    others = np.concatenate([second, first])[by_point].tolist()
-    weights = np.concatenate([every, every])[by_point].tolist()
-    reached = [False] * (edges + 1)
-    nearest = [np.inf] * (edges + 1)
-    frontier: list[tuple[float, int, int]] = []
-    from_point, to_point, met = [0] * edges, [0] * edges, [0.0] * edges
-    point = 0
-    for step in range(edges):
-        reached[point] = True
-        for at in range(starts[point], starts[point + 1]):
-            other = others[at]
-            if not reached[other] and weights[at] < nearest[other]:
-                nearest[other] = weights[at]
-                heapq.heappush(frontier, (weights[at], other, point))
-        while True:
-            met[step], to_point[step], from_point[step] = heapq.heappop(frontier)
-            point = to_point[step]
-            if not reached[point]:
-                break
-    distance = np.array(met)
-    rank = np.argsort(distance)
-    start, end = (np.array(points, dtype=np.int64) for points in (from_point, to_point))
-    return start[rank], end[rank], distance[rank]
+    source, target = rooted(source, target)
+    if tied.shape[1]:
+        source, target, weight = as_met(source, target, weight, tied, tied_weight)
+    order = target.argsort()
+    order = order[weight[order].argsort(stable=True)]
+    source, target, weight = source[order], target[order], weight[order]
+    if not bool((weight[1:] == weight[:-1]).any()):
+        return source, target, weight
+    # One edge leads to every point but the first, which has place 0.
+    met = torch.empty_like(order)
+    met[chains_of(source, target).places()[target] - 1] = torch.arange(len(met), device=met.device)
+    by_weight = np.argsort(weight[met].cpu().numpy())
+    met = met[torch.from_numpy(by_weight).to(met.device)]
+    return source[met], target[met], weight[met]
