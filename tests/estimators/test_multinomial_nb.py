@@ -42,7 +42,7 @@ def test_every_dtype_gives_what_scikit_learn_gives(dtype, weighted):
 def test_sparse_samples_are_never_made_dense(monkeypatch):
     csr = sparse.random_array((500, 10_000), density=0.01, rng=0, format="csr")
     y = np.arange(500) % 7
-    monkeypatch.setattr("onetrip.estimators.multinomial_nb._BLOCK_ENTRIES", 1234)
+    monkeypatch.setattr("onetrip.estimators.class_sums._BLOCK_ENTRIES", 1234)
     monkeypatch.setattr(type(csr), "toarray", None)
     weight = np.random.default_rng(1).random(500)
     ours = MultinomialNB().fit(csr, y, weight)

@@ -2,6 +2,7 @@
 
 import warnings
 from contextlib import AbstractContextManager
+from functools import partial
 from numbers import Real
 from typing import Any, Self
 
@@ -21,15 +22,13 @@ from torch import Tensor
 
 from onetrip.core.errors import ArgumentError, complaint
 from onetrip.estimators.arrays import DEVICES, FLOATS, INTEGERS, Given, take
+from onetrip.estimators.class_sums import count_dense, count_sparse, where_sums_are
 from onetrip.estimators.labels import check_labels
-from onetrip.ops.multinomial_nb.api import multinomial_nb
-from onetrip.ops.multinomial_nb.checked import count_and_check, kernels_see_all, refuse_infinite
+from onetrip.ops.multinomial_nb.checked import kernels_see_all
 from onetrip.ops.multinomial_nb.predict import joint_log_likelihood, likeliest_class
 from onetrip.tile.side_by_side import on_one_thread
 
 _LEAST_ALPHA = 1e-10
-# Entries of a sparse matrix whose class is looked up at a time.
-_BLOCK_ENTRIES = 1 << 22
 # Elements of the samples from which threads save more than they cost.
 _WORTH_THREADS = 1 << 20
 
@@ -219,25 +218,25 @@ class MultinomialNB(ClassifierMixin, BaseEstimator):
         return isinstance(X, Tensor) and self.device == "auto" and kernels_see_all(X)
 
     def _none_yet(self, given: Given) -> tuple[Tensor, Tensor]:
-        empty = partial(torch.zeros, dtype=torch.float64, device=_where(given))
+        empty = partial(torch.zeros, dtype=torch.float64, device=where_sums_are(given))
         classes = len(self.classes_)
         return empty(classes, given.shape[1]), empty(classes)
 
     def _so_far(self, given: Given) -> tuple[Tensor, Tensor]:
-        as_tensor = partial(torch.as_tensor, device=_where(given))
+        as_tensor = partial(torch.as_tensor, device=where_sums_are(given))
         return as_tensor(self.feature_count_), as_tensor(self.class_count_)
 
     def _add(
         self, given: Given, codes: Any, sample_weight: Any, earlier: tuple[Tensor, Tensor]
     ) -> Self:
-        where = _where(given)
+        where = where_sums_are(given)
         y = torch.as_tensor(codes, device=where).to(torch.int64).reshape(-1)
         weight = _weights(sample_weight, given, where)
         if given.csr is not None:
-            features, classes = _count_sparse(given.csr, y, *earlier, weight)
+            features, classes = count_sparse(given.csr, y, *earlier, weight)
             refuse = None
         else:
-            features, classes, refuse = _count_dense(given.samples, y, *earlier, weight)
+            features, classes, refuse = count_dense(given.samples, y, *earlier, weight)
         smoothed = features + torch.as_tensor(self._smoothing(given.shape[1]), device=where)
         log_prob = smoothed.log() - smoothed.sum(1, True).log()
         log_prior = self._log_prior(classes)
@@ -305,32 +304,6 @@ def _quietly(given: Given) -> AbstractContextManager[None]:
     return on_one_thread(where=on_cpu and rows * features < _WORTH_THREADS)
 
 
-def _where(given: Given) -> torch.device:
-    """Where the sums are: beside the samples; those of a sparse matrix go where it was sent."""
-    return given.device if given.csr is not None else given.samples.device
-
-
-def _count_dense(
-    samples: Tensor, y: Tensor, features: Tensor, classes: Tensor, weight: Tensor | None
-) -> tuple[Tensor, Tensor, Callable[[], None] | None]:
-    """Sums with these samples added, and what refuses them once a device has seen all of them.
-
-    Samples that are negative are refused, and on a device those that are not finite.
-    """
-    if samples.is_cuda and samples.numel():
-        *sums, suspect = count_and_check(samples, y, features, classes, weight)
-
-        def refuse() -> None:
-            if bool(suspect):
-                refuse_infinite(samples)
-                _refuse_negative(bool(samples.amin() < 0))
-
-        return sums[0], sums[1], refuse
-    _refuse_negative(bool(samples.numel() and samples.amin() < 0))
-    counts, extra = multinomial_nb(samples, y, features, classes, sample_weight=weight)
-    return counts, extra["class_count"], None
-
-
 def _labels(estimator: MultinomialNB, y: Any, given: Given) -> Any:
     """The checked labels: a tensor where a tensor came, else an array."""
     if isinstance(y, Tensor):
@@ -379,40 +352,3 @@ def _weights(sample_weight: Any, given: Given, where: torch.device) -> Tensor | 
         sample_weight = sample_weight.detach().cpu().numpy()
     rows = np.empty((given.shape[0], 1))
     return torch.from_numpy(_check_sample_weight(sample_weight, rows, dtype=np.float64)).to(where)
-
-
-def _refuse_negative(negative: bool) -> None:
-    if negative:
-        raise ArgumentError("Negative values in data passed to MultinomialNB (input X).")
-
-
-def _count_sparse(
-    csr: Any,
-    y: Tensor,
-    feature_count: Tensor,
-    class_count: Tensor,
-    weight: Tensor | None,
-) -> tuple[Tensor, Tensor]:
-    """The operator's sums from a sparse matrix: each entry is added to its class once."""
-    _refuse_negative(bool(csr.nnz and csr.data.min() < 0))
-    C, D = feature_count.shape
-    labels = y.cpu().numpy()
-    weights = None if weight is None else weight.cpu().numpy()
-    sums = np.zeros(C * D)
-    start = 0
-    while start < csr.shape[0]:
-        fitting = np.searchsorted(csr.indptr, csr.indptr[start] + _BLOCK_ENTRIES, side="right") - 1
-        stop = min(max(int(fitting), start + 1), csr.shape[0])
-        entries = slice(csr.indptr[start], csr.indptr[stop])
-        lengths = np.diff(csr.indptr[start : stop + 1])
-        place = np.repeat(labels[start:stop] * D, lengths) + csr.indices[entries]
-        values = csr.data[entries].astype(np.float64, copy=False)
-        if weights is not None:
-            values = values * np.repeat(weights[start:stop], lengths)
-        sums += np.bincount(place, weights=values, minlength=C * D)
-        start = stop
-    added = np.bincount(labels, weights=weights, minlength=C)
-    return (
-        feature_count + torch.from_numpy(sums.reshape(C, D)).to(feature_count),
-        class_count + torch.from_numpy(added).to(class_count),
-    )

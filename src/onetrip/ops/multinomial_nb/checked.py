@@ -15,11 +15,12 @@ def count_and_check(
     feature_count: Tensor,
     class_count: Tensor,
     sample_weight: Tensor | None,
-) -> tuple[Tensor, Tensor, bool]:
-    """`multinomial_nb` of x [N, D], and whether a sample may be negative or not finite.
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`multinomial_nb` of x [N, D], and whether a sample may be negative or not finite, a bool [].
 
-    What is not finite makes a sum that is not, so no trip is taken to look for it. Where the
-    classes fit one tile, the kernel that adds the samples sees their signs too.
+    Nobody waits for the device. What is not finite makes a sum that is not, so no trip is taken to
+    look for it. Where the classes fit one tile, the kernel that adds the samples sees their signs
+    too.
     """
     axes = {"N": x.shape[0], "D": x.shape[1], "C": class_count.numel()}
     choice = select.choose(problem_on(x.device, axes, x.dtype))
@@ -37,7 +38,7 @@ def count_and_check(
         )
         classes = extra["class_count"]
         wrong = x.amin() < 0
-    return features, classes, bool(wrong | ~torch.isfinite(features).all())
+    return features, classes, wrong | ~torch.isfinite(features).all()
 
 
 def refuse_infinite(x: Tensor) -> None:
