@@ -1,6 +1,8 @@
 """`onetrip data` as it is typed: what it prints, how it ends, what it leaves."""
 
 import json
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -122,6 +124,24 @@ def test_user_errors_are_one_message_and_code_2(here, onetrip):
     assert "`workers` must be at most" in err
 
 
+def test_names_of_folders_come_as_a_shell_takes_them(here, onetrip):
+    odd = "out [red] 'ü'"
+    code, out, _ = onetrip(*RUN[:4], odd, *RUN[5:], *BEARING)
+    assert code == 3
+    assert f"40 rows in {odd};" in out
+    (command,) = re.findall(r"^Why: onetrip data (.*)$", out, re.MULTILINE)
+    code, out, _ = onetrip(*shlex.split(command))
+    assert code == 0
+    assert "R01" in out
+
+
+def test_entries_that_are_not_there_are_told(here, onetrip):
+    onetrip(*RUN, *BEARING)
+    code, out, _ = onetrip("quarantine", "show", "out", "--code", "R99")
+    assert code == 0
+    assert "No such entry" in out
+
+
 def test_steps_are_described_by_themselves(onetrip):
     _, out, _ = onetrip("steps", "--json")
     kinds = {step["name"]: step["kind"] for step in json.loads(out)}
@@ -186,6 +206,7 @@ def test_ctrl_c_stops_in_order_keeps_what_is_done_and_ends_with_130(here, how, o
     _, err = process.communicate(timeout=20)
     assert process.returncode == 130
     assert "Traceback" not in err
+    assert "onetrip: interrupted. What is done is kept: the same command goes on." in err
     _, out, _ = onetrip("status", "out", "--json")
     status = json.loads(out)
     assert status["state"] == "interrupted"

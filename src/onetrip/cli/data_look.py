@@ -143,6 +143,8 @@ def _show(
     if as_json:
         typer.echo(json.dumps([asdict(entry) for entry in found], indent=1))
         return
+    if not found:
+        typer.echo("No such entry: `onetrip data quarantine list` has the codes that there are.")
     for entry in found:
         column = f" {entry.column}" if entry.column else ""
         place = f"{entry.unit_id}:{entry.line}" if entry.line else entry.unit_id

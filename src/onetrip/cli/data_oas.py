@@ -1,6 +1,7 @@
 """`onetrip data oas`: units of the Observed Antibody Space, found, fetched, made and read."""
 
 import json
+import shlex
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from onetrip.cli.data_run import GOES_ON, progress_named
 from onetrip.cli.interrupts import until_interrupted
 from onetrip.core.errors import DataError
 
@@ -85,7 +87,7 @@ def _fetch(
     if not entries:
         raise DataError(f"{manifest} has no addresses: fetch needs OPIG's script, or its manifest.")
     limit = None if max_size is None else read_memory(max_size, "max-size")
-    with until_interrupted():
+    with until_interrupted(GOES_ON):
         results = fetch(
             entries,
             folder,
@@ -163,6 +165,7 @@ def _ingest(
     ] = None,
     workers: Annotated[int | None, typer.Option(help="Processes.")] = None,
     memory: Annotated[str, typer.Option(help="Bound on all processes together.")] = "2GB",
+    executor: Annotated[str, typer.Option(help="local, ray or inline.")] = "local",
     max_bad_rows: Annotated[str, typer.Option(help="Share or number that a run bears.")] = "1%",
     max_bad_units: Annotated[str, typer.Option(help="Share or number that a run bears.")] = "5%",
     progress: Annotated[str | None, typer.Option(help="rich, plain, json or none.")] = None,
@@ -172,7 +175,6 @@ def _ingest(
 
     Exit code 0: nothing was set aside. 3: something was. 4: more than the limits bear.
     """
-    from onetrip.cli.data_run import progress_named
     from onetrip.cli.dataset_screen import print_result
     from onetrip.data.engine.run import run
 
@@ -183,13 +185,14 @@ def _ingest(
         "salvage": salvage,
         "assume_metadata": assume_meta or [],
     }
-    with until_interrupted():
+    with until_interrupted(GOES_ON):
         result = run(
             {"source": {"oas": options}},
             source,
             output,
             workers=workers,
             memory=memory,
+            executor=executor,
             max_bad_rows=max_bad_rows,
             max_bad_units=max_bad_units,
             progress=progress_named(progress),
@@ -207,7 +210,6 @@ def _demo(
     as_json: _AsJson = False,
 ) -> None:
     """From twelve made units, and five broken ones, to tokenised Parquet, with every count."""
-    from onetrip.cli.data_run import progress_named
     from onetrip.cli.dataset_screen import print_result
     from onetrip.data.engine.limits import LIMITS_EXCEEDED
     from onetrip.data.engine.run import run
@@ -221,7 +223,8 @@ def _demo(
     print_result(result, as_json)
     if not as_json:
         typer.echo(f"\nUnits: {units}\nTo look at it:")
-        typer.echo(f"  onetrip data stats {dataset}\n  onetrip data quarantine list {dataset}")
+        for command in ("stats", "quarantine list"):
+            typer.echo(f"  onetrip data {command} {shlex.quote(str(dataset))}")
     # Broken units are what it shows: they are no failure of the demo.
     raise typer.Exit(result.exit_code if result.exit_code >= LIMITS_EXCEEDED else 0)
 

@@ -9,6 +9,8 @@ import typer
 from onetrip.cli.interrupts import until_interrupted
 from onetrip.core.errors import ArgumentError, complaint
 
+GOES_ON = "interrupted. What is done is kept: the same command goes on."
+
 if TYPE_CHECKING:
     from onetrip.data.engine.progress import Progress
     from onetrip.data.engine.run import Result
@@ -63,7 +65,7 @@ def _run(
         return
     from onetrip.data.engine.run import run
 
-    with until_interrupted():
+    with until_interrupted(GOES_ON):
         result = run(
             recipe,
             source,

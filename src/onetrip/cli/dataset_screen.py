@@ -1,6 +1,7 @@
 """How `onetrip data` looks: a live line of progress, results, plans."""
 
 import json
+import shlex
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from onetrip.data.engine.account import Account
     from onetrip.data.engine.forecast import Forecast
     from onetrip.data.engine.run import Result
+
+
+_AFTER_LIMITS = "Mend them, or bear more: the same command goes on."
 
 
 class Live(Told):
@@ -81,15 +85,17 @@ def print_result(result: "Result", as_json: bool) -> None:
     print_accounts(result.accounts)
     damage = result.damage
     console.print(
-        f"{result.rows:,} rows in {result.dataset}; {damage.units:,} units, "
+        f"{result.rows:,} rows in {screen.plain(str(result.dataset))}; {damage.units:,} units, "
         f"{damage.bad_units:,} bad, {damage.partial_units:,} in part; "
         f"{damage.bad_rows:,} rows rejected",
         soft_wrap=True,
     )
     if damage.bad_rows or damage.bad_units or damage.partial_units:
-        console.print(f"Why: onetrip data quarantine list {result.dataset}", soft_wrap=True)
+        # To be copied into a shell: not a word of it is markup, and blanks are quoted.
+        name = shlex.quote(str(result.dataset))
+        typer.echo(f"Why: onetrip data quarantine list {name}")
     if result.message:
-        typer.echo(f"onetrip: stopped: {result.message}", err=True)
+        typer.echo(f"onetrip: stopped: {result.message}. {_AFTER_LIMITS}", err=True)
 
 
 def print_accounts(accounts: "Mapping[str, Account]") -> None:

@@ -24,10 +24,12 @@ def terminated_as_interrupted() -> Iterator[None]:
 
 
 @contextmanager
-def until_interrupted() -> Iterator[None]:
-    """End the command with the code of an interrupt when one comes."""
+def until_interrupted(says: str = "") -> Iterator[None]:
+    """End the command with the code of an interrupt when one comes, and a line that `says` so."""
     with terminated_as_interrupted():
         try:
             yield
         except KeyboardInterrupt:
+            if says:
+                typer.echo(f"onetrip: {says}", err=True)
             raise typer.Exit(INTERRUPTED) from None

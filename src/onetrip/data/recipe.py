@@ -72,7 +72,11 @@ def load_recipe(recipe: str | Path | Mapping[str, Any]) -> Recipe:
         raise DataError(complaint("recipe", expected=expected, got=f"keys {list(written)}"))
     name, parameters, source_cached = _split("source", written["source"])
     source = make(Source, name, parameters)
-    entries = [_split("steps", entry) for entry in written.get("steps") or ()]
+    listed = written.get("steps") or ()
+    if not isinstance(listed, list | tuple):
+        expected = "a list: each step behind a dash"
+        raise DataError(complaint("steps", expected=expected, got=repr(listed), way_out=_EXAMPLE))
+    entries = [_split("steps", entry) for entry in listed]
     steps = tuple(make(Step, name, parameters) for name, parameters, _ in entries)
     for step, (_, _, cached) in zip(steps, entries, strict=True):
         if isinstance(step, LearnStep) and not cached:

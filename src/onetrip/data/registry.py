@@ -149,6 +149,10 @@ def _fits(value: object, hint: Any) -> bool:
 def _type_text(hint: Any) -> str:
     if hint is NoneType:
         return "null"
+    if typing.get_origin(hint) is tuple:
+        return f"list of {_type_text(typing.get_args(hint)[0])}"
+    if typing.get_origin(hint) in (typing.Union, UnionType):
+        return " or ".join(map(_type_text, typing.get_args(hint)))
     return hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
 
 

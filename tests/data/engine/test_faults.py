@@ -1,7 +1,6 @@
 """Killed, out of disk, out of memory, raising: no finished task is lost, and nothing is silent."""
 
 import json
-import os
 import random
 import resource
 import subprocess
@@ -15,6 +14,7 @@ import pytest
 from onetrip.core.errors import DataError
 from onetrip.data.engine.run import run
 from onetrip.data.store.quarantine import entries
+from onetrip.data.store.status import last_run
 
 NUMBERS = "toy_steps:Numbers"
 
@@ -177,6 +177,10 @@ def test_second_run_into_the_same_folder_is_refused(folder, tmp_path, recipe_of)
         time.sleep(0.02)
     with pytest.raises(DataError, match="Another run writes"):
         run(slow, folder, tmp_path / "out", workers=1)
+    assert last_run(tmp_path / "out").state == "running"
     process.kill()
     process.communicate()
-    assert os.path.exists(tmp_path / "out")
+    # Nobody was left to write that it ended.
+    killed = last_run(tmp_path / "out")
+    assert killed.state == "interrupted"
+    assert "running" not in {stage.state for stage in killed.stages}

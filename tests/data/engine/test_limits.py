@@ -88,6 +88,19 @@ def test_limits_decide_the_exit_code(limits, code, why, spoilt, tmp_path, recipe
     assert status.state == ("failed" if code == 4 else "done")
 
 
+def test_a_run_that_ends_early_tells_what_it_met(write_csv, tmp_path, recipe_of):
+    folder = write_csv("a.csv", [(f"a{n}", n) for n in range(10)])
+    (folder / "b.csv").write_text("other\n1\n")
+    result = run(recipe_of(NUMBERS), folder, tmp_path / "out", executor="inline")
+    assert (result.exit_code, result.rows) == (4, 0)
+    # The message counts one bad unit, and so do the numbers beside it.
+    assert "1 of 2 units are bad" in result.message
+    assert (result.damage.bad_units, result.accounts["csv"].rows_in) == (1, 10)
+    [bad] = json.loads((tmp_path / "out" / "quarantine" / "bad_units.json").read_text())
+    assert bad["code"] == "U10"
+    assert "and has other." in bad["message"]
+
+
 def test_what_a_source_salvages_stays_and_counts_as_partial(tmp_path, write_csv, rows_of):
     folder = write_csv("a.csv", [(f"a{n}", n) for n in range(10)])
     write_csv("b.csv", [(f"b{n}", n) for n in range(10)])
@@ -127,5 +140,7 @@ def test_no_input_and_no_dataset_are_told(tmp_path, recipe_of):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"files like \*.csv"):
         run(recipe_of(), tmp_path / "empty", tmp_path / "out")
-    with pytest.raises(DataError, match="onetrip data run"):
-        entries(tmp_path / "out")
+    for look in (entries, retry):
+        with pytest.raises(DataError, match="onetrip data run"):
+            look(tmp_path / "out")
+    assert not (tmp_path / "out").exists()

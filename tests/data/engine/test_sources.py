@@ -169,6 +169,38 @@ def test_one_dataset_is_the_input_of_another(folder, tmp_path, recipe_of, rows_o
     assert {row["unit_id"] for row in rows_of(tmp_path / "two")} == {"unit2.csv"}
 
 
+def lines_of(name, *lines):
+    return name, "\n".join(lines).encode()
+
+
+@pytest.mark.parametrize(
+    ("source", "first", "second"),
+    [
+        (Csv(), lines_of("a.csv"), lines_of("b.csv", "id,n", "x,1")),
+        (Airr(), lines_of("a.tsv"), lines_of("b.tsv", "id\tn", "x\t1")),
+        (Jsonl(), lines_of("a.jsonl"), lines_of("b.jsonl", '{"id": "x", "n": 1}')),
+        (Jsonl(), lines_of("a.jsonl", "[1]"), lines_of("b.jsonl", '{"id": "x", "n": 1}')),
+    ],
+)
+def test_first_unit_that_cannot_be_read_is_one_bad_unit(source, first, second, tmp_path):
+    for name, content in (first, second):
+        (tmp_path / name).write_bytes(content)
+    resolved = source.resolve(source.find(tmp_path))
+    assert resolved.columns == ("id", "n")
+    (tmp_path / second[0]).unlink()
+    with pytest.raises(DataError, match=rf"at least one can be read, got 1, the first {first[0]}"):
+        source.resolve(source.find(tmp_path))
+
+
+def test_parquet_takes_its_types_from_the_first_that_can_be_read(tmp_path):
+    (tmp_path / "a.parquet").write_bytes(b"")
+    pq.write_table(pa.table({"n": pa.array([1], pa.uint8())}), tmp_path / "b.parquet")
+    result = run(
+        {"source": "parquet"}, tmp_path, tmp_path / "out", executor="inline", max_bad_units="1"
+    )
+    assert (result.exit_code, result.rows, result.damage.bad_units) == (3, 1, 1)
+
+
 def test_unreadable_parquet_is_set_aside_alone(tmp_path):
     for name, kind in (("a", pa.int64()), ("b", pa.string())):
         table = pa.table({"n": pa.array([1], pa.int64()).cast(kind)})

@@ -112,9 +112,12 @@ def test_step_that_loses_rows_silently_is_found(folder, tmp_path, recipe_of):
     [
         ({"source": "cvs"}, ArgumentError, "Did you mean 'csv'"),
         ({"source": {"csv": {"column": ["a"]}}}, ArgumentError, "Did you mean 'columns'"),
-        ({"source": {"csv": {"columns": "id"}}}, ArgumentError, "a value of type"),
+        ({"source": {"csv": {"columns": "id"}}}, ArgumentError, "type list of str"),
         ({"source": "csv", "steps": ["filtre"]}, ArgumentError, "Did you mean 'filter'"),
         ({"source": "csv", "step": []}, DataError, "`source` and `steps`"),
+        ({"source": "csv", "steps": "filter"}, DataError, "behind a dash"),
+        ({"source": "csv", "steps": {"filter": {"where": ["n > 1"]}}}, DataError, "behind a dash"),
+        ({"source": "csv", "steps": ["standardise"]}, DataError, "Step `standardise`: `columns`"),
         ({"source": "csv", "steps": [{"filter": {}, "cache": 3}]}, DataError, "a name, or a"),
         ({"source": "csv", "steps": [{"filter": {"where": ["x > 1"]}}]}, DataError, "x > 1"),
         ({"source": "csv", "steps": [{"filter": {"preset": "x"}}]}, ArgumentError, "preset"),

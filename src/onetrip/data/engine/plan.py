@@ -74,7 +74,7 @@ def plan(recipe: Recipe) -> tuple[Stage, ...]:
     labels = _labels(recipe)
     for ordinal, (step, cached) in enumerate(zip(recipe.steps, recipe.cached, strict=True), 1):
         _check_reads(step, schema, recipe.steps[: ordinal - 1])
-        key, before, schema = step.fingerprint(key, schema), schema, step.schema(schema)
+        key, before, schema = step.fingerprint(key, schema), schema, _behind(step, schema)
         label = labels[ordinal]
         if isinstance(step, BatchStep):
             onto = stages.pop() if fused else Stage(ordinal, label, key, before)
@@ -135,6 +135,13 @@ def _check_reads(step: Step, schema: pa.Schema, before: Sequence[Step]) -> None:
             f"Step `{step.name}` reads the columns {missing}, which are not there behind "
             f"{passed}: {', '.join(schema.names)}. Put the step that makes them before it."
         )
+
+
+def _behind(step: Step, schema: pa.Schema) -> pa.Schema:
+    try:
+        return step.schema(schema)
+    except DataError as error:
+        raise DataError(f"Step `{step.name}`: {error}") from error
 
 
 def _check_artifacts(stages: Sequence[Stage]) -> None:

@@ -171,7 +171,7 @@ class _Run:
         self._outcomes: dict[str, list[Outcome]] = {}
         self._artifacts: dict[str, tuple[Path, str]] = {}
         self._ran: list[str] = []
-        self._fresh = 0
+        self._fresh: list[Outcome] = []
         self._so_far = self._damage
 
     @contextmanager
@@ -229,7 +229,9 @@ class _Run:
             stage_run = self._stage_run(position, upstream, sizes)
             outcomes = stage_run.gathered(stage_run)
             if outcomes is None:
-                self._fresh, self._so_far = 0, self._damage
+                self._so_far = self._damage
+                # What ends here counts, even where too much of it is bad for the stage to end.
+                self._fresh = self._outcomes[stage.folder_name] = []
                 outcomes = stage_run.run(position + 1, len(self._stages))
                 if self._fresh:
                     self._ran.append(stage.name)
@@ -289,7 +291,7 @@ class _Run:
         return outcomes
 
     def _after_each(self, outcome: Outcome) -> None:
-        self._fresh += 1
+        self._fresh.append(outcome)
         self._so_far = self._so_far.plus(outcome)
         self._check_limits(self._so_far, rows_are_all=False)
 

@@ -12,7 +12,7 @@ class Csv(Delimited):
 
     Parameters
     ----------
-    columns : names of the columns to read. Default: all of the first unit.
+    columns : names of the columns to read. Default: all of the first unit that has a header.
     """
 
     name: ClassVar[str] = "csv"

@@ -13,7 +13,7 @@ import pyarrow.csv
 
 from onetrip.core.errors import DataError, complaint
 from onetrip.data.reject import Reject
-from onetrip.data.sources.files import Block, find_units, first_line, read_blocks
+from onetrip.data.sources.files import Block, find_units, first_line, of_first_readable, read_blocks
 from onetrip.data.sources.source import Read, Source, Unit, UnitError
 
 _PROVENANCE = (pa.field("unit_id", pa.string()), pa.field("row_in_unit", pa.int64()))
@@ -28,7 +28,7 @@ class Delimited(Source):
 
     Parameters
     ----------
-    columns : names of the columns to read. Default: all of the first unit.
+    columns : names of the columns to read. Default: all of the first unit that has a header.
     """
 
     columns: tuple[str, ...] = ()
@@ -42,8 +42,10 @@ class Delimited(Source):
         return find_units(location, self.patterns)
 
     def resolve(self, units: Sequence[Unit]) -> Self:
-        """With the columns of the first unit, where none were asked for."""
-        return self if self.columns else replace(self, columns=self._header(units[0]))
+        """With the columns of the first unit that has a header, where none were asked for."""
+        if self.columns:
+            return self
+        return replace(self, columns=of_first_readable(units, self._header))
 
     def schema(self) -> pa.Schema:
         """Provenance, then the columns as strings."""
@@ -56,7 +58,11 @@ class Delimited(Source):
         header = self._header(unit)
         missing = [name for name in self.columns if name not in header]
         if missing:
-            raise UnitError("U10", f"The header lacks the columns {missing}.", line=1)
+            raise UnitError(
+                "U10",
+                f"The header lacks the columns {missing}, and has {', '.join(header)}.",
+                line=1,
+            )
         lines = skip_lines or self.lines_above
         for block in read_blocks(unit.path, lines):
             batch, rejects = self._parse(unit, header, block, lines)

@@ -3,16 +3,18 @@
 import gzip
 import io
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, TypeVar, cast
 
 from onetrip.core.errors import DataError, complaint
 from onetrip.data.sources.source import Unit, UnitError
 
 BLOCK_BYTES = 4 << 20
+
+Read = TypeVar("Read")
 
 _GZIP = b"\x1f\x8b"
 
@@ -26,6 +28,21 @@ def find_units(location: Path, patterns: Sequence[str]) -> tuple[Unit, ...]:
         expected = f"a file, or a folder with files like {' or '.join(patterns)}"
         raise DataError(complaint("input", expected=expected, got=repr(str(location))))
     return tuple(unit_of(path, location) for path in sorted(found))
+
+
+def of_first_readable(units: Sequence[Unit], read: Callable[[Unit], Read]) -> Read:
+    """What `read` gives of the first unit that it can read; the others are set aside in their turn.
+
+    Raises DataError with what is wrong with the first, where none can be read.
+    """
+    wrong = ""
+    for unit in units:
+        try:
+            return read(unit)
+        except UnitError as error:
+            wrong = wrong or f"{unit.unit_id}: {error}"
+    expected = "files of which at least one can be read"
+    raise DataError(complaint("input", expected=expected, got=f"{len(units)}, the first {wrong}"))
 
 
 def unit_of(path: Path, folder: Path) -> Unit:

@@ -8,9 +8,8 @@ from typing import ClassVar, Self
 
 import pyarrow as pa
 
-from onetrip.core.errors import DataError, complaint
 from onetrip.data.reject import Reject
-from onetrip.data.sources.files import find_units, first_line, read_blocks
+from onetrip.data.sources.files import find_units, first_line, of_first_readable, read_blocks
 from onetrip.data.sources.source import Read, Source, Unit, UnitError
 
 
@@ -24,7 +23,8 @@ class Jsonl(Source):
 
     Parameters
     ----------
-    columns : keys to read. Default: all of the first line of the first unit.
+    columns : keys to read. Default: all of the first line of the first unit that begins with an
+        object.
     """
 
     name: ClassVar[str] = "jsonl"
@@ -38,17 +38,10 @@ class Jsonl(Source):
         return find_units(location, ("*.jsonl", "*.jsonl.gz", "*.ndjson", "*.ndjson.gz"))
 
     def resolve(self, units: Sequence[Unit]) -> Self:
-        """With the keys of the first line, where none were asked for."""
+        """With the keys of the first line that has any, where none were asked for."""
         if self.columns:
             return self
-        try:
-            first = json.loads(first_line(units[0].path))
-        except ValueError as error:
-            raise DataError(f"The first line of {units[0].unit_id} is no JSON: {error}") from error
-        if not isinstance(first, dict) or not first:
-            expected = "lines with a JSON object each"
-            raise DataError(complaint("input", expected=expected, got=units[0].unit_id))
-        return replace(self, columns=tuple(first))
+        return replace(self, columns=of_first_readable(units, _keys))
 
     def schema(self) -> pa.Schema:
         """Provenance, then the keys as strings."""
@@ -85,6 +78,14 @@ class Jsonl(Source):
             batch = pa.RecordBatch.from_arrays(columns, schema=schema)
             counts = {"values of other keys": left_out} if left_out else {}
             yield Read(batch, rejects, block.position, lines, counts)
+
+
+def _keys(unit: Unit) -> tuple[str, ...]:
+    row = _parsed(unit, 1, first_line(unit.path)) if unit.bytes else {}
+    if isinstance(row, Reject) or not row:
+        reason = row.message if isinstance(row, Reject) else "No keys."
+        raise UnitError("U10", f"Its first line is no JSON object: {reason}")
+    return tuple(row)
 
 
 def _parsed(unit: Unit, line: int, text: bytes) -> dict[str, object] | Reject:

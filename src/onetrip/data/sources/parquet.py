@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from onetrip.core.errors import DataError, complaint
-from onetrip.data.sources.files import find_units
+from onetrip.data.sources.files import find_units, of_first_readable
 from onetrip.data.sources.source import Read, Source, Unit, UnitError
 
 _BATCH_ROWS = 32_768
@@ -18,13 +18,13 @@ _PROVENANCE = (pa.field("unit_id", pa.string()), pa.field("row_in_unit", pa.int6
 
 @dataclass(frozen=True)
 class Parquet(Source):
-    """Parquet files; types come from the first unit, and a unit with others is set aside (U11).
+    """Parquet files of the types of the first that can be read; others are set aside (U11).
 
     Columns `unit_id` and `row_in_unit` that the files have already stay as they are.
 
     Parameters
     ----------
-    columns : names of the columns to read. Default: all of the first unit.
+    columns : names of the columns to read. Default: all of that unit.
     types : the first unit's schema as hexadecimal text; filled in by itself.
     """
 
@@ -40,11 +40,8 @@ class Parquet(Source):
         return find_units(location, ("*.parquet",))
 
     def resolve(self, units: Sequence[Unit]) -> Self:
-        """With the columns and types of the first unit."""
-        try:
-            there = pq.read_schema(units[0].path).remove_metadata()
-        except pa.ArrowInvalid as error:
-            raise DataError(f"{units[0].unit_id} is no Parquet file: {error}") from error
+        """With the columns and types of the first unit that can be read."""
+        there = of_first_readable(units, _schema)
         wanted = self.columns or tuple(there.names)
         missing = [name for name in wanted if name not in there.names]
         if missing:
@@ -91,6 +88,13 @@ class Parquet(Source):
 
     def _stored(self) -> pa.Schema:
         return pa.ipc.read_schema(pa.py_buffer(bytes.fromhex(self.types)))
+
+
+def _schema(unit: Unit) -> pa.Schema:
+    try:
+        return pq.read_schema(unit.path).remove_metadata()
+    except pa.ArrowInvalid as error:
+        raise UnitError("U01", f"No Parquet file: {error}") from error
 
 
 def _with_provenance(

@@ -146,6 +146,21 @@ def full_disk(folder: Path) -> DataError:
     )
 
 
+def this_process() -> str:
+    """This process, as `is_gone` knows it.
+
+    >>> is_gone(this_process())
+    False
+    """
+    return f"{_HOST} {os.getpid()}"
+
+
+def is_gone(process: str) -> bool:
+    """Whether a process that called itself so ran on this machine, and runs no more."""
+    host, _, number = process.partition(" ")
+    return host == _HOST and number.isdecimal() and not _is_alive(int(number))
+
+
 def _is_alive(process: int) -> bool:
     try:
         os.kill(process, 0)

@@ -13,7 +13,7 @@ from onetrip.data.engine.account import Account
 from onetrip.data.engine.outcome import Outcome
 from onetrip.data.engine.plan import Stage
 from onetrip.data.engine.task import Places
-from onetrip.data.store.aside import write_json
+from onetrip.data.store.aside import is_gone, this_process, write_json
 from onetrip.data.store.writable import folder_to_write
 
 _SAYS = "dataset.json"
@@ -52,7 +52,7 @@ class Dataset:
     def locked(self, rank: int) -> Iterator[None]:
         """Keep a second run of the same rank out."""
         folder_to_write("output", self.folder)
-        with (self.folder / f".lock-{rank}").open("w") as file:
+        with (self.folder / f".lock-{rank}").open("a+") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -60,7 +60,21 @@ class Dataset:
                     f"Another run writes to {self.folder}. Wait for its end, or choose another "
                     "output; `onetrip data status` tells how far it is."
                 ) from error
+            file.truncate(0)
+            file.write(this_process())
+            file.flush()
             yield
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether the process of this machine that ran here last is gone.
+
+        False where it ran elsewhere: nobody can tell from here.
+        """
+        try:
+            return is_gone((self.folder / ".lock-0").read_text("utf-8"))
+        except FileNotFoundError:
+            return False
 
 
 @dataclass(frozen=True, slots=True)

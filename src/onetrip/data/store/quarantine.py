@@ -76,6 +76,7 @@ def retry(dataset: str | Path) -> int:
     Returns how many tasks that are. Do this once the files were fetched again or the step was
     mended; a file that changed is read again anyway.
     """
+    last_run(dataset)
     target = Dataset(Path(dataset))
     forgotten = 0
     with target.locked(0):

@@ -17,6 +17,7 @@ from onetrip.data.store.dataset import Dataset
 class StageStatus:
     """How far a stage is: tasks and input bytes done, accounts of its steps, seconds to go.
 
+    `state` is "waiting", "running" or "done"; what ran when the run ended is as the run is.
     `seconds_left` is None where nothing can be said: the stage waits, or nothing is done yet.
     """
 
@@ -36,7 +37,10 @@ class StageStatus:
 
 @dataclass(frozen=True, slots=True)
 class RunStatus:
-    """The last run: "running", "done", "failed" or "interrupted", and its stages."""
+    """The last run: "running", "done", "failed" or "interrupted", and its stages.
+
+    A run whose process was killed is "interrupted".
+    """
 
     state: str
     exit_code: int | None
@@ -58,7 +62,8 @@ def last_run(dataset: str | Path) -> RunStatus:
     ...
     onetrip.core.errors.DataError: `dataset` must be a folder that `onetrip data run` ...
     """
-    path = Dataset(Path(dataset)).manifest
+    target = Dataset(Path(dataset))
+    path = target.manifest
     if not path.exists():
         expected = "a folder that `onetrip data run` writes to"
         raise DataError(complaint("dataset", expected=expected, got=repr(str(dataset))))
@@ -71,10 +76,13 @@ def last_run(dataset: str | Path) -> RunStatus:
         rows = database.execute(
             "SELECT * FROM stages WHERE run = ? ORDER BY position", (run["run"],)
         ).fetchall()
-        stages = tuple(_stage(database, row) for row in rows)
+        state = run["state"]
+        if state == "running" and target.abandoned:
+            state = "interrupted"
+        stages = tuple(_stage(database, row, state) for row in rows)
         units = _units(database, [stage.folder for stage in stages])
     return RunStatus(
-        run["state"],
+        state,
         run["exit_code"],
         run["message"],
         run["input"],
@@ -85,7 +93,7 @@ def last_run(dataset: str | Path) -> RunStatus:
     )
 
 
-def _stage(database: sqlite3.Connection, row: sqlite3.Row) -> StageStatus:
+def _stage(database: sqlite3.Connection, row: sqlite3.Row, of_run: str) -> StageStatus:
     tasks = database.execute(
         "SELECT state, bytes, accounts, quarantine, finished FROM tasks WHERE folder = ?",
         (row["folder"],),
@@ -101,12 +109,12 @@ def _stage(database: sqlite3.Connection, row: sqlite3.Row) -> StageStatus:
     started = row["started"] or 0.0
     now = row["ended"] or time.time()
     here = sum(task["bytes"] for task in ended if (task["finished"] or 0.0) >= started)
-    running = row["state"] == "running"
-    left = (now - started) * (total - done) / here if running and here else None
+    state = of_run if row["state"] == "running" else row["state"]
+    left = (now - started) * (total - done) / here if state == "running" and here else None
     return StageStatus(
         row["folder"],
         row["name"],
-        row["state"],
+        state,
         len(tasks),
         sum(task["state"] == "done" for task in tasks),
         sum(task["state"] == "failed" for task in tasks),

@@ -50,9 +50,9 @@ def suffixes(schema: pa.Schema, needed: Iterable[str]) -> tuple[str, ...]:
     nearest = min(missing.values(), key=len)
     raise DataError(
         complaint(
-            "upstream schema",
-            expected=f"columns {list(needed)}, or each with _heavy and with _light",
-            got=f"one that lacks {nearest}",
-            way_out="Put `standardise` before this step, or have the source read these columns.",
+            "columns",
+            expected=f"{list(needed)} among others, or each with _heavy and with _light",
+            got=f"{', '.join(schema.names)}; {nearest} lack",
+            way_out="Have the source read them, or put the step that makes them before this one.",
         )
     )

@@ -67,8 +67,8 @@ class Standardise(BatchStep):
         if twice:
             raise DataError(
                 complaint(
-                    "upstream schema",
-                    expected="columns whose names differ by more than their case",
+                    "columns",
+                    expected="such whose names differ by more than their case",
                     got=f"two for each of {twice}",
                 )
             )
