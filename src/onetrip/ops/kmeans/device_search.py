@@ -25,7 +25,9 @@ from onetrip.ops.kmeans.points import Points
 # Norms are scaled to 2^13 at most: sums of squares stay below 2^16, the end of half precision.
 _TOP = 13
 # Columns of a tile of the second search, and the programs that share its rows.
-_RESOLVE_COLUMNS = 128
+_RESOLVE_COLUMNS = 64
+# Columns come in pairs of tiles of 64, in which the kernel for Hopper takes them.
+_COLUMNS = 128
 _RESOLVERS = 1024
 # Rows of a program that lists those in doubt.
 _LISTED = 1024
@@ -58,7 +60,7 @@ class Search:
             "BLOCK_K": min(config["BLOCK_K"], max(16, triton.next_power_of_2(K))),
             "BLOCK_D": self.width if self.held else config["BLOCK_D"],
         }
-        step = math.lcm(self.config["BLOCK_K"], _RESOLVE_COLUMNS)
+        step = math.lcm(self.config["BLOCK_K"], _COLUMNS)
         self.columns = triton.cdiv(K, step) * step
         norms = (points.norm.max(), (start - points.offset).norm(dim=1).max(), points.offset.norm())
         of_rows, of_start, of_offset = torch.stack(norms).tolist()
@@ -139,8 +141,8 @@ class Search:
             points.centred, points.x, centers, self.half, self.level, self.doubt, self.limit,
             self.count, labels, self.scale, centers.shape[0], D,
             self.columns // _RESOLVE_COLUMNS, self.width,
-            BLOCK_R=self.block_r, BLOCK_K=_RESOLVE_COLUMNS, BLOCK_D=min(_WIDEST, self.width),
-            num_warps=4, num_stages=2,
+            HOLD_X=self.held, BLOCK_R=self.block_r, BLOCK_K=_RESOLVE_COLUMNS,
+            BLOCK_D=self.width if self.held else _WIDEST, num_warps=8, num_stages=3,
         )  # fmt: skip
 
 

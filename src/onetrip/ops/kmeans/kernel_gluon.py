@@ -52,18 +52,30 @@ def _produce(x_desc, c_desc, x_bufs, c_bufs, x_ready, x_free, ready, free, items
 
 
 @gluon.jit
-def _product(x, c_bufs, ready, free, step, layout: gl.constexpr):
-    """Products [ROWS, COLS] of the rows with the tile of a step."""
-    STAGES: gl.constexpr = c_bufs.shape[0]
+def _await(ready, step):
+    """Wait for the tile of a step."""
+    STAGES: gl.constexpr = ready.shape[0]
+    mbarrier.wait(ready.index(step % STAGES), (step // STAGES) & 1)
+
+
+@gluon.jit
+def _start(x, c_bufs, step, layout: gl.constexpr):
+    """Begin the products [ROWS, COLS] of the rows with the tile of a step."""
     COLS: gl.constexpr = c_bufs.shape[1]
-    slot = step % STAGES
-    mbarrier.wait(ready.index(slot), (step // STAGES) & 1)
+    c = c_bufs.index(step % c_bufs.shape[0]).permute((1, 0))
     acc = gl.zeros([ROWS, COLS], gl.float32, layout)
-    c = c_bufs.index(slot).permute((1, 0))
-    acc = warpgroup_mma(x, c, acc, use_acc=False, is_async=True)
-    acc = warpgroup_mma_wait(0, deps=(acc,))
-    mbarrier.arrive(free.index(slot))
-    return acc
+    return warpgroup_mma(x, c, acc, use_acc=False, is_async=True)
+
+
+@gluon.jit
+def _finish(acc, free, step, of_place, best, second, at):
+    """Wait for the products of a step, and give its tile back.
+
+    What was compared meanwhile is passed through: the compiler would else compare after the wait.
+    """
+    acc, of_place, best, second, at = warpgroup_mma_wait(0, deps=(acc, of_place, best, second, at))
+    mbarrier.arrive(free.index(step % free.shape[0]))
+    return acc, of_place, best, second, at
 
 
 @gluon.jit
@@ -108,6 +120,20 @@ def _two_of_slots(score, layout: gl.constexpr):
 
 
 @gluon.jit
+def _compare(
+    product, level_ptr, tile, of_place, best, second, at, layout: gl.constexpr, kept: gl.constexpr
+):
+    """Take the scores of a tile into the least of each place and the two least tiles of slots."""
+    COLS: gl.constexpr = product.shape[1]
+    level = gl.load(level_ptr + tile * COLS + gl.arange(0, COLS, gl.SliceLayout(0, layout)))
+    score = gl.expand_dims(level, 0) - product
+    of_tile = gl.convert_layout(_least_of_slots(score), kept)
+    at = gl.where(of_tile < best, tile, at)
+    second = gl.minimum(second, gl.maximum(best, of_tile))
+    return gl.minimum(of_place, score), gl.minimum(best, of_tile), second, at
+
+
+@gluon.jit
 def _search(
     who: gl.constexpr,
     x_bufs,
@@ -140,7 +166,6 @@ def _search(
     kept: gl.constexpr = gl.DistributedLinearLayout(
         [[0, 1], [8, 0]], [[0, 2], [0, 4], [1, 0], [2, 0], [4, 0]], [[16, 0], [32, 0]], [], [64, 8]
     )
-    offs_k = gl.arange(0, COLS, gl.SliceLayout(0, layout))
     row_layout: gl.constexpr = gl.SliceLayout(1, kept)
     step = 0
     turn = 0
@@ -153,16 +178,39 @@ def _search(
         best = gl.full([ROWS, 8], float("inf"), gl.float32, kept)
         second = gl.full([ROWS, 8], float("inf"), gl.float32, kept)
         at = gl.zeros([ROWS, 8], gl.int32, kept)
-        for tile in range(tiles):
-            level = gl.load(level_ptr + tile * COLS + offs_k)
-            acc = _product(x, c_bufs, ready, free, step, layout)
-            score = gl.expand_dims(level, 0) - acc
-            of_place = gl.minimum(of_place, score)
-            of_tile = gl.convert_layout(_least_of_slots(score), kept)
-            at = gl.where(of_tile < best, tile, at)
-            second = gl.minimum(second, gl.maximum(best, of_tile))
-            best = gl.minimum(best, of_tile)
-            step += 1
+        # The products of one tile run under the comparisons of the one before. To wait for the tile
+        # after both comes between, as a branch that the compiler moves no comparison across.
+        _await(ready, step)
+        even = _start(x, c_bufs, step, layout)
+        _await(ready, step + 1)
+        even, of_place, best, second, at = _finish(even, free, step, of_place, best, second, at)
+        for tile in range(0, tiles - 2, 2):
+            odd = _start(x, c_bufs, step + 1, layout)
+            of_place, best, second, at = _compare(
+                even, level_ptr, tile, of_place, best, second, at, layout, kept
+            )
+            _await(ready, step + 2)
+            odd, of_place, best, second, at = _finish(
+                odd, free, step + 1, of_place, best, second, at
+            )
+            even = _start(x, c_bufs, step + 2, layout)
+            of_place, best, second, at = _compare(
+                odd, level_ptr, tile + 1, of_place, best, second, at, layout, kept
+            )
+            _await(ready, step + 3)
+            even, of_place, best, second, at = _finish(
+                even, free, step + 2, of_place, best, second, at
+            )
+            step += 2
+        odd = _start(x, c_bufs, step + 1, layout)
+        of_place, best, second, at = _compare(
+            even, level_ptr, tiles - 2, of_place, best, second, at, layout, kept
+        )
+        odd, of_place, best, second, at = _finish(odd, free, step + 1, of_place, best, second, at)
+        of_place, best, second, at = _compare(
+            odd, level_ptr, tiles - 1, of_place, best, second, at, layout, kept
+        )
+        step += 2
         best, of_others = _two_of_slots(of_place, layout)
         best = gl.convert_layout(best, kept)
         second = gl.minimum(second, gl.convert_layout(of_others, kept))
@@ -263,7 +311,7 @@ def _kmeans_hopper_kernel(
 
 
 # Width of a row in shared memory, columns of a tile, consumers and stages that fill it.
-RINGS = ((32, 64, 3, 8), (64, 64, 3, 8), (128, 64, 3, 5), (256, 64, 2, 3))
+RINGS = ((32, 64, 2, 8), (64, 64, 2, 8), (128, 64, 2, 8), (256, 64, 2, 3))
 
 FIRST = gl.constexpr(0)
 SECOND = gl.constexpr(1)

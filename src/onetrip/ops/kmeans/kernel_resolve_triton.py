@@ -1,10 +1,11 @@
 """Triton kernel of kmeans: the rows that half precision left in doubt, decided in float64.
 
 Idea: a doubtful row came with a limit that the score of its nearest centre keeps in any case
-(`kernel_triton.py`). A program takes BLOCK_R rows of the list, finds their scores again, tile by
-tile, and measures the few centres within the limit by differences in float64, in the order of
-their numbers: ties go to the first. How many rows there are is read on the device; a fixed number
-of programs shares them. No pair is stored.
+(`kernel_triton.py`). Where it came with one other candidate, the two are measured by differences in
+float64. Of the other rows a program takes BLOCK_R, finds their scores again, and keeps for each
+place of a tile the first and the last tile that has a centre within the limit there. These centres,
+and those between them, are measured in the order of their numbers: ties go to the first. How many
+rows there are is read on the device; a fixed number of programs shares them.
 """
 
 import triton
@@ -50,6 +51,7 @@ def _kmeans_resolve_kernel(
     D,
     tiles,
     WIDTH,
+    HOLD_X: tl.constexpr,
     BLOCK_R: tl.constexpr,
     BLOCK_K: tl.constexpr,
     BLOCK_D: tl.constexpr,
@@ -64,33 +66,47 @@ def _kmeans_resolve_kernel(
         rows = tl.load(doubt_ptr + start + offs_r, mask=mask_r, other=0).to(tl.int64)
         limit = tl.load(limit_ptr + rows, mask=mask_r, other=float("-inf"))
         x_ptrs = rows[:, None] * D + offs_d[None, :]
-        least = tl.full([BLOCK_R], float("inf"), tl.float64)
-        label = tl.zeros([BLOCK_R], tl.int32)
+        if HOLD_X:
+            mask = mask_r[:, None] & (offs_d < D)[None, :]
+            held = tl.load(x_ptr + x_ptrs, mask=mask, other=0.0)
+            held = (held * scale).to(tl.float16)  # [BLOCK_R, BLOCK_D]
+        # Columns of a place in its tile, from the first within the limit to the last.
+        column = tl.full([BLOCK_R, BLOCK_K], NONE, tl.int32)
+        last = tl.full([BLOCK_R, BLOCK_K], -1, tl.int32)
         for tile in range(0, tiles):
             columns = tile * BLOCK_K + offs_k
             c_ptrs = half_ptr + columns[None, :].to(tl.int64) * WIDTH + offs_d[:, None]
-            product = tl.zeros([BLOCK_R, BLOCK_K], tl.float32)
-            for start_d in range(0, WIDTH, BLOCK_D):
-                mask = mask_r[:, None] & (start_d + offs_d < D)[None, :]
-                x = tl.load(x_ptr + x_ptrs + start_d, mask=mask, other=0.0)
-                product = tl.dot((x * scale).to(tl.float16), tl.load(c_ptrs + start_d), product)
-            level = tl.load(level_ptr + columns)
-            # Not "is beyond": with a limit that is not a number every centre is measured.
-            beyond = level[None, :] - product > limit[:, None]  # [BLOCK_R, BLOCK_K]
-            beyond = beyond | (columns >= K)[None, :] | (mask_r == 0)[:, None]
-            column = tl.min(tl.where(beyond, NONE, columns[None, :]), 1)
-            while tl.min(column, 0) < NONE:
-                has = column < NONE
-                square = tl.zeros([BLOCK_R], tl.float64)
+            if HOLD_X:
+                product = tl.dot(held, tl.load(c_ptrs))
+            else:
+                product = tl.zeros([BLOCK_R, BLOCK_K], tl.float32)
                 for start_d in range(0, WIDTH, BLOCK_D):
-                    mask = has[:, None] & (start_d + offs_d < D)[None, :]
-                    x = tl.load(raw_ptr + x_ptrs + start_d, mask=mask, other=0.0)
-                    square += _square(x, centers_ptr, column, start_d + offs_d, D, mask)
-                nearer = has & (square < least)
-                least = tl.where(nearer, square, least)
-                label = tl.where(nearer, column, label)
-                beyond = beyond | (columns[None, :] <= column[:, None])
-                column = tl.min(tl.where(beyond, NONE, columns[None, :]), 1)
+                    mask = mask_r[:, None] & (start_d + offs_d < D)[None, :]
+                    x = tl.load(x_ptr + x_ptrs + start_d, mask=mask, other=0.0)
+                    x = (x * scale).to(tl.float16)
+                    product = tl.dot(x, tl.load(c_ptrs + start_d), product)
+            level = tl.load(level_ptr + columns)
+            # Not "is within": with a limit that is not a number every centre is measured.
+            beyond = level[None, :] - product > limit[:, None]  # [BLOCK_R, BLOCK_K]
+            within = (beyond | (columns >= K)[None, :] | (mask_r == 0)[:, None]) == 0
+            column = tl.minimum(column, tl.where(within, columns[None, :], NONE))
+            last = tl.where(within, columns[None, :], last)
+        least = tl.full([BLOCK_R], float("inf"), tl.float64)
+        label = tl.zeros([BLOCK_R], tl.int32)
+        each = tl.min(column, 1)
+        while tl.min(each, 0) < NONE:
+            has = each < NONE
+            square = tl.zeros([BLOCK_R], tl.float64)
+            for start_d in range(0, WIDTH, BLOCK_D):
+                mask = has[:, None] & (start_d + offs_d < D)[None, :]
+                x = tl.load(raw_ptr + x_ptrs + start_d, mask=mask, other=0.0)
+                square += _square(x, centers_ptr, each, start_d + offs_d, D, mask)
+            nearer = has & (square < least)
+            least = tl.where(nearer, square, least)
+            label = tl.where(nearer, each, label)
+            further = tl.where(column <= last - BLOCK_K, column + BLOCK_K, NONE)
+            column = tl.where(column == each[:, None], further, column)
+            each = tl.min(column, 1)
         tl.store(label_ptr + rows, label, mask=mask_r)
 
 
@@ -159,12 +175,12 @@ COMPILE_CASES = tuple(
         f"features-{width}",
         _kmeans_resolve_kernel,
         _SIGNATURE,
-        {"BLOCK_R": 16, "BLOCK_K": 128, "BLOCK_D": width},
-        num_warps=4,
+        {"HOLD_X": holds, "BLOCK_R": 16, "BLOCK_K": 64, "BLOCK_D": width},
+        num_warps=8,
+        num_stages=3,
         multiples_of_16=("D", "WIDTH"),
-        max_spills=8,  # of addresses, outside the loop over tiles
     )
-    for width in (16, 128)
+    for width, holds in ((16, True), (128, False), (256, True))
 ) + (
     CompileCase(
         "pairs",

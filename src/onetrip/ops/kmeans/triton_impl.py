@@ -9,6 +9,7 @@ labels match the centres. Only an empty cluster makes a search in vain.
 
 import importlib
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import torch
 import triton
@@ -50,6 +51,59 @@ class Reading:
         return self._values.tolist()
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An iteration that is launched: from centres and their labels to the means of these.
+
+    `before` [N] are the labels of the iteration before, `labels` of `centers`, `following` of
+    `after`; the next iteration writes its last labels over `before`.
+    """
+
+    centers: Tensor
+    before: Tensor
+    labels: Tensor
+    after: Tensor
+    following: Tensor
+    reading: Reading
+
+
+class Iterations:
+    """Launches iterations on a device, and takes back one that was launched in vain."""
+
+    def __init__(self, points: Points, search: Search, clusters: int, spherical: bool) -> None:
+        self.points, self.search, self.spherical = points, search, spherical
+        self.sums = Sums(points, clusters, search.moved, search.block_r)
+
+    def launch(self, centers: Tensor, before: Tensor, labels: Tensor, following: Tensor) -> Step:
+        """Take `labels` into the sums, and search for the labels of the new means."""
+        self.sums.follow(before, labels)
+        after = torch.empty_like(centers)
+        self.search.aim(after, centers, self.sums)
+        step = Step(centers, before, labels, after, following, Reading(self.search.report))
+        if not self.spherical:
+            self.search.label(after, following)
+        return step
+
+    def launch_after(self, step: Step) -> Step:
+        """The iteration that follows `step`."""
+        return self.launch(step.after, step.labels, step.following, step.before)
+
+    def by_host(self, step: Step, ahead: Step | None) -> tuple[Step, float]:
+        """`step` with centres that the host makes, and the square of their movement.
+
+        Directions have unit length, and an empty cluster takes the farthest row.
+        """
+        if ahead is not None:
+            self.sums.follow(step.following, step.labels)
+        copies = (tensor.clone() for tensor in self.sums.over_processes())
+        after = averages(self.points, *copies, step.centers, step.labels, self.spherical)
+        self.search.count.zero_()
+        self.search.aim(after, step.centers)
+        shift_square = Reading(self.search.report).values()[0]
+        self.search.label(after, step.following)
+        return replace(step, after=after), shift_square
+
+
 def lloyd_on_device(
     points: Points,
     centers: Tensor,
@@ -67,38 +121,34 @@ def lloyd_on_device(
         file, name = _SEARCHES[impl]
         make: type[Search] = getattr(importlib.import_module(f"onetrip.ops.kmeans.{file}"), name)
         search = make(points, centers, config, certified=certified, spherical=spherical)
-        sums = Sums(points, K, search.moved, search.block_r)
-        labels, before = torch.full((2, N), -1, dtype=torch.int32, device=centers.device).unbind()
+        iterations = Iterations(points, search, K, spherical)
+        before, labels, following = (
+            torch.full((N,), -1, dtype=torch.int32, device=centers.device) for _ in range(3)
+        )
         search.aim(centers, centers)
         search.label(centers, labels)
-        n_iter, doubtful, searches, settled = 0, 0.0, 1, False
-        while n_iter < max_iter:
+        n_iter, doubtful, searches, settled, ahead = 0, 0.0, 1, False, None
+        step = iterations.launch(centers, before, labels, following) if max_iter else None
+        while step is not None:
             n_iter += 1
-            sums.follow(before, labels)
-            after = torch.empty_like(centers)
-            search.aim(after, centers, sums)
-            reading = Reading(search.report)
-            if not spherical:
-                search.label(after, before)
-            shift_square, lightest, moved, in_doubt = reading.values()
+            alone = spherical or n_iter == max_iter
+            ahead = None if alone else iterations.launch_after(step)
+            shift_square, lightest, moved, in_doubt = step.reading.values()
             doubtful += in_doubt
             settled = moved == 0.0
-            sums.expect(moved)
+            iterations.sums.expect(moved)
             if settled:
                 break
             if spherical or lightest == 0.0:
-                copies = (tensor.clone() for tensor in sums.over_processes())
-                after = averages(points, *copies, centers, labels, spherical)
-                search.count.zero_()
-                search.aim(after, centers)
-                shift_square = Reading(search.report).values()[0]
-                search.label(after, before)
+                step, shift_square = iterations.by_host(step, ahead)
+                ahead = None
             searches += 1
-            centers, labels, before = after, before, labels
-            if shift_square <= tol * points.variance:
+            centers, labels = step.after, step.following
+            if n_iter == max_iter or shift_square <= tol * points.variance:
                 break
+            step = ahead or iterations.launch_after(step)
         if not settled:
-            doubtful += float(search.count.sum())
+            doubtful += ahead.reading.values()[3] if ahead else float(search.count.sum())
         inertia = _inertia(points, centers, labels, search.block_r)
     return Solution(
         centers, labels, inertia * 0.5 if spherical else inertia, n_iter, doubtful / (searches * N)
