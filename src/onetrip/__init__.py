@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from onetrip.bench.recording import record as record
     from onetrip.core.estimate import estimate as estimate
+    from onetrip.estimators.pipeline_cost import estimate_pipeline as estimate_pipeline
     from onetrip.ops.hdbscan.api import hdbscan as hdbscan
     from onetrip.ops.kmeans.api import kmeans as kmeans
     from onetrip.ops.kneighbors.api import kneighbors as kneighbors
@@ -23,6 +24,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "estimate": "onetrip.core.estimate",
+    "estimate_pipeline": "onetrip.estimators.pipeline_cost",
     "hdbscan": "onetrip.ops.hdbscan.api",
     "kmeans": "onetrip.ops.kmeans.api",
     "kneighbors": "onetrip.ops.kneighbors.api",

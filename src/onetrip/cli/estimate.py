@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
+from onetrip.cli.estimate_pipeline import does_not_fit, is_pipeline, show_pipeline
 from onetrip.core.cost import ITEMSIZE
 from onetrip.core.errors import ArgumentError, complaint
-from onetrip.core.estimate import Estimate, estimate
+from onetrip.core.estimate import Estimate, default_dtype, estimate
 from onetrip.core.operators import cost_options, find_operator, load_spec
 from onetrip.core.units import bytes_text, rate_text, three_digits, time_text
 
@@ -19,13 +20,22 @@ def register(app: typer.Typer) -> None:
 
 
 def _estimate(
-    operator: Annotated[str, typer.Argument(help="Name of an operator or of an estimator.")],
+    operator: Annotated[
+        str,
+        typer.Argument(help="An operator, an estimator, or several joined by +: PCA+KMeans."),
+    ],
     sizes: Annotated[
         list[str],
         typer.Argument(metavar="AXIS=SIZE...", help="Every axis: N=8192 D=2304 …, n_samples=1000"),
     ],
     device: Annotated[str, typer.Option(help="Short name of a device, or a driver's.")] = "h100",
-    dtype: Annotated[str, typer.Option(help="Dtype of the floating inputs.")] = "bfloat16",
+    dtype: Annotated[
+        str,
+        typer.Option(
+            help="Dtype of the floating inputs; float32 for estimators, else bfloat16.",
+            show_default=False,
+        ),
+    ] = "",
     forward_only: Annotated[
         bool, typer.Option("--forward-only", help="Leave out the backward pass.")
     ] = False,
@@ -33,9 +43,13 @@ def _estimate(
 ) -> None:
     """Print the floor, the compulsory bytes, and each implementation's predicted time.
 
-    Nothing runs: the answer comes from the operator's cost and the device's ceilings.
+    Nothing runs: the answer comes from the operator's cost and the device's ceilings. Of an
+    estimator, or several in a row, a line for each stage: time, memory peak, what runs and why.
     """
+    if is_pipeline(operator):
+        return show_pipeline(operator, sizes, device, dtype or "float32", as_json)
     operator = find_operator(operator)
+    dtype = dtype or default_dtype(operator)
     axes, options = parse_sizes(operator, sizes)
     if dtype not in ITEMSIZE:
         raise ArgumentError(
@@ -90,6 +104,7 @@ def _as_dict(answer: Estimate) -> dict[str, object]:
         "memory_ms": answer.memory_ms,
         "floor_ms": answer.floor_ms,
         "bound": answer.bound,
+        "peak_bytes": answer.peak_bytes,
         "predictions": [asdict(prediction) for prediction in answer.predictions],
         "choice": {
             "impl": answer.choice.impl,
@@ -119,6 +134,9 @@ def _print(answer: Estimate) -> None:
     facts.add_row("operations", f"{answer.cost.flops:.3g}", time_text(answer.compute_ms))
     facts.add_row("compulsory bytes", bytes_text(answer.cost.bytes), time_text(answer.memory_ms))
     facts.add_row("[bold]floor[/]", f"{answer.bound}-bound", f"[bold]{time_text(answer.floor_ms)}")
+    if answer.peak_bytes is not None:
+        warning = does_not_fit(answer.peak_bytes, device.name, device.memory_bytes)
+        facts.add_row("memory peak", bytes_text(answer.peak_bytes), warning)
     console.print(facts)
     console.print()
     table = screen.table("implementation", ">predicted", ">× floor", ">workspace", "~note")

@@ -1,12 +1,14 @@
 """What a problem costs before it runs: floor, bytes, workspace, latency, the choice and why."""
 
+import math
 from dataclasses import dataclass
 
-from onetrip.core.cost import Cost, count_cost
+from onetrip.core.cost import ITEMSIZE, Cost, count_cost
 from onetrip.core.device import Device, find_device
 from onetrip.core.errors import ArgumentError, complaint
 from onetrip.core.operators import find_operator, load_spec, operator_module
 from onetrip.core.selection import Choice, Problem
+from onetrip.core.spec import OperatorSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +41,22 @@ class Estimate:
     bound: str
     predictions: tuple[Prediction, ...]
     choice: Choice
+    input_bytes: int
+
+    @property
+    def peak_bytes(self) -> int | None:
+        """Inputs, outputs and gradients, and the workspace of what would run; None if unknown."""
+        for prediction in self.predictions:
+            if prediction.impl == self.choice.impl and prediction.workspace_bytes is not None:
+                return self.input_bytes + self.cost.bytes_written + prediction.workspace_bytes
+        return None
 
 
 def estimate(
     operator: str,
     *,
     device: str | Device = "h100",
-    dtype: str = "bfloat16",
+    dtype: str | None = None,
     backward: bool = True,
     options: dict[str, object] | None = None,
     **axes: int,
@@ -56,9 +67,11 @@ def estimate(
 
     Parameters
     ----------
-    operator : name of an operator, "linear_cross_entropy" for one, or of an estimator.
+    operator : name of an operator, "linear_cross_entropy" for one, or of an estimator, for the
+        operator that carries it; `onetrip.estimate_pipeline` counts all that an estimator does.
     device : short name ("h100"), the name that a driver reports, or a `Device`.
-    dtype : dtype of the floating inputs.
+    dtype : dtype of the floating inputs; None, float32 for an operator of estimators, else
+        bfloat16.
     backward : count forward and backward, as a training step does; False counts forward only.
     options : keyword arguments of the public function that change the work (`memory_budget`, …).
     **axes : size of every axis that the operator's spec declares, by its letter or its word
@@ -83,6 +96,7 @@ def estimate(
     """
     operator = find_operator(operator)
     spec = load_spec(operator)
+    dtype = dtype or default_dtype(operator)
     letters = {word: letter for letter, word in spec.words.items()}
     axes = {letters.get(name, name): size for name, size in axes.items()}
     if axes.keys() != spec.axes.keys():
@@ -138,4 +152,24 @@ def estimate(
         bound=cost.bound(found, dtype),
         predictions=tuple(predictions),
         choice=select.choose(problem),
+        input_bytes=_input_bytes(spec, axes, dtype),
+    )
+
+
+def default_dtype(operator: str) -> str:
+    """In which dtype an operator's samples, or a layer's activations, usually are.
+
+    >>> default_dtype("kmeans"), default_dtype("linear_cross_entropy")
+    ('float32', 'bfloat16')
+    """
+    return "float32" if load_spec(operator).estimators else "bfloat16"
+
+
+def _input_bytes(spec: OperatorSpec, axes: dict[str, int], dtype: str) -> int:
+    """Bytes of all inputs that callers must pass, those of several dtypes in `dtype`."""
+    return sum(
+        math.prod(axes[letter] for letter in tensor.axes)
+        * ITEMSIZE[dtype if dtype in tensor.dtypes else tensor.dtypes[0]]
+        for tensor in spec.inputs
+        if not tensor.optional
     )

@@ -17,14 +17,12 @@ from onetrip.estimators.arrays import Given, device_called, take
 from onetrip.estimators.kmeans_base import BaseKMeans, weights_of
 from onetrip.estimators.kmeans_start import start_centers
 from onetrip.estimators.mini_batch_progress import Progress
+from onetrip.estimators.stages import LABEL_ROWS
 from onetrip.estimators.staging import staged
 from onetrip.ops.kmeans.mini_batch import mini_batch_step
 from onetrip.ops.kmeans.points import Placed, Points, place, prepare
 from onetrip.ops.kmeans.workers import WORTH_THREADS
 from onetrip.tile.side_by_side import on_one_thread
-
-# Rows of one batch when all samples are labelled.
-_LABEL_ROWS = 1 << 18
 
 
 class MiniBatchKMeans(BaseKMeans):
@@ -311,7 +309,7 @@ class MiniBatchKMeans(BaseKMeans):
         return centers, counts
 
     def _label(self, given: Given, weight: Tensor | None, centers: Tensor) -> None:
-        rows = torch.arange(given.shape[0]).split(_LABEL_ROWS)
+        rows = torch.arange(given.shape[0]).split(LABEL_ROWS)
         labels, inertia = [], 0.0
         for part, batch in zip(rows, staged(given.samples, centers.device, rows), strict=True):
             mine = None if weight is None else weight[part.to(weight.device)].to(centers.device)

@@ -1,0 +1,175 @@
+"""What an estimator, or a pipeline of them, costs before it runs: time, memory, what runs, why."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from onetrip.core.cost import ITEMSIZE
+from onetrip.core.device import Device, find_device
+from onetrip.core.errors import ArgumentError, complaint
+from onetrip.core.estimate import estimate
+from onetrip.estimators.stages import Sizes, Stage, plan_of
+
+FLOOR_ONLY = "floor only"
+
+
+@dataclass(frozen=True, slots=True)
+class StageEstimate:
+    """What one stage costs.
+
+    `impl` is what would run, "" where no operator has a choice of it; `latency_ms` None where there
+    is a floor only; `floor_ms` None where there is not even that, on the host.
+    """
+
+    step: str
+    does: str
+    operator: str
+    times: int
+    impl: str
+    why: str
+    latency_ms: float | None
+    floor_ms: float | None
+    peak_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineEstimate:
+    """Stages in the order in which they run, one after the other."""
+
+    device: Device
+    dtype: str
+    stages: tuple[StageEstimate, ...]
+
+    @property
+    def floor_ms(self) -> float:
+        """Sum of the stages' floors: nothing runs faster."""
+        return sum(stage.floor_ms or 0.0 for stage in self.stages)
+
+    @property
+    def latency_ms(self) -> float | None:
+        """Sum of the predictions, with floors where a stage has no other figure; None for none."""
+        known = [stage.latency_ms for stage in self.stages]
+        if all(latency_ms is None for latency_ms in known):
+            return None
+        return sum(stage.latency_ms or stage.floor_ms or 0.0 for stage in self.stages)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every stage has a prediction."""
+        return all(stage.latency_ms is not None for stage in self.stages)
+
+    @property
+    def peak_bytes(self) -> int:
+        """The largest peak of a stage: inputs, outputs and workspace."""
+        return max((stage.peak_bytes or 0 for stage in self.stages), default=0)
+
+
+def estimate_pipeline(
+    steps: str | Sequence[str],
+    *,
+    device: str | Device = "h100",
+    dtype: str = "float32",
+    **sizes: int,
+) -> PipelineEstimate:
+    """Time, memory peak, what would run and why, for every stage of estimators in a row.
+
+    Nothing runs and neither torch nor triton is imported. A stage is predicted only by figures
+    measured on the device: others have a floor, and say so.
+
+    Parameters
+    ----------
+    steps : names of estimators, in a sequence or joined by "+": "PCA+KMeans".
+    device : short name ("h100"), the name that a driver reports, or a `Device`.
+    dtype : dtype of the samples.
+    **sizes : n_samples, n_features, and the parameters of scikit-learn that are sizes
+        (n_clusters, n_components, n_neighbors, n_queries, n_classes, batch_size, max_iter, …).
+        With a step in front, ``pca__n_components``, of that step alone.
+
+    Returns
+    -------
+    PipelineEstimate
+
+    Raises
+    ------
+    ArgumentError
+        Unknown estimator or device; a size that is missing, unknown or negative.
+
+    Examples
+    --------
+    >>> import onetrip
+    >>> sizes = {"n_samples": 100_000, "n_features": 256, "n_components": 16, "n_clusters": 10}
+    >>> answer = onetrip.estimate_pipeline("PCA+KMeans", **sizes)
+    >>> [f"{stage.step}.{stage.does}" for stage in answer.stages]
+    ['pca.fit', 'pca.transform', 'kmeans.start', 'kmeans.fit']
+    """
+    names = steps.split("+") if isinstance(steps, str) else list(steps)
+    if dtype not in ITEMSIZE:
+        expected = f"one of {sorted(ITEMSIZE)}"
+        raise ArgumentError(complaint("dtype", expected=expected, got=repr(dtype)))
+    for word, size in sizes.items():
+        if not isinstance(size, int) or size < 0:
+            raise ArgumentError(complaint(word, expected="an integer >= 0", got=repr(size)))
+    found = device if isinstance(device, Device) else find_device(device)
+    answers: list[StageEstimate] = []
+    asked: set[str] = set()
+    features = sizes.get("n_features")
+    for place, name in enumerate(names):
+        step = name.lower()
+        mine = _sizes_of(step, sizes, features)
+        words = Sizes(name, mine, dtype)
+        plan = plan_of(name, words)
+        asked |= words.asked | {f"{step}__{word}" for word in words.asked}
+        last = place == len(names) - 1
+        if not last and plan.features is None:
+            expected = "steps that transform before the last one"
+            raise ArgumentError(complaint("steps", expected=expected, got=f"{name} in between"))
+        stages = plan.stages
+        if last and len(names) > 1 and stages[-1].does == "transform":
+            stages = stages[:-1]  # A pipeline only fits its last step.
+        answers += [_estimate_stage(step, stage, found, dtype) for stage in stages]
+        features = plan.features
+    unknown = sorted(sizes.keys() - asked)
+    if unknown:
+        known = sorted(word for word in asked if "__" not in word)
+        raise ArgumentError(complaint("sizes", expected=f"among {known}", got=unknown))
+    return PipelineEstimate(found, dtype, tuple(answers))
+
+
+def _sizes_of(step: str, sizes: Mapping[str, int], features: int | None) -> dict[str, int]:
+    """Sizes as one step sees them: its own before common ones, features of the step before."""
+    common = {word: size for word, size in sizes.items() if "__" not in word}
+    if features is not None:
+        common["n_features"] = features
+    prefix = f"{step}__"
+    own = {word.removeprefix(prefix): n for word, n in sizes.items() if word.startswith(prefix)}
+    return common | own
+
+
+def _estimate_stage(step: str, stage: Stage, device: Device, dtype: str) -> StageEstimate:
+    answer = StageEstimate(
+        step, stage.does, stage.operator, stage.times, "", stage.note, None, None, None
+    )
+    if stage.cost is not None:
+        floor_ms = stage.cost.floor_ms(device, dtype)
+        return replace(answer, floor_ms=floor_ms, peak_bytes=stage.held_bytes)
+    if not stage.operator:
+        return answer
+    found = estimate(
+        stage.operator,
+        device=device,
+        dtype=stage.dtype or dtype,
+        backward=False,
+        options=dict(stage.options),
+        **stage.axes,
+    )
+    choice = found.choice
+    (prediction,) = [one for one in found.predictions if one.impl == choice.impl]
+    latency_ms = prediction.latency_ms
+    measured = FLOOR_ONLY not in choice.why
+    return replace(
+        answer,
+        impl=choice.impl,
+        why="; ".join(part for part in (choice.why, stage.note) if part),
+        latency_ms=None if latency_ms is None or not measured else stage.times * latency_ms,
+        floor_ms=stage.times * found.floor_ms,
+        peak_bytes=found.peak_bytes,
+    )

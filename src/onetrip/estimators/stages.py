@@ -1,0 +1,222 @@
+"""What each estimator does, stage by stage, before any of it runs: which operator, on which sizes.
+
+Neither torch nor an estimator is imported. A stage that is no operator's states what it must do at
+least, and has a floor and no prediction.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from onetrip.core.cost import ITEMSIZE, Cost
+from onetrip.core.errors import ArgumentError, complaint
+from onetrip.core.spec import EMPTY
+
+# Rows that mini-batch k-means labels at a time.
+LABEL_ROWS = 1 << 18
+# What scikit-learn's signature, and ours, has for what is not given.
+_DEFAULTS = {
+    "n_clusters": 8,
+    "n_neighbors": 5,
+    "batch_size": 1024,
+    "n_init": 1,
+    "perplexity": 30,
+    "min_cluster_size": 5,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One thing that an estimator does.
+
+    Either `operator` runs on `axes`, `times` over, or `cost` says the least that must be done, with
+    `held_bytes` in memory. `dtype` is in which, where it is not the samples' own.
+    """
+
+    does: str
+    operator: str = ""
+    axes: Mapping[str, int] = field(default_factory=lambda: EMPTY)  # type: ignore[assignment]
+    options: Mapping[str, object] = field(default_factory=lambda: EMPTY)
+    times: int = 1
+    cost: Cost | None = None
+    held_bytes: int = 0
+    dtype: str = ""
+    note: str = ""
+
+
+class Sizes:
+    """The sizes and parameters of one step, by scikit-learn's words; knows which were asked for."""
+
+    def __init__(self, step: str, given: Mapping[str, int], dtype: str) -> None:
+        self.step = step
+        self.given = given
+        self.itemsize = ITEMSIZE[dtype]
+        self.asked: set[str] = set()
+
+    def __getitem__(self, word: str) -> int:
+        """The size called `word`, or scikit-learn's default of it."""
+        self.asked.add(word)
+        found = self.given.get(word, _DEFAULTS.get(word))
+        if found is None:
+            expected = f"a size `{word}=…` for {self.step}"
+            raise ArgumentError(complaint("sizes", expected=expected, got=dict(self.given)))
+        return found
+
+    def get(self, word: str, default: int) -> int:
+        """The size called `word`, or `default`."""
+        self.asked.add(word)
+        return self.given.get(word, default)
+
+    @property
+    def samples(self) -> tuple[int, int]:
+        """(n_samples, n_features)."""
+        return self["n_samples"], self["n_features"]
+
+    def least(self, does: str, cost: Cost, rows: int, note: str) -> Stage:
+        """A stage that is no operator's, over as many rows of samples."""
+        held_bytes = rows * self["n_features"] * self.itemsize + cost.bytes_written
+        return Stage(does, cost=cost, held_bytes=held_bytes, note=note)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Stages of `fit`, then of what a pipeline asks next; how many features that hands on."""
+
+    stages: tuple[Stage, ...]
+    features: int | None
+
+
+def _kmeans(sizes: Sizes) -> Plan:
+    (N, D), K = sizes.samples, sizes["n_clusters"]
+    options = {"max_iter": sizes.get("max_iter", 300)}
+    fit = Stage("fit", "kmeans", {"N": N, "D": D, "K": K}, options, sizes["n_init"])
+    return Plan((_plus_plus(N, D, K, sizes), fit, _distances(N, D, K, sizes)), K)
+
+
+def _mini_batch_kmeans(sizes: Sizes) -> Plan:
+    (N, D), K = sizes.samples, sizes["n_clusters"]
+    starting = min(N, max(3 * min(sizes["batch_size"], N), 3 * K))
+    rows = sizes.get("max_iter", 100) * N
+    batches = Cost(2 * rows * D * (K + 1), rows * D * sizes.itemsize, 4 * K * D)
+    note = "all passes, samples where they are; it stops when batches stop gaining"
+    block = min(N, LABEL_ROWS)
+    times = -(-N // max(1, block))
+    labels = Stage("label", "kmeans", {"N": block, "D": D, "K": K}, {"max_iter": 0}, times)
+    return Plan(
+        (
+            _plus_plus(starting, D, K, sizes),
+            sizes.least("batches", batches, 2 * sizes["batch_size"], note),
+            labels,
+            _distances(N, D, K, sizes),
+        ),
+        K,
+    )
+
+
+def _plus_plus(N: int, D: int, K: int, sizes: Sizes) -> Stage:
+    """Greedy k-means++: each round compares some candidates with every sample."""
+    rounds, candidates = max(0, K - 1) * sizes["n_init"], 2 + int(math.log(max(1, K)))
+    read, written = rounds * N * D * sizes.itemsize, K * D * sizes.itemsize
+    cost = Cost(2 * rounds * candidates * N * D, read, written)
+    return sizes.least("start", cost, N, "k-means++, a trip over its samples for each centre")
+
+
+def _distances(N: int, D: int, K: int, sizes: Sizes) -> Stage:
+    cost = Cost(2 * N * D * K, (N + K) * D * sizes.itemsize, 4 * N * K)
+    return sizes.least("transform", cost, N, "distances to all centres are the result")
+
+
+def _hdbscan(sizes: Sizes) -> Plan:
+    N, D = sizes.samples
+    options = {"min_samples": sizes.get("min_samples", sizes["min_cluster_size"])}
+    tree = Stage("tree", "hdbscan", {"N": N, "D": D}, options)
+    return Plan((tree, Stage("clusters", note="on the host, which has no figures")), None)
+
+
+def _neighbors(sizes: Sizes) -> Plan:
+    N, D = sizes.samples
+    axes = {"Q": sizes.get("n_queries", N), "N": N, "D": D, "K": sizes["n_neighbors"]}
+    return Plan((Stage("kneighbors", "kneighbors", axes),), None)
+
+
+def _neighbors_vote(sizes: Sizes) -> Plan:
+    (search,) = _neighbors(sizes).stages
+    Q, K, outputs = search.axes["Q"], search.axes["K"], sizes.get("n_classes", 1)
+    cost = Cost(Q * K, Q * K * 16, 8 * Q * outputs)
+    return Plan((search, sizes.least("predict", cost, 0, "votes of the neighbours")), None)
+
+
+def _projected(N: int, D: int, K: int, sizes: Sizes) -> Stage:
+    cost = Cost(2 * N * D * K, (N + K) * D * sizes.itemsize, max(4, sizes.itemsize) * N * K)
+    return sizes.least("transform", cost, N, "one trip over the samples")
+
+
+def _pca(sizes: Sizes) -> Plan:
+    N, D = sizes.samples
+    K = sizes.get("n_components", min(N, D))
+    fit = Stage("fit", "truncated_svd", {"N": N, "D": D, "K": K}, {"center": True})
+    return Plan((fit, _projected(N, D, K, sizes)), K)
+
+
+def _truncated_svd(sizes: Sizes) -> Plan:
+    (N, D), K = sizes.samples, sizes.get("n_components", 2)
+    note = "as its Gram matrix; random directions do less or more, by n_iter"
+    fit = Stage("fit", "truncated_svd", {"N": N, "D": D, "K": K}, {"center": False}, note=note)
+    return Plan((fit, _projected(N, D, K, sizes)), K)
+
+
+def _incremental_pca(sizes: Sizes) -> Plan:
+    N, D = sizes.samples
+    rows = min(N, sizes.get("batch_size", 5 * D))
+    K = sizes.get("n_components", min(rows, D))
+    # A batch is decomposed together with the directions that stand for those before.
+    axes = {"N": rows + K + 1, "D": D, "K": K}
+    times = -(-N // max(1, rows))
+    fit = Stage("fit", "truncated_svd", axes, times=times, dtype="float64", note="batch by batch")
+    return Plan((fit, _projected(N, D, K, sizes)), K)
+
+
+def _tsne(sizes: Sizes) -> Plan:
+    (N, D), K = sizes.samples, sizes.get("n_components", 2)
+    start = Stage("start", "truncated_svd", {"N": N, "D": D, "K": K}, {"center": True})
+    options = {"max_iter": sizes.get("max_iter", 1000), "perplexity": sizes["perplexity"]}
+    descent = Stage("fit", "tsne", {"N": N, "D": D}, {**options, "n_components": K})
+    return Plan((start, descent), K)
+
+
+def _multinomial_nb(sizes: Sizes) -> Plan:
+    (N, D), C = sizes.samples, sizes["n_classes"]
+    Q = sizes.get("n_queries", N)
+    scores = Cost(2 * Q * D * C, Q * D * sizes.itemsize + 8 * C * D, 8 * Q)
+    predict = sizes.least("predict", scores, Q, "one trip over the queries")
+    return Plan((Stage("fit", "multinomial_nb", {"N": N, "D": D, "C": C}), predict), None)
+
+
+_PLANS: Mapping[str, Callable[[Sizes], Plan]] = {
+    "HDBSCAN": _hdbscan,
+    "IncrementalPCA": _incremental_pca,
+    "KMeans": _kmeans,
+    "KNeighborsClassifier": _neighbors_vote,
+    "KNeighborsRegressor": _neighbors_vote,
+    "MiniBatchKMeans": _mini_batch_kmeans,
+    "MultinomialNB": _multinomial_nb,
+    "NearestNeighbors": _neighbors,
+    "PCA": _pca,
+    "TSNE": _tsne,
+    "TruncatedSVD": _truncated_svd,
+}
+ESTIMATORS = tuple(_PLANS)
+
+
+def plan_of(estimator: str, sizes: Sizes) -> Plan:
+    """Stages of an estimator of scikit-learn's name, in any case.
+
+    >>> plan = plan_of("PCA", Sizes("PCA", {"n_samples": 9, "n_features": 4}, "float32"))
+    >>> [stage.does for stage in plan.stages], plan.features
+    (['fit', 'transform'], 4)
+    """
+    for name, plan in _PLANS.items():
+        if name.lower() == estimator.lower():
+            return plan(sizes)
+    expected = f"one of {list(_PLANS)}"
+    raise ArgumentError(complaint("estimator", expected=expected, got=repr(estimator)))

@@ -1,0 +1,65 @@
+"""`onetrip estimate` of estimators and of pipelines."""
+
+import json
+
+import pytest
+
+import onetrip
+from onetrip.cli.main import main
+
+SIZES = ["n_samples=100_000", "n_features=64", "n_components=16", "n_clusters=10"]
+
+
+def run(capsys, *arguments: str) -> str:
+    with pytest.raises(SystemExit) as ended:
+        main(["estimate", *arguments])
+    assert ended.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_screen_has_a_line_for_every_stage(capsys):
+    printed = run(capsys, "PCA+KMeans", *SIZES)
+    for words in ("pca fit", "pca transform", "kmeans start", "kmeans fit", "truncated_svd"):
+        assert words in printed
+    assert "at least" in printed
+    assert "floor only" in printed
+
+
+def test_no_number_for_an_unknown_device_without_saying_floor_only(capsys):
+    answer = json.loads(run(capsys, "PCA+KMeans", *SIZES, "--device", "b200", "--json"))
+    assert answer["latency_ms"] is None
+    assert all(stage["latency_ms"] is None for stage in answer["stages"])
+    printed = run(capsys, "PCA+KMeans", *SIZES, "--device", "b200")
+    assert printed.count("floor only") >= 5
+
+
+def test_json_is_what_the_function_answers(capsys):
+    printed = json.loads(run(capsys, "PCA+KMeans", *SIZES, "--json"))
+    answer = onetrip.estimate_pipeline(
+        ["PCA", "KMeans"], n_samples=100_000, n_features=64, n_components=16, n_clusters=10
+    )
+    assert printed["latency_ms"] == answer.latency_ms
+    assert printed["peak_bytes"] == answer.peak_bytes
+    assert [stage["does"] for stage in printed["stages"]] == [stage.does for stage in answer.stages]
+
+
+def test_what_does_not_fit_is_said(capsys):
+    printed = run(capsys, "kmeans", "n_samples=1_000_000_000", "n_features=64", "n_clusters=8")
+    assert "float32" in printed
+    assert "memory peak" in printed
+    assert "does not fit" in printed
+    small = run(capsys, "kmeans", "n_samples=1000", "n_features=64", "n_clusters=8")
+    assert "does not fit" not in small
+
+
+def test_estimate_of_a_pipeline_needs_no_torch(run_without_torch):
+    done = run_without_torch("estimate", "PCA+KMeans", *SIZES)
+    assert done.returncode == 0, done.stderr
+    assert "kmeans fit" in done.stdout
+
+
+def test_malformed_sizes_are_refused(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["estimate", "PCA", "n_samples=8k"])
+    assert ended.value.code == 2
+    assert "as in `n_samples=1000" in capsys.readouterr().err
