@@ -1,5 +1,6 @@
 """HDBSCAN with scikit-learn's interface, on an exact spanning tree that stores no N × N."""
 
+import math
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -177,16 +178,16 @@ class HDBSCAN(ClusterMixin, BaseEstimator):
         self._refuse_what_is_not_euclidean()
         given = take(self, X, reset=True, device=self.device, accept_sparse=True, finite=False)
         samples = _dense(given, self.device)
-        total = samples.sum(1, dtype=torch.float64)
-        finite = torch.isfinite(samples).all(1)
-        rows = finite.nonzero().squeeze(1)
-        kept = samples if rows.numel() == samples.shape[0] else samples[rows]
-        refuse_too_large(largest_of(kept), kept.dtype)
-        where = rows.cpu().numpy()
+        largest, kept = largest_of(samples), samples
+        where = np.arange(samples.shape[0])
+        if not math.isfinite(largest):
+            rows = torch.isfinite(samples).all(1).nonzero().squeeze(1)
+            kept, where = samples[rows], rows.cpu().numpy()
+            largest = largest_of(kept)
+        refuse_too_large(largest, kept.dtype)
         self._cluster(kept, where, samples.shape[0])
-        self.labels_[~finite.cpu().numpy()] = _INFINITE
-        missing = torch.isnan(total).cpu().numpy()
-        self.labels_[missing], self.probabilities_[missing] = _MISSING, np.nan
+        if kept is not samples:
+            self._mark_what_is_not_finite(samples, where)
         if self.store_centers is not None:
             self._find_centres(kept, where, given)
         for name in ("labels_", "probabilities_", "outlier_scores_", "cluster_persistence_"):
@@ -247,13 +248,13 @@ class HDBSCAN(ClusterMixin, BaseEstimator):
         self.reevaluated_share_ = tree.reevaluated
         with on_one_thread(where=samples.device.type == "cpu"):
             linkage = _merges(tree)
+            condensed = condense(linkage, self.min_cluster_size)
         how = Selection(
             self.cluster_selection_method,
             self.cluster_selection_epsilon,
             self.allow_single_cluster,
             self.max_cluster_size,
         )
-        condensed = condense(linkage, self.min_cluster_size)
         chosen = select_clusters(condensed, how)
         labels = labels_of(condensed, chosen, how)
         self.labels_ = np.full(n_samples, -1, dtype=np.int64)
@@ -263,9 +264,16 @@ class HDBSCAN(ClusterMixin, BaseEstimator):
         self.probabilities_[where] = probabilities_of(condensed, chosen, labels)
         self.outlier_scores_[where] = outlier_scores(condensed)
         self.cluster_persistence_ = persistence_of(condensed, chosen, labels)
-        linkage, condensed = put_back(linkage, condensed, where, n_samples)
+        linkage, condensed = put_back(linkage.cpu(), condensed, where, n_samples)
         self.single_linkage_tree_ = SingleLinkageTree(linkage)
         self.condensed_tree_ = CondensedTree(condensed, chosen)
+
+    def _mark_what_is_not_finite(self, samples: Tensor, finite: np.ndarray) -> None:
+        marked = np.full(samples.shape[0], _INFINITE)
+        marked[finite] = self.labels_[finite]
+        missing = torch.isnan(samples.sum(1, dtype=torch.float64)).cpu().numpy()
+        marked[missing], self.probabilities_[missing] = _MISSING, np.nan
+        self.labels_ = marked
 
     def _find_centres(self, samples: Tensor, where: np.ndarray, given: Given) -> None:
         labels, strength = (

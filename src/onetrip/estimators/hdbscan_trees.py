@@ -21,25 +21,26 @@ class SingleLinkageTree:
 
     def to_numpy(self) -> np.ndarray:
         """Float64 matrix [n_samples - 1, 4], as `scipy.cluster.hierarchy.dendrogram` takes it."""
-        tree = self._tree
-        return np.column_stack([tree.left, tree.right, tree.distance, tree.size]).astype(float)
+        return np.column_stack(list(self._columns().values())).astype(float)
 
     def to_pandas(self) -> Any:
         """Data frame with the columns parent, left_child, right_child, distance, size."""
         pandas = require("pandas", extra="dev", purpose="A data frame")
-        tree, N = self._tree, self._tree.n_samples
-        columns = {
-            "parent": np.arange(N, 2 * N - 1),
-            "left_child": tree.left,
-            "right_child": tree.right,
-            "distance": tree.distance,
-            "size": tree.size,
-        }
-        return pandas.DataFrame(columns)
+        N = self._tree.n_samples
+        return pandas.DataFrame({"parent": np.arange(N, 2 * N - 1), **self._columns()})
 
     def get_clusters(self, cut_distance: float, min_cluster_size: int = 5) -> np.ndarray:
         """Labels [n_samples] at a distance; -1 in components below `min_cluster_size`."""
-        return cut(self._tree, cut_distance, min_cluster_size)
+        return cut(self._tree, cut_distance, min_cluster_size).numpy()
+
+    def _columns(self) -> dict[str, np.ndarray]:
+        tree = self._tree
+        return {
+            "left_child": tree.left.numpy(),
+            "right_child": tree.right.numpy(),
+            "distance": tree.distance.numpy(),
+            "size": tree.size.numpy(),
+        }
 
     def plot(self, ax: Any = None, *, last_merges: int = 50) -> Any:
         """Draw the dendrogram of the last merges; needs ``onetrip[plot]``.

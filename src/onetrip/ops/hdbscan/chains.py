@@ -12,10 +12,11 @@ algorithm for single linkage clustering on GPU", 2024.
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from onetrip.ops.hdbscan.pointers import highest
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +90,19 @@ class Chains:
         return start[above] + torch.where(left[above] == node, 0, sizes[left[above]])
 
 
-class _Pass(NamedTuple):
-    """What one pass found: chains of vertices of which all edges but `first` are contracted."""
+@dataclass(frozen=True, slots=True)
+class _Contraction:
+    """What the passes found. The first is over the points, a chain each, which holds no edge.
 
-    edge: Tensor  # in the chains of this pass
-    chain: Tensor  # [edges], the vertex that each was contracted into
-    first: Tensor  # [vertices], the edge that merges each
-    at_source: Tensor  # [vertices], whether that edge's source is there
+    `chain` [E], the chain that each edge is in; `first` [chains], the edge that merges its end;
+    `at_source` [chains], whether that holds the edge's source; `offsets`, the first chain of each
+    pass, and how many there are.
+    """
+
+    chain: Tensor
+    first: Tensor
+    at_source: Tensor
+    offsets: list[int]
 
 
 def chains_of(source: Tensor, target: Tensor) -> Chains:
@@ -107,84 +114,72 @@ def chains_of(source: Tensor, target: Tensor) -> Chains:
     """
     E, device = source.shape[0], source.device
     N = E + 1
-    points, *passes = _contracted(source, target)
-    offsets = [0]
-    for found in passes:
-        offsets.append(offsets[-1] + found.first.shape[0])
-    # Chains in the order of passes; within one, edges in order.
-    numbered = zip(passes, offsets, strict=False)
-    key = torch.cat([(found.chain + offset) * N + found.edge for found, offset in numbered])
-    key = key.sort().values
-    chain = key.div(N, rounding_mode="floor")
+    found = _contracted(source, target)
+    key = (found.chain * N + torch.arange(E, device=device)).sort().values
+    chain = key // N
     edge = key - chain * N
-    here = torch.arange(E, device=device)
-    is_last = chain != torch.cat([chain[1:], chain.new_full((1,), -1)])
-    begin = torch.where(is_last.roll(1), here, 0).cummax(0).values
-    end = torch.where(is_last.flip(0), here.flip(0), E).cummin(0).values.flip(0)
-    first = torch.cat([found.first for found in passes])
-    next_edge = torch.where(is_last, first[chain], edge.roll(-1))
-
-    above = torch.empty(2 * N - 1, dtype=torch.int64, device=device)
-    above[:N], above[N + edge] = points.first, next_edge
-    # The end of a chain stands where its vertex does, and so do points.
-    at_source = torch.cat([found.at_source for found in passes])
+    is_last = torch.ones(E, dtype=torch.bool, device=device)
+    is_last[:-1] = chain[1:] != chain[:-1]
     last = is_last.nonzero().squeeze(1)
-    node = torch.cat([torch.arange(N, device=device), N + edge[last]])
-    merged = torch.cat([points.first, next_edge[last]])
-    from_source = torch.cat([points.at_source, at_source[chain[last]]])
-    joined = torch.full((2, E + 1), -1, device=device)
-    joined[(~from_source).long(), merged] = node
-    # What comes before in the chain stands on the side that is left.
-    inside = (~is_last).nonzero().squeeze(1)
-    merged = next_edge[inside]
-    joined[(joined[0, merged] >= 0).long(), merged] = N + edge[inside]
-    left, right = joined[0, :E], joined[1, :E]
+    number = is_last.cumsum(0) - is_last.long()  # of the chain, those before it counted
+    end = last[number]
+    begin = torch.cat([last.new_zeros(1), last + 1])[number]
 
-    counts = [found.edge.shape[0] for found in passes]
-    bounds = [0, *torch.tensor(counts).cumsum(0).tolist()]
-    under = torch.bincount(points.first, minlength=N)
+    # The end of a chain is merged as the vertex that it was contracted into, and so are points.
+    merging = torch.where(is_last, found.first[chain], edge.roll(-1))
+    above = torch.empty(2 * N - 1, dtype=torch.int64, device=device)
+    above[:N], above[N + edge] = found.first[:N], merging
+    ends = torch.cat([torch.arange(N, device=device), N + edge[last]])
+    side = torch.cat([found.at_source[:N], found.at_source[chain[last]]])
+    joined = torch.full((2, N), -1, device=device)
+    joined[(~side).long(), above[ends]] = ends
+    left, right = joined[:, :E]
+    # What comes before in a chain stands on the side that is left.
+    before = torch.where(begin == torch.arange(E, device=device), -1, N + edge.roll(1))
+    of_edge = torch.empty_like(edge)
+    of_edge[edge] = before
+    left, right = torch.where(left < 0, of_edge, left), torch.where(right < 0, of_edge, right)
+
+    bounds = torch.searchsorted(chain, torch.tensor(found.offsets[1:], device=device)).tolist()
+    under = torch.bincount(above[:N], minlength=N)
     size = torch.empty(E, dtype=torch.int64, device=device)
     for low, high in pairwise(bounds):
-        member = edge[low:high]
+        member, start = edge[low:high], begin[low:high] - low
         added = under[member]
         along = added.cumsum(0)
-        start = begin[low:high] - low
-        size[member] = along - along[start] + added[start]
-        under.index_add_(0, next_edge[low:high], torch.where(is_last[low:high], size[member], 0))
+        held = along + (added - along)[start]
+        size[member] = held
+        under.index_add_(0, merging[low:high], held * is_last[low:high])
     return Chains(left, right, size, above, edge, begin, end, bounds)
 
 
-def _contracted(source: Tensor, target: Tensor) -> list[_Pass]:
-    """Contract edges until one vertex is left; the first pass is that of the points themselves."""
+def _contracted(source: Tensor, target: Tensor) -> _Contraction:
+    """Contract edges until one vertex is left."""
     E, device = source.shape[0], source.device
-    vertices, edge = E + 1, torch.arange(E, device=device)
-    waiting = at = edge[:0]
-    passes: list[_Pass] = []
+    edge = here = torch.arange(E, device=device)
+    vertices, vertex = E + 1, source  # [E], where the source of every edge is
+    is_inside = torch.zeros(E, dtype=torch.bool, device=device)
+    chain = torch.full_like(edge, -1)
+    first, at_source, offsets = [], [], [0]
     while True:
-        here = torch.arange(edge.shape[0], device=device)
-        none = torch.full((vertices,), edge.shape[0], device=device)
-        as_source = none.scatter_reduce(0, source, here, "amin")
-        place = as_source.scatter_reduce(0, target, here, "amin")
-        first = torch.cat([edge, edge.new_full((1,), E)])[place]
-        ends_here = waiting < first[at]
-        yes, no = ends_here.nonzero().squeeze(1), (~ends_here).nonzero().squeeze(1)
-        passes.append(_Pass(waiting[yes], at[yes], first, as_source == place))
+        place = torch.full((2, vertices), edge.shape[0], device=device)
+        place[0].scatter_reduce_(0, source, here, "amin")
+        place[1].scatter_reduce_(0, target, here, "amin")
+        at_source.append(place[0] < place[1])
+        place = place.amin(0)
+        first.append(torch.cat([edge, edge.new_full((1,), E)])[place])
+        is_chain = is_inside & (chain < 0) & (torch.arange(E, device=device) < first[-1][vertex])
+        chain = torch.where(is_chain, vertex + offsets[-1], chain)
+        offsets.append(offsets[-1] + vertices)
         if vertices == 1:
-            return passes
-        waiting, at = waiting[no], at[no]
+            return _Contraction(chain, torch.cat(first), torch.cat(at_source), offsets)
         number = torch.arange(vertices, device=device)
-        above = source[place] + target[place] - number
-        above = torch.where((above[above] == number) & (number < above), number, above)
-        is_root = above == number
-        while True:
-            further = above[above]
-            if torch.equal(further, above):
-                break
-            above = further
-        renamed = (is_root.cumsum(0) - 1)[above]
-        contracted = (place[source] == here) | (place[target] == here)
-        yes, no = contracted.nonzero().squeeze(1), (~contracted).nonzero().squeeze(1)
-        waiting = torch.cat([waiting, edge[yes]])
-        at = torch.cat([renamed[at], renamed[source[yes]]])
-        edge, source, target = edge[no], renamed[source[no]], renamed[target[no]]
-        vertices = edge.shape[0] + 1
+        other = source[place] + target[place] - number
+        is_root = (other[other] == number) & (number < other)
+        renamed = (is_root.cumsum(0) - 1)[highest(torch.where(is_root, number, other))]
+        is_first = (place[source] == here) | (place[target] == here)
+        is_inside[edge] = is_first
+        vertex = renamed[vertex]
+        kept = (~is_first).nonzero().squeeze(1)
+        edge, source, target = edge[kept], renamed[source[kept]], renamed[target[kept]]
+        here, vertices = here[: edge.shape[0]], edge.shape[0] + 1

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
-from onetrip.ops.hdbscan.linkage import Linkage, climb
+from onetrip.ops.hdbscan.linkage import Linkage
+from onetrip.ops.hdbscan.pointers import highest
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,6 @@ class Condensed:
 def condense(tree: Linkage, min_cluster_size: int) -> Condensed:
     """Keep the merges of two parts of at least `min_cluster_size` points; all else falls out.
 
-    >>> import torch
     >>> from onetrip.ops.hdbscan.linkage import single_linkage
     >>> edges = torch.tensor([0, 2, 1]), torch.tensor([1, 3, 2]), torch.tensor([1.0, 1.0, 4.0])
     >>> rows = condense(single_linkage(*edges), 2)
@@ -47,28 +48,25 @@ def condense(tree: Linkage, min_cluster_size: int) -> Condensed:
     above, size = tree.above, tree.sizes
     big = size >= min_cluster_size
     big[root] = True
-    sibling = np.full(2 * N - 1, -1)
+    nodes = torch.arange(2 * N - 1, device=above.device)
+    sibling = nodes.clone()
     sibling[tree.left], sibling[tree.right] = tree.right, tree.left
-    nodes = np.arange(2 * N - 1)
-    starts = big & big[sibling] & (nodes != root)
-    starts[root] = True
+    starts = big & big[sibling]  # the root too
     # The cluster of a big node is the one that started last above it.
-    head = climb(np.where(starts | ~big, nodes, above))
-    holder = climb(np.where(big, nodes, above))[:N]
-    if N == 1:
-        holder = np.zeros(1, dtype=np.int64)
-    with np.errstate(divide="ignore"):
-        density = np.concatenate([np.full(N, np.inf), 1.0 / tree.distance])
-    heads = nodes[starts][::-1]  # from the root downwards
-    number = np.empty(2 * N - 1, dtype=np.int64)
-    number[heads] = N + np.arange(heads.shape[0])
+    head = highest(torch.where(starts | ~big, nodes, above))
+    holder = highest(torch.where(big, nodes, above))[:N]
+    density = torch.cat([tree.distance.new_full((N,), torch.inf), 1.0 / tree.distance])
+    heads = starts.nonzero().squeeze(1).flip(0)  # from the root downwards
+    number = torch.empty_like(nodes)
+    number[heads] = N + torch.arange(heads.shape[0], device=nodes.device)
     born = heads[1:]
-    return Condensed(
-        parent=np.concatenate([number[head[holder]], number[head[above[born]]]]),
-        child=np.concatenate([np.arange(N), number[born]]),
-        lambda_val=np.concatenate([density[holder], density[above[born]]]),
-        child_size=np.concatenate([np.ones(N, dtype=np.int64), size[born]]),
+    found = (
+        torch.cat([number[head[holder]], number[head[above[born]]]]),
+        torch.cat([nodes[:N], number[born]]),
+        torch.cat([density[holder], density[above[born]]]),
+        torch.cat([torch.ones_like(holder), size[born]]),
     )
+    return Condensed(*(values.cpu().numpy() for values in found))
 
 
 def births(tree: Condensed) -> np.ndarray:

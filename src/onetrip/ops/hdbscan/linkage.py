@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-import numpy as np
+import torch
 from torch import Tensor
 
 from onetrip.ops.hdbscan.chains import chains_of
+from onetrip.ops.hdbscan.pointers import highest
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +17,10 @@ class Linkage:
     `distance` [m]. Nodes below N are points.
     """
 
-    left: np.ndarray
-    right: np.ndarray
-    distance: np.ndarray
-    size: np.ndarray
+    left: Tensor
+    right: Tensor
+    distance: Tensor
+    size: Tensor
 
     @property
     def n_samples(self) -> int:
@@ -27,17 +28,21 @@ class Linkage:
         return self.left.shape[0] + 1
 
     @property
-    def above(self) -> np.ndarray:
+    def above(self) -> Tensor:
         """Node that every node is merged into [2N - 1]; the root's is the root."""
         N = self.n_samples
-        above = np.arange(2 * N - 1)
-        above[self.left] = above[self.right] = np.arange(N, 2 * N - 1)
+        above = torch.arange(2 * N - 1, device=self.left.device)
+        above[self.left] = above[self.right] = torch.arange(N, 2 * N - 1, device=above.device)
         return above
 
     @property
-    def sizes(self) -> np.ndarray:
+    def sizes(self) -> Tensor:
         """Points under every node [2N - 1]."""
-        return np.concatenate([np.ones(self.n_samples, dtype=np.int64), self.size])
+        return torch.cat([self.size.new_ones(self.n_samples), self.size])
+
+    def cpu(self) -> "Linkage":
+        """The same in the host's memory."""
+        return Linkage(self.left.cpu(), self.right.cpu(), self.distance.cpu(), self.size.cpu())
 
 
 def single_linkage(source: Tensor, target: Tensor, weight: Tensor) -> Linkage:
@@ -49,11 +54,10 @@ def single_linkage(source: Tensor, target: Tensor, weight: Tensor) -> Linkage:
     ([0, 3], [1, 2], [2, 3])
     """
     chains = chains_of(source, target)
-    found = chains.left, chains.right, weight.double(), chains.size
-    return Linkage(*(values.cpu().numpy() for values in found))
+    return Linkage(chains.left, chains.right, weight, chains.size)
 
 
-def cut(tree: Linkage, distance: float, min_cluster_size: int) -> np.ndarray:
+def cut(tree: Linkage, distance: float, min_cluster_size: int) -> Tensor:
     """Labels [N] of the components that merges below `distance` make; -1 in the small ones.
 
     >>> edges = torch.tensor([0, 1]), torch.tensor([1, 2]), torch.tensor([1.0, 2.0])
@@ -62,19 +66,9 @@ def cut(tree: Linkage, distance: float, min_cluster_size: int) -> np.ndarray:
     """
     N = tree.n_samples
     top = tree.above
-    joined = np.concatenate([np.zeros(N, dtype=bool), tree.distance < distance])
-    nodes = np.arange(2 * N - 1)
-    component = climb(np.where(joined[top], top, nodes))[:N]
-    _, inverse, counts = np.unique(component, return_inverse=True, return_counts=True)
+    joined = torch.cat([top.new_zeros(N, dtype=torch.bool), tree.distance < distance])
+    nodes = torch.arange(2 * N - 1, device=top.device)
+    component = highest(torch.where(joined[top], top, nodes))[:N]
+    _, inverse, counts = component.unique(return_inverse=True, return_counts=True)
     kept = counts >= min_cluster_size
-    label = np.where(kept, np.cumsum(kept) - 1, -1)
-    return label[inverse].astype(np.int64)
-
-
-def climb(above: np.ndarray) -> np.ndarray:
-    """Where every node arrives that goes up until it stays."""
-    while True:
-        higher = above[above]
-        if np.array_equal(higher, above):
-            return above
-        above = higher
+    return torch.where(kept, kept.cumsum(0) - 1, -1)[inverse]

@@ -1,6 +1,7 @@
 """Put samples that could not be clustered back into the trees of the others."""
 
 import numpy as np
+import torch
 
 from onetrip.ops.hdbscan.condense import Condensed
 from onetrip.ops.hdbscan.linkage import Linkage
@@ -22,14 +23,14 @@ def put_back(
     gone = n_samples - N
     if gone == 0:
         return linkage, condensed
-    node = np.concatenate([where, np.arange(n_samples, n_samples + N - 1)])
-    others = np.setdiff1d(np.arange(n_samples), where)
-    tops = np.arange(n_samples + N - 2, n_samples + N - 2 + gone)
+    node = torch.cat([torch.from_numpy(where), torch.arange(n_samples, n_samples + N - 1)])
+    others = torch.from_numpy(np.setdiff1d(np.arange(n_samples), where))
+    tops = torch.arange(n_samples + N - 2, n_samples + N - 2 + gone)
     joined = Linkage(
-        np.concatenate([node[linkage.left], others]),
-        np.concatenate([node[linkage.right], tops]),
-        np.concatenate([linkage.distance, np.full(gone, np.inf)]),
-        np.concatenate([linkage.size, np.arange(N + 1, n_samples + 1)]),
+        torch.cat([node[linkage.left], others]),
+        torch.cat([node[linkage.right], tops]),
+        torch.cat([linkage.distance, linkage.distance.new_full((gone,), torch.inf)]),
+        torch.cat([linkage.size, torch.arange(N + 1, n_samples + 1)]),
     )
     parent = np.full(n_samples, n_samples)
     density = np.zeros(n_samples)
