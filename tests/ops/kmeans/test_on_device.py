@@ -51,6 +51,17 @@ def test_the_kernels_give_the_bits_of_the_cpu(data, D, dtype, options, optional_
     )
 
 
+@pytest.mark.parametrize("tol", [0.0, 0.3])
+def test_an_iteration_launched_in_vain_leaves_no_trace(tol):
+    """Clusters fall empty again and again, or the centres hardly move."""
+    inputs = make_inputs({"N": 300, "D": 4, "K": 40}, dtype=torch.float32, data="poor-start")
+    centers, values = onetrip.kmeans(**inputs, max_iter=30, tol=tol, impl="triton")
+    expected, expected_values = onetrip.kmeans(**inputs, max_iter=30, tol=tol, impl="torch")
+    assert torch.equal(centers, expected)
+    assert torch.equal(values["labels"], expected_values["labels"])
+    assert values["n_iter"] == expected_values["n_iter"]
+
+
 @pytest.mark.parametrize("scale", [1.0, 1e-20, 1e15])
 def test_no_rounded_score_is_further_off_than_its_bound(scale):
     inputs = make_inputs({"N": 400, "D": 40, "K": 30}, dtype=torch.float32, data="offset")
@@ -88,6 +99,22 @@ def test_doubtful_rows_are_few_but_all_that_err():
     clear = search_for(spread, spread[:20].clone())
     clear.label(spread[:20], labels)
     assert 0 < int(clear.count.sum()) < 30
+
+
+def test_candidates_of_one_place_in_many_tiles_are_all_measured():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(64, 5, generator=generator)
+    near = x.repeat(4, 1) + 1e-5 * torch.randn(256, 5, generator=generator)
+    labels = torch.empty(64, dtype=torch.int32)
+    search = search_for(x, near)
+    search.label(near, labels)
+    assert int(search.count[0]) == 64
+    distances = torch.cdist(x.double(), near.double(), compute_mode="donot_use_mm_for_euclid_dist")
+    assert torch.equal(labels.long(), distances.argmin(1))
+    assert labels.unique().numel() > 60
+    same = x.repeat(4, 1)
+    search_for(x, same).label(same, labels)
+    assert torch.equal(labels.long(), torch.arange(64))
 
 
 def test_centres_beyond_every_scale_lose():
