@@ -64,7 +64,7 @@ def check_lines(data: bytes) -> None:
 
     def parsed() -> Iterator[Parsed]:
         for chunk in source.chunks():
-            yield parser.parse(chunk, line + 1)
+            yield parser.parse(chunk, parser.plain(chunk), line + 1)
             source.reuse(chunk)
         if rest := parser.finish(line + 1):
             yield rest

@@ -1,6 +1,7 @@
 """What is done in other threads ends with who asked for it, and raises where it is asked."""
 
 import threading
+import time
 from itertools import count
 
 import pyarrow as pa
@@ -10,6 +11,10 @@ from onetrip.data.ahead import ahead
 from onetrip.data.store import aside, shards
 from onetrip.data.store.behind import Behind
 from onetrip.data.store.shards import ShardWriter
+
+
+def itself(item):
+    return item
 
 
 def alive():
@@ -22,21 +27,63 @@ def test_items_come_in_order_and_then_what_was_raised():
         raise KeyError("unit")
 
     seen = []
-    with pytest.raises(KeyError, match="unit"), ahead(items(), 2, str.upper, 2) as made:
+    with pytest.raises(KeyError, match="unit"), ahead(items(), 2, itself) as made:
         seen.extend(made)
     assert seen == [0, 1, 2, 3, 4]
     assert alive() == set()
 
 
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_results_come_in_order_however_long_each_takes(threads):
+    slow = threading.Event()
+
+    def work(number):
+        # The first is done last: with more than one thread others overtake it.
+        if number == 0 and threads > 1:
+            assert slow.wait(5)
+        elif number == 1:
+            slow.set()
+        return number * 10
+
+    with ahead(iter(range(20)), 3, work, threads) as made:
+        assert list(made) == [10 * number for number in range(20)]
+    assert alive() == set()
+
+
+def test_items_are_taken_by_one_thread_at_a_time():
+    inside, most = 0, []
+
+    def items():
+        nonlocal inside
+        for number in range(50):
+            inside += 1
+            most.append(inside)
+            time.sleep(0.0005)
+            inside -= 1
+            yield number
+
+    with ahead(items(), 4, itself, 4) as made:
+        assert list(made) == list(range(50))
+    assert set(most) == {1}
+
+
+def test_what_work_raises_comes_behind_the_results_before_it():
+    seen = []
+    with pytest.raises(ZeroDivisionError), ahead(iter([2, 1, 0, 4]), 2, lambda n: 4 // n, 2) as got:
+        seen.extend(got)
+    assert seen == [2, 4]
+    assert alive() == set()
+
+
 def test_who_stops_early_leaves_no_thread():
-    with ahead(count(), 1) as numbers:
+    with ahead(count(), 1, itself) as numbers:
         assert [next(numbers), next(numbers)] == [0, 1]
     assert alive() == set()
 
 
 def test_no_more_is_made_ahead_than_asked():
     made = []
-    with ahead((made.append(n) or n for n in range(100)), 3) as numbers:
+    with ahead((made.append(n) or n for n in range(100)), 3, itself) as numbers:
         assert next(numbers) == 0
         # Taken, waiting, and in the maker's hand.
         assert len(made) <= 1 + 3 + 1
