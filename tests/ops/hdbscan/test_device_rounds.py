@@ -5,7 +5,7 @@ import torch
 
 import onetrip
 from onetrip.core.tuning import override
-from onetrip.ops.hdbscan import device_rounds, select, triton_impl
+from onetrip.ops.hdbscan import device_rounds, select, torch_impl, triton_impl
 from onetrip.ops.hdbscan.reference import make_inputs
 from onetrip.tile.problem import problem_on
 
@@ -78,3 +78,25 @@ def test_one_point_far_away_is_joined_by_its_own_list():
     generator = torch.Generator().manual_seed(5)
     x = torch.cat([torch.randn(40, 2, generator=generator), torch.tensor([[50.0, 50.0]])])
     assert_same_tree(x, 2)
+
+
+def pairs_of(tree):
+    return set(map(tuple, tree.tied.sort(0).values.T.tolist()))
+
+
+def test_pairs_that_may_replace_edges_are_those_of_the_cpu():
+    x = make_inputs({"N": 150, "D": 3}, dtype=torch.float32)["x"]
+    found = triton_impl.spanning_tree(x, 5, 1.0, TILE, certified=True)
+    config = {"leaf": 128, "tile": 1 << 18, "extra": 8}
+    expected = torch_impl.spanning_tree(x, 5, 1.0, config, certified=True)
+    assert pairs_of(found) == pairs_of(expected)
+    assert found.tied.shape[1] > 100
+    assert bool(torch.isin(found.tied_weight, found.edges.weight).all())
+
+
+def test_what_a_list_that_is_too_short_holds_replaces_no_edge():
+    """Which of many points in one place find room is not the same in two runs."""
+    x = make_inputs({"N": 90, "D": 3}, dtype=torch.float32)["x"]
+    x[30:] = x[30]
+    found = triton_impl.spanning_tree(x, 4, 1.0, TILE, certified=True)
+    assert int((found.tied >= 30).all(0).sum()) == 0

@@ -7,9 +7,10 @@ from onetrip.core.selection import Config
 from onetrip.ops.hdbscan.boruvka import spanning_edges
 from onetrip.ops.hdbscan.box_tree import build_tree
 from onetrip.ops.hdbscan.edges import Spanning, in_order
-from onetrip.ops.hdbscan.neighbours import Neighbours, find_neighbours
+from onetrip.ops.hdbscan.neighbours import find_neighbours
 from onetrip.ops.hdbscan.outside import Search
 from onetrip.ops.hdbscan.products import MAX_DIFFERENCE_FEATURES, Products
+from onetrip.ops.hdbscan.tied_pairs import tied_pairs
 from onetrip.tile.side_by_side import on_one_thread
 
 # Multiplications of all pairs, below which tiles are too few for threads: digits are 2e8, and take
@@ -45,18 +46,5 @@ def _spanning_tree(
     of_points = torch.empty_like(core)
     of_points[tree.order] = core
     edges = in_order(edges, tree.order)
-    tied, weight = _tied(near, core, scale, edges.weight)
+    tied, weight = tied_pairs(near.place, near.square, core, scale, edges.weight)
     return Spanning(edges, of_points, tree.order[tied], weight, near.reevaluated / N)
-
-
-def _tied(near: Neighbours, core: Tensor, scale: float, chosen: Tensor) -> tuple[Tensor, Tensor]:
-    """Listed pairs of places [2, T] as heavy as two or more of the tree's edges; the weights."""
-    several = chosen[1:][chosen[1:] == chosen[:-1]].unique()
-    if several.numel() == 0:
-        return near.place.new_empty(2, 0), core[:0]
-    weight = torch.maximum(near.square / scale, core[near.place])
-    weight = torch.maximum(weight, core[:, None])
-    at = torch.searchsorted(several, weight).clamp_max_(several.numel() - 1)
-    itself = torch.arange(core.shape[0], device=core.device)[:, None]
-    place, column = ((several[at] == weight) & (near.place != itself)).nonzero(as_tuple=True)
-    return torch.stack([place, near.place[place, column]]), weight[place, column]

@@ -22,6 +22,7 @@ from onetrip.ops.hdbscan.edges import (
 from onetrip.ops.hdbscan.kernel_near import Near
 from onetrip.ops.hdbscan.kernel_triton import core_distances, nearest_outside
 from onetrip.ops.hdbscan.select import DIFFERENCES, EXTRA_SAMPLES
+from onetrip.ops.hdbscan.tied_pairs import tied_pairs
 
 
 def spanning_tree(
@@ -49,13 +50,18 @@ def _by_products(x: Tensor, min_samples: int, alpha: float, config: Config) -> S
         core = core_distances(
             points.x.T.contiguous(), low, high, min(min_samples, len(x)), DIFFERENCES
         )
-    edges = Rounds(points, near, core * (alpha * alpha), config, DIFFERENCES).edges()
+    core_of_rounds = core * (alpha * alpha)
+    edges = Rounds(points, near, core_of_rounds, config, DIFFERENCES).edges()
+    # What found room in a list that is too short hangs on the order of threads.
+    near.square.masked_fill_(torch.isneginf(near.reach)[:, None], torch.inf)
+    tied, heavy = tied_pairs(near.place, near.square, core_of_rounds, 1.0, edges.weight)
     # A power of two: its square may be beyond float32, where the weights are not.
     unit = points.scale.double().square()
     of_points = torch.empty(len(x), dtype=torch.float64, device=x.device)
     of_points[points.order] = core.double() / unit
-    edges = replace(edges, weight=edges.weight.double() / (unit * alpha * alpha))
-    return Spanning(edges, of_points, points.order.new_empty(2, 0), of_points[:0], 0.0)
+    weight, heavy = (value.double() / (unit * alpha * alpha) for value in (edges.weight, heavy))
+    edges = replace(edges, weight=weight)
+    return Spanning(edges, of_points, points.order[tied], heavy, 0.0)
 
 
 def _by_differences(wide: Tensor, min_samples: int, alpha: float, config: Config) -> Spanning:
