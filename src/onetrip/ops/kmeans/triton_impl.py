@@ -117,42 +117,55 @@ def lloyd_on_device(
 ) -> Solution:
     """`lloyd` for float32 on a device; arguments, order of events and bits are the same."""
     with torch.no_grad(), torch.cuda.device_of(points.x):
-        N, K = points.x.shape[0], centers.shape[0]
+        K = centers.shape[0]
         file, name = _SEARCHES[impl]
         make: type[Search] = getattr(importlib.import_module(f"onetrip.ops.kmeans.{file}"), name)
         search = make(points, centers, config, certified=certified, spherical=spherical)
         iterations = Iterations(points, search, K, spherical)
-        before, labels, following = (
-            torch.full((N,), -1, dtype=torch.int32, device=centers.device) for _ in range(3)
-        )
-        search.aim(centers, centers)
-        search.label(centers, labels)
-        n_iter, doubtful, searches, settled, ahead = 0, 0.0, 1, False, None
-        step = iterations.launch(centers, before, labels, following) if max_iter else None
-        while step is not None:
-            n_iter += 1
-            alone = spherical or n_iter == max_iter
-            ahead = None if alone else iterations.launch_after(step)
-            shift_square, lightest, moved, in_doubt = step.reading.values()
-            doubtful += in_doubt
-            settled = moved == 0.0
-            iterations.sums.expect(moved)
-            if settled:
-                break
-            if spherical or lightest == 0.0:
-                step, shift_square = iterations.by_host(step, ahead)
-                ahead = None
-            searches += 1
-            centers, labels = step.after, step.following
-            if n_iter == max_iter or shift_square <= tol * points.variance:
-                break
-            step = ahead or iterations.launch_after(step)
-        if not settled:
-            doubtful += ahead.reading.values()[3] if ahead else float(search.count.sum())
-        inertia = _inertia(points, centers, labels, search.block_r)
+        # What the iterations hold is free again before the inertia is taken.
+        found = _iterate(iterations, centers, max_iter=max_iter, tol=tol)
+        del search, iterations
+        centers, labels, n_iter, doubtful_share = found
+        inertia = _inertia(points, centers, labels, config["BLOCK_R"])
     return Solution(
-        centers, labels, inertia * 0.5 if spherical else inertia, n_iter, doubtful / (searches * N)
+        centers, labels, inertia * 0.5 if spherical else inertia, n_iter, doubtful_share
     )
+
+
+def _iterate(
+    iterations: Iterations, centers: Tensor, *, max_iter: int, tol: float
+) -> tuple[Tensor, Tensor, int, float]:
+    """Centres, their labels, the number of iterations, and the share of the rows in doubt."""
+    points, search, spherical = iterations.points, iterations.search, iterations.spherical
+    N = points.x.shape[0]
+    before, labels, following = (
+        torch.full((N,), -1, dtype=torch.int32, device=centers.device) for _ in range(3)
+    )
+    search.aim(centers, centers)
+    search.label(centers, labels)
+    n_iter, doubtful, searches, settled, ahead = 0, 0.0, 1, False, None
+    step = iterations.launch(centers, before, labels, following) if max_iter else None
+    while step is not None:
+        n_iter += 1
+        alone = spherical or n_iter == max_iter
+        ahead = None if alone else iterations.launch_after(step)
+        shift_square, lightest, moved, in_doubt = step.reading.values()
+        doubtful += in_doubt
+        settled = moved == 0.0
+        iterations.sums.expect(moved)
+        if settled:
+            break
+        if spherical or lightest == 0.0:
+            step, shift_square = iterations.by_host(step, ahead)
+            ahead = None
+        searches += 1
+        centers, labels = step.after, step.following
+        if n_iter == max_iter or shift_square <= tol * points.variance:
+            break
+        step = ahead or iterations.launch_after(step)
+    if not settled:
+        doubtful += ahead.reading.values()[3] if ahead else float(search.count.sum())
+    return centers, labels, n_iter, doubtful / (searches * N)
 
 
 def _inertia(points: Points, centers: Tensor, labels: Tensor, block_r: int) -> Tensor:
