@@ -1,5 +1,5 @@
 # pyright: reportArgumentType=false, reportCallIssue=false
-"""Sums of clusters on a device: rows that changed are moved, or all are added in order."""
+"""Sums of clusters on a device: all rows, or those that changed, in the order of clusters."""
 
 from typing import Any
 
@@ -11,21 +11,16 @@ from torch import Tensor
 from onetrip.ops.kmeans.kernel_sums_triton import (
     _kmeans_changed_kernel,
     _kmeans_gather_kernel,
-    _kmeans_move_kernel,
     _kmeans_order_kernel,
 )
 from onetrip.ops.kmeans.points import Points
 
 _WIDEST = 128
-# Labels of a program that compares them, and the programs that share the rows that changed.
+# Labels of a program that compares them, and the programs that share the rows to be added.
 _LABELS = 1024
-_MOVERS = 2048
-# To add all rows in order takes as long as to move this share of them; the next iteration moves
-# some two thirds of what this one did. Measured on an H100.
-_MANY = 0.12
-# Elements of a block of rows that are added in order, and of one that is moved.
+_GATHERERS = 2112
+# Elements of a block of rows that are added in order.
 _GATHERED = 4096
-_MOVED = 2048
 # Counters in all, so that few rows wait for each other at one.
 _COUNTERS = 1 << 13
 
@@ -38,57 +33,38 @@ class Sums:
         self.points, self.moved, self.block_r = points, moved, block_r
         self._terms = torch.zeros(K, points.x.shape[1], dtype=torch.float64, device=device)
         self._totals = torch.zeros(K, dtype=torch.float64, device=device)
-        # Rows in the order of their clusters, or those that changed.
-        self._rows = torch.empty(points.x.shape[0], dtype=torch.int32, device=device)
+        # Rows in the order of their clusters, or those that changed, twice.
+        self._order = torch.empty(2 * points.x.shape[0], dtype=torch.int32, device=device)
         self.anew = True
         self._magic = torch.tensor(points.magics, dtype=torch.float64, device=device)
 
     def expect(self, moved: float) -> None:
         """Choose how to follow the next labels, when so many rows `moved` just now."""
-        self.anew = moved > _MANY * self._rows.shape[0]
+        self.anew = 2.0 * moved > self.points.x.shape[0]
 
     def follow(self, before: Tensor, after: Tensor) -> None:
         """Take rows from the clusters `before` [N] (-1 is none) and add them to `after` [N]."""
-        if self.anew:
-            self._gather(before, after)
-        else:
-            self._move(before, after)
-        if self.points.group is not None:
-            dist.all_reduce(self.moved, group=self.points.group)
-
-    def _move(self, before: Tensor, after: Tensor) -> None:
         x = self.points.x
         N, D = x.shape
-        _kmeans_changed_kernel[(triton.cdiv(N, _LABELS),)](
-            before, after, self._rows, self.moved, self.moved, N, SHARES=0, BLOCK_N=_LABELS
-        )
-        launch = self._launch()
-        block_n = self.block_r // 16 * _MOVED // launch["BLOCK_D"]
-        _kmeans_move_kernel[(min(_MOVERS, triton.cdiv(N, block_n)),)](
-            x, *self._weights(), self._rows, before, after, self._magic, self._terms,
-            self._totals, self.moved, D, BLOCK_N=block_n, **launch,
-        )  # fmt: skip
-
-    def _gather(self, before: Tensor, after: Tensor) -> None:
-        x = self.points.x
-        N, D = x.shape
-        blocks = (triton.cdiv(N, _LABELS),)
         clusters = self._totals.shape[0]
         shares = triton.next_power_of_2(triton.cdiv(_COUNTERS, clusters))
         count = torch.zeros(clusters * shares, dtype=torch.int32, device=x.device)
-        _kmeans_changed_kernel[blocks](
-            before, after, self._rows, self.moved, count, N, SHARES=shares, BLOCK_N=_LABELS
-        )
+        blocks = (triton.cdiv(N, _LABELS),)
+        order = {"ANEW": self.anew, "SHARES": shares, "BLOCK_N": _LABELS}
+        _kmeans_changed_kernel[blocks](before, after, self.moved, count, N, **order)
         end = count.cumsum(0, dtype=torch.int32)
-        _kmeans_order_kernel[blocks](after, end, self._rows, N, SHARES=shares, BLOCK_N=_LABELS)
-        self._terms.zero_()
-        self._totals.zero_()
+        _kmeans_order_kernel[blocks](before, after, end, self._order, N, **order)
+        if self.anew:
+            self._terms.zero_()
+            self._totals.zero_()
         launch = self._launch()
         block_n = self.block_r // 16 * _GATHERED // launch["BLOCK_D"]
-        _kmeans_gather_kernel[(triton.cdiv(N, block_n),)](
-            x, *self._weights(), self._rows, after, self._magic, self._terms, self._totals,
-            N, D, BLOCK_N=block_n, **launch,
+        _kmeans_gather_kernel[(min(_GATHERERS, triton.cdiv(N, block_n)),)](
+            x, *self._weights(), self._order, before, after, self._magic, self._terms,
+            self._totals, self.moved, N, D, ANEW=self.anew, BLOCK_N=block_n, **launch,
         )  # fmt: skip
+        if self.points.group is not None:
+            dist.all_reduce(self.moved, group=self.points.group)
 
     def _weights(self) -> tuple[Tensor]:
         weight = self.points.weight

@@ -1,10 +1,13 @@
-"""Triton kernels of kmeans: rows that change their cluster, and sums in the order of clusters.
+"""Triton kernels of kmeans: sums of clusters, of all rows or changed by those that moved.
 
 Sums are kept on a grid (`exact_sums.py`), so rows are taken from one sum and added to another in
 any order, by atomic additions in float64, and the bits are those of the CPU. Multiplications and
-additions must stay apart (`enable_fp_fusion=False`): the grid rounds twice. Where many rows
-change, all are added anew in the order of their clusters: a block of rows of one cluster is added
-up on chip.
+additions must stay apart (`enable_fp_fusion=False`): the grid rounds twice.
+
+Idea: an atomic addition of a row a cluster is as dear as to read eight rows. So rows are brought
+into the order of their clusters first (a count and a scatter, in no order within a cluster: it
+does not show), and rows of one cluster are added up on chip. A row that changed its cluster comes
+twice: to be added to one, and, as its complement, to be taken from the other.
 """
 
 import triton
@@ -15,83 +18,52 @@ from onetrip.tile.compile_case import CompileCase
 
 @triton.jit
 def _kmeans_changed_kernel(
-    before_ptr, after_ptr, rows_ptr, moved_ptr, count_ptr, N, SHARES: tl.constexpr,
+    before_ptr, after_ptr, moved_ptr, count_ptr, N, ANEW: tl.constexpr, SHARES: tl.constexpr,
     BLOCK_N: tl.constexpr,
 ):  # fmt: skip
-    """List the rows that changed their cluster; or, with `SHARES`, count the rows of each."""
-    offs_n = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
-    mask_n = offs_n < N
-    before = tl.load(before_ptr + offs_n, mask=mask_n, other=0)
-    after = tl.load(after_ptr + offs_n, mask=mask_n, other=0)
-    changed = (before != after).to(tl.int32)
-    found = tl.sum(changed, 0)
-    if found > 0:
-        place = tl.atomic_add(moved_ptr, found, sem="relaxed") + tl.cumsum(changed, 0) - 1
-        if SHARES == 0:
-            tl.store(rows_ptr + place, offs_n, mask=changed > 0)
-    if SHARES > 0:
-        counter = after * SHARES + tl.program_id(0) % SHARES
-        tl.atomic_add(count_ptr + counter, 1, mask=mask_n, sem="relaxed")
-
-
-@triton.jit
-def _kmeans_move_kernel(
-    x_ptr,
-    weight_ptr,
-    rows_ptr,
-    before_ptr,
-    after_ptr,
-    magic_ptr,
-    terms_ptr,
-    totals_ptr,
-    moved_ptr,
-    D,
-    HAS_WEIGHT: tl.constexpr,
-    BLOCK_N: tl.constexpr,
-    BLOCK_D: tl.constexpr,
-):
-    """Take listed rows from the clusters `before` (-1 is none) and add them to those `after`."""
-    magic = tl.load(magic_ptr)
-    number = tl.load(moved_ptr)
-    for start in range(tl.program_id(0) * BLOCK_N, number, tl.num_programs(0) * BLOCK_N):
-        mask_n = start + tl.arange(0, BLOCK_N) < number
-        rows = tl.load(rows_ptr + start + tl.arange(0, BLOCK_N), mask=mask_n, other=0)
-        before = tl.load(before_ptr + rows, mask=mask_n, other=-1)
-        after = tl.load(after_ptr + rows, mask=mask_n, other=0)
-        leaves = before >= 0
-        weight = tl.full([BLOCK_N], 1.0, tl.float64)
-        if HAS_WEIGHT:
-            weight = tl.load(weight_ptr + rows, mask=mask_n, other=0.0)
-        tl.atomic_add(totals_ptr + after, weight, mask=mask_n, sem="relaxed")
-        tl.atomic_add(totals_ptr + before, -weight, mask=leaves, sem="relaxed")
-        for start_d in range(0, D, BLOCK_D):
-            offs_d = start_d + tl.arange(0, BLOCK_D)
-            mask_d = (offs_d < D)[None, :]
-            place = rows.to(tl.int64)[:, None] * D + offs_d[None, :]
-            x = tl.load(x_ptr + place, mask=mask_n[:, None] & mask_d, other=0.0).to(tl.float64)
-            if HAS_WEIGHT:
-                x *= weight[:, None]
-            term = (x + magic) - magic  # [BLOCK_N, BLOCK_D]
-            to = terms_ptr + after.to(tl.int64)[:, None] * D + offs_d[None, :]
-            tl.atomic_add(to, term, mask=mask_n[:, None] & mask_d, sem="relaxed")
-            out_of = terms_ptr + before.to(tl.int64)[:, None] * D + offs_d[None, :]
-            tl.atomic_add(out_of, -term, mask=leaves[:, None] & mask_d, sem="relaxed")
-
-
-@triton.jit
-def _kmeans_order_kernel(
-    label_ptr, end_ptr, order_ptr, N, SHARES: tl.constexpr, BLOCK_N: tl.constexpr
-):
-    """Rows in the order of their clusters; within one, in any order. `end` is used up.
+    """Count the rows that changed their cluster, and those that each cluster gets or loses.
 
     A cluster has `SHARES` counters, each for some programs: all at one would wait for each other.
     """
     offs_n = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
     mask_n = offs_n < N
-    label = tl.load(label_ptr + offs_n, mask=mask_n, other=0)
-    counter = label * SHARES + tl.program_id(0) % SHARES
-    place = tl.atomic_add(end_ptr + counter, -1, mask=mask_n, sem="relaxed") - 1
-    tl.store(order_ptr + place, offs_n, mask=mask_n)
+    before = tl.load(before_ptr + offs_n, mask=mask_n, other=0)
+    after = tl.load(after_ptr + offs_n, mask=mask_n, other=0)
+    changed = before != after
+    found = tl.sum(changed.to(tl.int32), 0)
+    if found > 0:
+        tl.atomic_add(moved_ptr, found, sem="relaxed")
+    counter_ptr = count_ptr + tl.program_id(0) % SHARES
+    if ANEW:
+        tl.atomic_add(counter_ptr + after * SHARES, 1, mask=mask_n, sem="relaxed")
+    else:
+        tl.atomic_add(counter_ptr + after * SHARES, 1, mask=changed, sem="relaxed")
+        tl.atomic_add(counter_ptr + before * SHARES, 1, mask=changed, sem="relaxed")
+
+
+@triton.jit
+def _kmeans_order_kernel(
+    before_ptr, after_ptr, end_ptr, order_ptr, N, ANEW: tl.constexpr, SHARES: tl.constexpr,
+    BLOCK_N: tl.constexpr,
+):  # fmt: skip
+    """Rows in the order of the clusters that get them, complements of those that lose them.
+
+    `end` is used up.
+    """
+    offs_n = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
+    mask_n = offs_n < N
+    after = tl.load(after_ptr + offs_n, mask=mask_n, other=0)
+    counter_ptr = end_ptr + tl.program_id(0) % SHARES
+    if ANEW:
+        place = tl.atomic_add(counter_ptr + after * SHARES, -1, mask=mask_n, sem="relaxed") - 1
+        tl.store(order_ptr + place, offs_n, mask=mask_n)
+    else:
+        before = tl.load(before_ptr + offs_n, mask=mask_n, other=0)
+        changed = before != after
+        place = tl.atomic_add(counter_ptr + after * SHARES, -1, mask=changed, sem="relaxed") - 1
+        tl.store(order_ptr + place, offs_n, mask=changed)
+        place = tl.atomic_add(counter_ptr + before * SHARES, -1, mask=changed, sem="relaxed") - 1
+        tl.store(order_ptr + place, ~offs_n, mask=changed)
 
 
 @triton.jit
@@ -99,49 +71,61 @@ def _kmeans_gather_kernel(
     x_ptr,
     weight_ptr,
     order_ptr,
-    label_ptr,
+    before_ptr,
+    after_ptr,
     magic_ptr,
     terms_ptr,
     totals_ptr,
+    moved_ptr,
     N,
     D,
+    ANEW: tl.constexpr,
     HAS_WEIGHT: tl.constexpr,
     BLOCK_N: tl.constexpr,
     BLOCK_D: tl.constexpr,
 ):
-    """Add all rows to their clusters; rows in order, so that most blocks are of one cluster."""
-    offs_n = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
-    mask_n = offs_n < N
-    rows = tl.load(order_ptr + offs_n, mask=mask_n, other=0).to(tl.int64)
-    label = tl.load(label_ptr + rows, mask=mask_n, other=-1)
-    first = tl.max(label, 0)
-    is_one = tl.min(tl.where(mask_n, label, first), 0) == first
+    """Add rows to their clusters, cluster by cluster; complements are taken away."""
+    NONE: tl.constexpr = 2147483647
     magic = tl.load(magic_ptr)
-    weight = tl.full([BLOCK_N], 1.0, tl.float64)
-    if HAS_WEIGHT:
-        weight = tl.load(weight_ptr + rows, mask=mask_n, other=0.0)
-    if is_one:
-        weight_sum = tl.sum(tl.where(mask_n, weight, 0.0), 0)
-        tl.atomic_add(totals_ptr + first, weight_sum, sem="relaxed")
-    else:
-        tl.atomic_add(totals_ptr + label, weight, mask=mask_n, sem="relaxed")
-    for start_d in range(0, D, BLOCK_D):
-        offs_d = start_d + tl.arange(0, BLOCK_D)
-        mask = mask_n[:, None] & (offs_d < D)[None, :]
-        x = tl.load(x_ptr + rows[:, None] * D + offs_d[None, :], mask=mask, other=0.0)
-        x = x.to(tl.float64)
+    number = N
+    if not ANEW:
+        number = 2 * tl.load(moved_ptr)
+    for start in range(tl.program_id(0) * BLOCK_N, number, tl.num_programs(0) * BLOCK_N):
+        offs_n = start + tl.arange(0, BLOCK_N)
+        mask_n = offs_n < number
+        entry = tl.load(order_ptr + offs_n, mask=mask_n, other=0)
+        leaves = entry < 0
+        rows = tl.where(leaves, ~entry, entry).to(tl.int64)
+        label_ptr = tl.where(leaves, before_ptr + rows, after_ptr + rows)
+        label = tl.load(label_ptr, mask=mask_n, other=NONE)
+        weight = tl.full([BLOCK_N], 1.0, tl.float64)
         if HAS_WEIGHT:
-            x *= weight[:, None]
-        term = (x + magic) - magic  # [BLOCK_N, BLOCK_D]
-        if is_one:
-            of_one = terms_ptr + first.to(tl.int64) * D + offs_d
-            tl.atomic_add(of_one, tl.sum(term, 0), mask=offs_d < D, sem="relaxed")
-        else:
-            of_each = terms_ptr + label.to(tl.int64)[:, None] * D + offs_d[None, :]
-            tl.atomic_add(of_each, term, mask=mask, sem="relaxed")
+            weight = tl.load(weight_ptr + rows, mask=mask_n, other=0.0)
+        for start_d in range(0, D, BLOCK_D):
+            offs_d = start_d + tl.arange(0, BLOCK_D)
+            mask = mask_n[:, None] & (offs_d < D)[None, :]
+            x = tl.load(x_ptr + rows[:, None] * D + offs_d[None, :], mask=mask, other=0.0)
+            x = x.to(tl.float64)
+            if HAS_WEIGHT:
+                x *= weight[:, None]
+            term = (x + magic) - magic  # [BLOCK_N, BLOCK_D]
+            term = tl.where(leaves[:, None], -term, term)
+            left = label
+            cluster = tl.min(left, 0)
+            while cluster < NONE:
+                mine = left == cluster
+                of_cluster = tl.sum(tl.where(mine[:, None], term, 0.0), 0)
+                to = terms_ptr + cluster.to(tl.int64) * D + offs_d
+                tl.atomic_add(to, of_cluster, mask=offs_d < D, sem="relaxed")
+                if start_d == 0:
+                    signed = tl.where(leaves, -weight, weight)
+                    total = tl.sum(tl.where(mine, signed, 0.0), 0)
+                    tl.atomic_add(totals_ptr + cluster, total, sem="relaxed")
+                left = tl.where(mine, NONE, left)
+                cluster = tl.min(left, 0)
 
 
-_INTS = ("before_ptr", "after_ptr", "rows_ptr", "moved_ptr", "count_ptr", "label_ptr", "end_ptr")
+_INTS = ("before_ptr", "after_ptr", "moved_ptr", "count_ptr", "end_ptr")
 _DOUBLES = ("weight_ptr", "magic_ptr", "terms_ptr", "totals_ptr")
 _KINDS = {
     **dict.fromkeys((*_INTS, "order_ptr"), "*i32"),
@@ -150,31 +134,21 @@ _KINDS = {
     "x_ptr": "*fp32",
 }
 _EXACT = {"num_warps": 8, "options": {"enable_fp_fusion": False}}
+_TILE = {"HAS_WEIGHT": True, "BLOCK_N": 32, "BLOCK_D": 128}
 
 COMPILE_CASES = tuple(
     CompileCase(
-        name,
+        f"{name}-{'all' if anew else 'moved'}",
         kernel,
         {each: _KINDS[each] for each in kernel.arg_names if each in _KINDS},
-        constexprs,
+        {"ANEW": anew, **constexprs},
         multiples_of_16=("D",) if "D" in kernel.arg_names else (),
         **more,
     )
     for name, kernel, constexprs, more in (
-        ("changed", _kmeans_changed_kernel, {"SHARES": 0, "BLOCK_N": 1024}, {}),
-        ("count", _kmeans_changed_kernel, {"SHARES": 8, "BLOCK_N": 1024}, {}),
+        ("changed", _kmeans_changed_kernel, {"SHARES": 8, "BLOCK_N": 1024}, {}),
         ("order", _kmeans_order_kernel, {"SHARES": 8, "BLOCK_N": 1024}, {}),
-        (
-            "move",
-            _kmeans_move_kernel,
-            {"HAS_WEIGHT": True, "BLOCK_N": 16, "BLOCK_D": 128},
-            _EXACT,
-        ),
-        (
-            "gather",
-            _kmeans_gather_kernel,
-            {"HAS_WEIGHT": True, "BLOCK_N": 32, "BLOCK_D": 128},
-            _EXACT,
-        ),
+        ("gather", _kmeans_gather_kernel, _TILE, _EXACT),
     )
+    for anew in (False, True)
 )

@@ -34,11 +34,16 @@ class Assigner(Protocol):
     labels: Tensor
     looks: int
     anew: int
+    is_bounded: bool
 
     def assign(
-        self, centers: Tensor, movement: Movement, workers: Workers, *, last: bool
+        self, centers: Tensor, movement: Movement, workers: Workers
     ) -> tuple[Tensor, Tensor]:
         """Label all rows; the rows that changed and their labels until now."""
+        ...
+
+    def finish(self, centers: Tensor, movement: Movement, workers: Workers) -> None:
+        """Label all rows for the last time."""
         ...
 
 
@@ -112,12 +117,14 @@ class ClusterSums:
                 terms.addmm_(sign.T, row_terms)
                 weight.addmv_(sign.T, row_weight)
                 continue
+            # By int64: by int32 torch adds 10,000 rows of 32 in 684 µs, not in 214.
+            new, old = new.long(), old.long()
             terms.index_add_(0, new, row_terms)
             weight.index_add_(0, new, row_weight)
             had = (old >= 0).nonzero().squeeze(1)
             if had.numel():
-                terms.index_add_(0, old[had], row_terms[had], alpha=-1.0)
-                weight.index_add_(0, old[had], row_weight[had], alpha=-1.0)
+                terms.index_add_(0, old[had], row_terms[had].neg_())
+                weight.index_add_(0, old[had], row_weight[had].neg_())
 
 
 def lloyd(
@@ -134,11 +141,11 @@ def lloyd(
 
     `tol` is relative to the mean variance of the features, as in scikit-learn.
     """
-    movement = Movement(centers.shape[0], centers.device)
+    movement = Movement(centers.shape[0], centers.device, for_bounds=assigner.is_bounded)
     sums = ClusterSums(points, centers.shape[0])
     n_iter, settled = 0, False
     while n_iter < max_iter and not settled:
-        rows, before = assigner.assign(centers, movement, workers, last=False)
+        rows, before = assigner.assign(centers, movement, workers)
         sums.move(rows, before, assigner.labels.index_select(0, rows), workers)
         settled = _over_processes(rows.shape[0], points) == 0
         n_iter += 1
@@ -150,7 +157,7 @@ def lloyd(
         if movement.shift_square <= tol * points.variance:
             break
     if not settled:
-        assigner.assign(centers, movement, workers, last=True)
+        assigner.finish(centers, movement, workers)
     looks = max(1, assigner.looks)
     inertia = _inertia(points, centers, assigner.labels, workers)
     return Solution(

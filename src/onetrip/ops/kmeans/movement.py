@@ -20,6 +20,11 @@ _SLACK = 1.0 + 2.0**-40
 class Movement:
     """Paths of the centres of one problem, in float64.
 
+    Parameters
+    ----------
+    clusters, device : of the centres
+    for_bounds : False where nobody keeps bounds, and the paths need not be known
+
     Attributes
     ----------
     path : Tensor [K], length of each centre's way since the start, from above
@@ -27,7 +32,8 @@ class Movement:
     shift_square : float, sum over centres of the squared last step
     """
 
-    def __init__(self, clusters: int, device: torch.device) -> None:
+    def __init__(self, clusters: int, device: torch.device, for_bounds: bool = True) -> None:
+        self._for_bounds = for_bounds
         self.path = torch.zeros(clusters, dtype=torch.float64, device=device)
         self.longest = 0.0
         self.shift_square = 0.0
@@ -36,6 +42,8 @@ class Movement:
         """Add the step from centres `before` [K, D] to `after` [K, D]."""
         square = (after.double() - before.double()).square_().sum(1)
         self.shift_square = float(square.sum())
+        if not self._for_bounds:
+            return
         step = square.sqrt_() * _SLACK
         self.path += step
         self.longest += float(step.max()) * _SLACK

@@ -69,6 +69,8 @@ class Points(Placed):
 
     def joined(self, sums: Tensor) -> Tensor:
         """Sums [..., D] of weighted rows from sums of `terms` [..., D · grids]."""
+        if len(self.magics) == 1:
+            return sums
         return sums.unflatten(-1, (len(self.magics), -1)).sum(-2)
 
 

@@ -66,6 +66,7 @@ class TorchAssigner:
     labels : Tensor [N], int32
     looks : rows that were looked at, over all iterations
     anew : rows of those that were evaluated anew
+    is_bounded : whether rows may be left out, by bounds of their distances
     """
 
     def __init__(self, points: Placed, clusters: int, config: Config, certified: bool) -> None:
@@ -82,31 +83,43 @@ class TorchAssigner:
         self._is_few &= certified
         self._of_few: Rounding | None = None
         products = clusters * points.x.shape[1]
-        self._is_bounded = products >= _BOUND_FROM and N * products >= _BOUND_FROM_ALL
+        self.is_bounded = products >= _BOUND_FROM and N * products >= _BOUND_FROM_ALL
         self._bounds: Bounds | None = None
         self._rest = Rest()
         dtype = str(points.x.dtype).removeprefix("torch.")
         self._rounding = (0.0, points.x.shape[1], dtype)  # operands are as the product takes them
 
     def assign(
-        self, centers: Tensor, movement: Movement, workers: Workers, *, last: bool
+        self, centers: Tensor, movement: Movement, workers: Workers
     ) -> tuple[Tensor, Tensor]:
-        """Assign every row to its nearest of `centers` [K, D]; bounds are of no use at the last.
+        """Assign every row to its nearest of `centers` [K, D].
 
         Returns
         -------
         rows : Tensor [M], int64, whose label changed
         before : Tensor [M], int32, their labels until now, -1 at the first call
         """
+        used = self._bounds
+        if self.is_bounded and used is None and self._rest.is_over():
+            self._bounds = Bounds(self.labels.shape[0], centers.device)
+        before = self.labels.clone()
+        self._label(centers, movement, workers, used)
+        changed = _unequal(before, self.labels)
+        return changed, before.index_select(0, changed)
+
+    def finish(self, centers: Tensor, movement: Movement, workers: Workers) -> None:
+        """Assign every row for the last time, when nobody asks what changed."""
+        self._label(centers, movement, workers, self._bounds)
+
+    def _label(
+        self, centers: Tensor, movement: Movement, workers: Workers, used: Bounds | None
+    ) -> None:
+        """Label all rows, but for those that the bounds `used` spare."""
         centred = centers - self.points.offset
         square = centred.square().sum(1)
         N = self.labels.shape[0]
-        used = self._bounds
-        if self._is_bounded and used is None and not last and self._rest.is_over():
-            self._bounds = Bounds(N, centers.device)
         largest = square.max().sqrt()
         target = Target(centers, centred, square, largest, self._reach(largest))
-        before = self.labels.clone()
         share = N // (1 if workers.threads == 1 else _TASKS)
         task_rows = max(self._least_rows, min(_BLOCKS_PER_TASK * self._block_rows, share))
         tasks = slices(slice(0, N), task_rows)
@@ -118,8 +131,6 @@ class TorchAssigner:
         if doubtful:
             self._look_again(torch.cat(doubtful), target, movement)
         self.looks += looks
-        changed = _unequal(before, self.labels)
-        return changed, before.index_select(0, changed)
 
     def _reach(self, largest: Tensor) -> Reach | None:
         """What rounding reaches, where that is all there is to know of second least scores."""
@@ -133,6 +144,8 @@ class TorchAssigner:
         rows = task if used is None else self._doubtful(task, target, movement, used)
         looks = rows.stop - rows.start if isinstance(rows, slice) else rows.shape[0]
         doubtful = self._look(rows, target, movement) if looks else rows
+        if not doubtful.numel():
+            return _Done(looks, doubtful)
         if isinstance(rows, slice):
             return _Done(looks, doubtful + rows.start)
         return _Done(looks, rows[doubtful])
@@ -165,9 +178,9 @@ class TorchAssigner:
 
     def _look(self, rows: slice | Tensor, target: Target, movement: Movement) -> Tensor:
         """Label rows and store their bounds; places of those whose label is not certain."""
-        norm, largest = self.points.norm[rows], target.largest
         if target.reach is not None and isinstance(rows, slice):
             return self._look_at_few(rows, target, target.reach)
+        norm, largest = self.points.norm[rows], target.largest
         best, label, second, blur = self._two_least(rows, target)
         self.labels[rows] = label
         blurred = (2.0 * blur) * largest * (largest + norm) if blur else 0.0
@@ -191,8 +204,9 @@ class TorchAssigner:
             x, norm = self.points.centred[block], self.points.norm[block]
             label, places = certain_least(x, norm, target.centred, target.square, reach)
             self.labels[block] = label
-            doubtful.append(places + (block.start - rows.start))
-        return doubtful[0] if len(doubtful) == 1 else torch.cat(doubtful)
+            if places.numel():
+                doubtful.append(places + (block.start - rows.start))
+        return torch.cat(doubtful) if doubtful else self.labels.new_empty(0, dtype=torch.int64)
 
     def _look_again(self, rows: Tensor, target: Target, movement: Movement) -> None:
         """Label rows whose two least scores were too close, all of an iteration at once."""
