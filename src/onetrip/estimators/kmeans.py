@@ -13,8 +13,9 @@ from torch import Tensor
 
 from onetrip.estimators.arrays import Given
 from onetrip.estimators.kmeans_base import BaseKMeans
-from onetrip.estimators.kmeans_start import start_centers
+from onetrip.estimators.kmeans_start import is_array, start_centers
 from onetrip.ops.kmeans.lloyd import Solution
+from onetrip.tile.side_by_side import on_one_thread
 
 
 class KMeans(BaseKMeans):
@@ -146,7 +147,8 @@ class KMeans(BaseKMeans):
                 RuntimeWarning,
                 stacklevel=2,
             )
-        random = check_random_state(self.random_state)
+        # A generator takes longer to make than a small start that needs none.
+        random = None if is_array(self.init) else check_random_state(self.random_state)
         group = dist.group.WORLD if self.process_group == "world" else self.process_group
         points = self._points(given, sample_weight, group)
         best = None
@@ -175,7 +177,8 @@ class KMeans(BaseKMeans):
         self.inertia_ = float(best.inertia)
         self.n_iter_ = best.n_iter
         self.reevaluated_share_ = best.reevaluated_share
-        distinct = int(torch.bincount(best.labels).count_nonzero())
+        with on_one_thread():
+            distinct = int(torch.bincount(best.labels).count_nonzero())
         if distinct < self.n_clusters and self.process_group is None:
             warnings.warn(
                 f"Number of distinct clusters ({distinct}) found smaller than n_clusters "

@@ -20,7 +20,7 @@ def is_array(init: Any) -> bool:
 
 
 def start_centers(
-    init: Any, clusters: int, points: Points, given: Given, random: np.random.RandomState
+    init: Any, clusters: int, points: Points, given: Given, random: np.random.RandomState | None
 ) -> Tensor:
     """Centres [K, D] to start from, in the dtype of the made-ready samples.
 
@@ -31,10 +31,12 @@ def start_centers(
     clusters : int
     points : the samples to draw from
     given : the same samples, in the kind in which they came
-    random : whose draws are those of scikit-learn, in its order
+    random : whose draws are those of scikit-learn, in its order; centres need none
     """
     if is_array(init):
         return fixed_centers(init, clusters, points)
+    if random is None:
+        raise AssertionError("only centres themselves are drawn from nothing")
     if callable(init):
         return fixed_centers(
             init(given.answer(points.x), clusters, random_state=random), clusters, points

@@ -186,22 +186,22 @@ class MiniBatchKMeans(BaseKMeans):
         first = not hasattr(self, "cluster_centers_")
         given, weight = self._host(X, sample_weight, reset=first)
         target = self._target(given)
-        mine = None if weight is None else weight.to(target)
-        points = self._placed(given.samples.to(target), mine, first=first)
         if first:
             self._random = check_random_state(self.random_state)
-            centers = self._one_start(
-                given, weight, self._random, self._starting_rows(given), target
-            )
             self._counts = torch.zeros(self.n_clusters, dtype=torch.float64, device=target)
             self._since_reassignment, self.n_steps_ = 0, 0
-        else:
-            centers = self._centers(points)
-        centers, counts, _ = mini_batch_step(
-            points, centers, self._counts.to(target), self.precision
-        )
         random = getattr(self, "_random", None) or check_random_state(self.random_state)
-        centers, self._counts = self._reassigned(points, centers, counts, random)
+        with on_one_thread(where=given.samples.numel() < WORTH_THREADS):
+            mine = None if weight is None else weight.to(target)
+            points = self._placed(given.samples.to(target), mine, first=first)
+            if first:
+                rows = self._starting_rows(given)
+                centers = self._one_start(given, weight, random, rows, target)
+            else:
+                centers = self._centers(points)
+            counts = self._counts.to(target)
+            centers, counts, _ = mini_batch_step(points, centers, counts, self.precision)
+            centers, self._counts = self._reassigned(points, centers, counts, random)
         self._random = random
         self.n_steps_ += 1
         self.cluster_centers_ = given.answer(centers)
@@ -257,12 +257,12 @@ class MiniBatchKMeans(BaseKMeans):
     ) -> Tensor:
         size, starts = self._starting_rows(given), self._starts()
         chosen = torch.from_numpy(random.randint(0, given.shape[0], size))
+        if starts == 1:
+            return self._one_start(given, weight, random, size, target)
         valid = _part(given, weight, chosen, target)
         best, least = None, math.inf
         for _ in range(starts):
             centers = self._one_start(given, weight, random, size, target)
-            if starts == 1:
-                return centers
             inertia = float(self._solve(valid, centers, max_iter=0).inertia)
             if best is None or inertia < least:
                 best, least = centers, inertia

@@ -24,7 +24,7 @@ def test_bounds_hold_while_centres_wander(monkeypatch, dtype, clusters):
     assigner = TorchAssigner(points, clusters, config, True)
     movement = Movement(clusters, x.device)
     for _ in range(12):
-        assigner.assign(centers, movement, Workers(1, None), last=False)
+        assigner.assign(centers, movement, Workers(1, None))
         distances = torch.cdist(
             x.double(), centers.double(), compute_mode="donot_use_mm_for_euclid_dist"
         )
