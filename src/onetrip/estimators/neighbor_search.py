@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,12 @@ from onetrip.ops.kneighbors.api import find
 from onetrip.ops.kneighbors.metric import make_metric
 from onetrip.ops.kneighbors.radius import search_within
 from onetrip.ops.kneighbors.torch_impl import sort_exactly
-from onetrip.tile.side_by_side import worker_count
+from onetrip.tile.side_by_side import run_side_by_side, worker_count
 
 # Dense bytes of a block of sparse rows.
 _BLOCK_BYTES = 32 * 2**20
+# Queries that a thread asks a tree at a time: an interrupt waits for as many; fewer are no work.
+_TREE_ROWS, _FEWEST_TREE_ROWS = 4096, 256
 # Two distances that float64 sums in another order may swap.
 _TIE = 1e-13
 
@@ -91,10 +94,7 @@ class Corpus:
 
     def _nearest_in_tree(self, x: Tensor, k: int, *, own: bool) -> Neighbors:
         width = min(k + 1 + own, self.n_samples)
-        distances, indices = self.tree.query(
-            x.double().numpy(), k=np.arange(1, width + 1), workers=worker_count()
-        )
-        distances, indices = torch.from_numpy(distances), torch.from_numpy(indices)
+        distances, indices = self._ask_tree(x, width)
         if own:
             distances[indices == torch.arange(x.shape[0])[:, None]] = torch.inf
         distances, indices = sort_exactly(distances, indices, width)
@@ -111,6 +111,22 @@ class Corpus:
                 found = drop_own(found, again)
             nearest[again], places[again] = found.distances, found.indices
         return Neighbors(nearest, places, again.numel())
+
+    def _ask_tree(self, x: Tensor, width: int) -> tuple[Tensor, Tensor]:
+        """Distances and indices [Q, width], in threads of our own.
+
+        SciPy's threads go on after an interrupt, in memory that is no longer theirs.
+        """
+        wanted = np.arange(1, width + 1)
+
+        def ask(part: Tensor) -> tuple[Tensor, Tensor]:
+            distances, indices = self.tree.query(part.double().numpy(), k=wanted)
+            return torch.from_numpy(distances), torch.from_numpy(indices)
+
+        rows = min(_TREE_ROWS, max(_FEWEST_TREE_ROWS, -(-x.shape[0] // worker_count())))
+        found = run_side_by_side([partial(ask, part) for part in x.split(rows)])
+        distances, indices = (torch.cat(parts) for parts in zip(*found, strict=True))
+        return distances, indices
 
     def _nearest_sparse(self, queries: Given | None, k: int) -> Neighbors:
         asking = self.given if queries is None else queries

@@ -4,8 +4,10 @@ A tile takes a millisecond, and a tile takes a dozen calls. Threads that meet af
 for the slowest at each of them; on a machine with other work that wait is many times the call.
 """
 
+import ctypes
 import functools
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -28,17 +30,49 @@ def worker_count() -> int:
 def run_side_by_side(tasks: Sequence[Callable[[], T]]) -> list[T]:
     """Results of `tasks`, each run by a thread that has torch to itself; one alone, right here.
 
+    An interrupt from the keyboard ends them all: a task that went on would hold up the next call.
+
     >>> run_side_by_side([lambda: 1, lambda: 2])
     [1, 2]
     """
     threads = worker_count()
     if len(tasks) == 1 or threads == 1:
         return [task() for task in tasks]
+    crew = _Crew()
+    futures = [thread_pool(threads).submit(crew.run, task) for task in tasks]
     try:
-        return list(thread_pool(threads).map(lambda task: task(), tasks))
+        return [future.result() for future in futures]
+    except KeyboardInterrupt:
+        for future in futures:
+            future.cancel()
+        crew.interrupt()
+        raise
     finally:
         # The last number that anybody set is what threads of the future begin with.
         torch.set_num_threads(threads)
+
+
+class _Crew:
+    """The threads at work on the tasks of one call."""
+
+    def __init__(self) -> None:
+        self._at_work: set[int] = set()
+
+    def run(self, task: Callable[[], T]) -> T:
+        """Do a task."""
+        me = threading.get_ident()
+        self._at_work.add(me)
+        try:
+            return task()
+        finally:
+            self._at_work.discard(me)
+
+    def interrupt(self) -> None:
+        """Raise in every thread what the main one has got, at its next line of Python."""
+        for thread in tuple(self._at_work):
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                ctypes.c_ulong(thread), ctypes.py_object(KeyboardInterrupt)
+            )
 
 
 @contextmanager

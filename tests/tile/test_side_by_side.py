@@ -1,0 +1,60 @@
+"""Threads side by side: results in order, errors and interrupts that end all of them."""
+
+import signal
+import threading
+import time
+from functools import partial
+
+import pytest
+import torch
+
+from onetrip.tile.side_by_side import run_side_by_side
+
+
+@pytest.fixture(autouse=True)
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_results_come_in_the_order_of_the_tasks():
+    def slow(number):
+        time.sleep(0.05 * (number == 0))
+        return number
+
+    assert run_side_by_side([partial(slow, number) for number in range(5)]) == list(range(5))
+    assert torch.get_num_threads() == 2
+
+
+def test_an_error_of_a_task_is_the_callers():
+    def fail():
+        raise ValueError("no such row")
+
+    with pytest.raises(ValueError, match="no such row"):
+        run_side_by_side([fail, lambda: 1])
+
+
+def test_an_interrupt_ends_every_task():
+    """Else the next call waits until tasks end whose results nobody wants."""
+    begun, ended = [], []
+
+    def endless():
+        begun.append(True)
+        try:
+            for _ in range(3000):
+                time.sleep(0.01)
+        finally:
+            ended.append(True)
+
+    # As a terminal sends it.
+    me = threading.get_ident()
+    threading.Timer(0.3, signal.pthread_kill, (me, signal.SIGINT)).start()
+    start = time.perf_counter()
+    with pytest.raises(KeyboardInterrupt):
+        run_side_by_side([endless] * 5)
+    assert run_side_by_side([lambda: 1, lambda: 2]) == [1, 2]
+    assert time.perf_counter() - start < 10
+    assert len(begun) == len(ended) == 2  # The others never began.
+    assert torch.get_num_threads() == 2
