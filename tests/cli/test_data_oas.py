@@ -79,3 +79,19 @@ def test_the_demo_shows_every_count(tmp_path, capsys):
     assert read["rejected"] == 3
     assert result["damage"]["bad_units"] == 2
     assert 0 < result["rows"] < 600 + 3 * 60
+
+
+def test_the_demo_takes_real_chains(tmp_path, capsys):
+    v = [codons.ljust(width, ".") for codons, width in (("CAG" * 26, 78), ("GGA" * 8, 36))]
+    v += ["TGG" * 17, ("AGC" * 8).ljust(30, "."), ("GAC" * 38 + "TGT").ljust(117, ".")]
+    aligned = "".join(v) + "GCGAGAGATTAC" + "TGGGGCCAGGGA"
+    head = "sequence_alignment\tjunction\tlocus"
+    row = f"{aligned}\tTGTGCGAGAGATTACTGG\tIGH"
+    (tmp_path / "rows.tsv").write_text("\n".join([head, row, row]) + "\n")
+    told = onetrip(
+        capsys, "demo", tmp_path / "demo", "--real", tmp_path / "rows.tsv",
+        "--progress", "none", "--json",
+    )  # fmt: skip
+    result = json.loads(told)
+    assert result["accounts"]["oas"]["rows_in"] == 2 + 3 * 60
+    assert (tmp_path / "demo" / "units" / "unpaired" / "Package_2026").is_dir()

@@ -86,6 +86,9 @@ def test_stream_opens_it(dataset, exported):
         batches = list(onetrip.data.stream(exported.folder, 8, split=split))
         assert sum(len(batch["input_ids"]) for batch in batches) == rows
     assert len(onetrip.data.stream(dataset, 1)) == 50
+    with pytest.raises(DataError, match=r"`split` must be named .*: test, train, val, got None"):
+        onetrip.data.stream(exported.folder, 8)
+    assert len(onetrip.data.stream([exported.folder / file for file in exported.files], 1)) == 50
     with pytest.raises(DataError, match="holds all splits in the same files"):
         onetrip.data.stream(dataset, split="train")
 

@@ -1,7 +1,8 @@
-"""The guides on splits and streaming, as they are written: every command and every line of code."""
+"""The guides on data, as they are written: every command and every line of code."""
 
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -52,3 +53,21 @@ def test_code_of_both_pages_runs(here, monkeypatch):
         for code in blocks(page, "py"):
             exec(code, names)
     assert names["state"]["batch"] == len(names["batches"])
+
+
+def test_commands_of_the_page_on_datasets_run(tmp_path, oas_folder, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.csv").write_text("word,n\nyes,1\nno,2\nmaybe,0\n")
+    (tmp_path / "units").symlink_to(oas_folder / "unpaired")
+    (tmp_path / "recipe.yaml").write_text(blocks("data.md", "yaml")[0])
+    commands = [line for block in blocks("data.md", "sh") for line in block.splitlines()]
+    for command in commands:
+        # An array of sixteen would wait for the other fifteen.
+        words = shlex.split(command.replace("--world 16", "--world 1"), comments=True)
+        words += ["--executor", "inline"] if "run" in words and "--dry-run" not in words else []
+        words = ["out-oas" if word == "out" and "oas" in words else word for word in words]
+        with pytest.raises(SystemExit) as ended:
+            main(words[1:])
+        assert (ended.value.code or 0) == 0, command
+    assert len(commands) >= 6

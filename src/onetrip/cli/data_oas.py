@@ -206,20 +206,36 @@ def _demo(
         Path | None, typer.Argument(metavar="[DIR]", help="Where to; else a temporary folder.")
     ] = None,
     rows: Annotated[int, typer.Option(help="Rows of the whole units.")] = _DEMO["rows"],
+    real: Annotated[
+        Path | None,
+        typer.Option(help="abnativ's wheel, or a TSV of AIRR: real chains in place of made ones."),
+    ] = None,
     progress: Annotated[str | None, typer.Option(help="rich, plain, json or none.")] = None,
     as_json: _AsJson = False,
 ) -> None:
-    """From twelve made units, and five broken ones, to tokenised Parquet, with every count."""
+    """From twelve units, and five broken ones, to tokenised Parquet, with every count."""
     from onetrip.cli.dataset_screen import print_result
     from onetrip.data.engine.limits import LIMITS_EXCEEDED
     from onetrip.data.engine.run import run
-    from onetrip.data.sources.oas.synthetic.folder import make_fixture
+    from onetrip.data.sources.oas.real_units import make_real_fixture
+    from onetrip.data.sources.oas.synthetic.folder import make_broken, make_fixture
 
     place = folder or Path(tempfile.mkdtemp(prefix="onetrip-oas-"))
     units, dataset = place / "units", place / "dataset"
-    make_fixture(units, rows=rows, units=_DEMO["units"], defects=_DEMO_DEFECTS)
+    if real is None:
+        make_fixture(units, rows=rows, units=_DEMO["units"])
+    else:
+        make_real_fixture(units, real, rows=rows, units=_DEMO["units"])
+    make_broken(units, _DEMO_DEFECTS)
     with until_interrupted():
-        result = run("oas", units, dataset, max_bad_units="50%", progress=progress_named(progress))
+        result = run(
+            "oas",
+            units,
+            dataset,
+            max_bad_rows="5%",
+            max_bad_units="50%",
+            progress=progress_named(progress),
+        )
     print_result(result, as_json)
     if not as_json:
         typer.echo(f"\nUnits: {units}\nTo look at it:")

@@ -102,7 +102,8 @@ def print_accounts(accounts: "Mapping[str, Account]") -> None:
     """Print the balance of every step: in, out, rejected, dropped by rule."""
     table = screen.table("step", ">rows in", ">rows out", ">rejected", ">dropped", "~of these")
     for step, account in accounts.items():
-        rules = ", ".join(f"{name} {count:,}" for name, count in account.dropped.most_common())
+        dropped = account.dropped.most_common()
+        rules = ", ".join(f"{name} {count:,}" for name, count in dropped if count)
         table.add_row(
             step,
             f"{account.rows_in:,}",

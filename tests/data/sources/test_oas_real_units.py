@@ -5,7 +5,9 @@ With the packages: `pip download --no-deps pyalakazam`, then
 """
 
 import ast
+import sys
 import zipfile
+from types import SimpleNamespace
 
 import pytest
 
@@ -73,6 +75,45 @@ def test_aligned_chains_of_a_wheel_are_numbered(tmp_path):
         without_cdr3 = [region for key, region in numbering.items() if not key.startswith("cdr")]
         frameworks = [POSITIONS[locus][i] for i in (0, 2, 4, 5)]
         assert [tuple(int(p) for p in region) for region in without_cdr3] == frameworks
+
+
+class Anarcism:
+    """Answers as the package of this name (1.0.1) does: a position a residue, from 1 on."""
+
+    def __init__(self):
+        self.asked = []
+
+    def number_sequences(self, inputs, *, allowed_chains, allowed_species):
+        self.asked.append((tuple(allowed_chains), tuple(allowed_species), len(inputs)))
+        return [SimpleNamespace(domains=self.domains(text)) for _, text in inputs]
+
+    def domains(self, text):
+        if "X" in text:
+            return []
+        places = enumerate(text, 1)
+        residues = [
+            SimpleNamespace(position=n, insertion_code=" ", amino_acid=one, region="FR1")
+            for n, one in places
+        ]
+        return [SimpleNamespace(chain_type="K", numbering=residues)]
+
+
+def test_anarcism_numbers_where_it_is_installed(tmp_path, monkeypatch):
+    package = Anarcism()
+    monkeypatch.setitem(sys.modules, "anarcism", package)
+    wheel = tmp_path / "abnativ.whl"
+    chains = "".join(f"1,x,{regions.ljust(149, '-')}\n" for regions in ("DIQMTQ", "DIQXTQ"))
+    with zipfile.ZipFile(wheel, "w") as file:
+        text = f"seq_id,input_seq,aligned_seq\n{chains}"
+        file.writestr("abnativ/test_vl_v2_abnativ_seq_scores.csv", text)
+    make_real_fixture(tmp_path / "units", wheel, rows=10, units=1)
+    # Among light human ones alone: a search of all is seven times slower.
+    assert package.asked == [(("K", "L"), ("human",), 2)]
+    numberings = {row["sequence_alignment_aa"]: row["ANARCI_numbering"] for row in read(tmp_path)}
+    assert numberings["DIQXTQ"] == ""
+    numbered = ast.literal_eval(numberings["DIQMTQ"])
+    assert numbered["fwk1"] == {f"{n} ": one for n, one in enumerate("DIQMTQ", 1)}
+    assert list(numbered)[1:] == ["cdrk1", "fwk2", "cdrk2", "fwk3", "cdrk3", "fwk4"]
 
 
 def test_what_has_no_chains_is_refused(tmp_path):

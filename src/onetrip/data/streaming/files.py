@@ -40,12 +40,13 @@ def parquet_files(
     Parameters
     ----------
     path : a file, several, a folder, an export, or the folder of a finished dataset.
-    split : of an export, the files of this split alone.
+    split : of an export, the files of this split alone. Where it has several, one must be named:
+        nobody trains on the test split by leaving a word out.
 
     Raises
     ------
     DataError
-        There is no such file.
+        There is no such file, or no such split.
     """
     if not isinstance(path, str | Path):
         files = [Path(each) for each in path]
@@ -55,9 +56,9 @@ def parquet_files(
         files = [Path(path)]
     missing = [str(file) for file in files if not file.is_file()]
     if missing or not files:
-        got = missing[0] if missing else f"{path} without any"
+        got = repr(missing[0]) if missing else f"{str(path)!r}, where there are none"
         expected = "a place of Parquet files"
-        raise DataError(complaint("path", expected=expected, got=repr(got), way_out=_WAY_OUT))
+        raise DataError(complaint("path", expected=expected, got=got, way_out=_WAY_OUT))
     return tuple(files)
 
 
@@ -88,10 +89,14 @@ def _in_folder(folder: Path, split: str | None) -> list[Path]:
             )
         return list(open_finished(folder).shards)
     files = sorted(file for file in folder.rglob("*.parquet") if not file.name.startswith("."))
+    known = sorted({file.name.partition("-")[0] for file in files})
     if split is None:
+        if (folder / "stats.json").is_file() and len(known) > 1:
+            expected = f"named where an export has several: {', '.join(known)}"
+            way_out = "To stream them all, give the files."
+            raise DataError(complaint("split", expected=expected, got="None", way_out=way_out))
         return files
     chosen = [file for file in files if file.name.startswith(f"{split}-")]
     if files and not chosen:
-        known = sorted({file.name.partition("-")[0] for file in files})
         raise DataError(complaint("split", expected=f"one of {', '.join(known)}", got=repr(split)))
     return chosen

@@ -48,7 +48,8 @@ def stream(
     rank, world : this process among those that share the dataset. Ranks' rows are disjoint, and
         together all.
     state : what `state_dict` of an earlier stream gave; the stream goes on behind it.
-    split : of an export, this split alone.
+    split : of an export, this split alone; needed where it has several. A finished dataset has all
+        splits in the same files, and is streamed as a whole: export it first.
     seed : another seed, another order.
     drop_last : leave out what does not fill a batch, and the rows by which ranks would differ:
         every rank has the same number of batches.

@@ -50,6 +50,8 @@ _GAPS = {
 }
 _RESIDUE_OF = dict(zip(CODONS, RESIDUES, strict=True))
 _NUMBERED_AT_ONCE = 1000
+# Kappa and lambda are told apart by their last residues alone, which is not certain.
+_NUMBERED_AS = {"H": ["H"], "K": ["K", "L"], "L": ["K", "L"]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,17 +179,19 @@ def _row(chain: RealChain, numbering: str) -> dict[str, str]:
 
 
 def _numberings(chains: list[RealChain]) -> Iterator[str]:
+    """Of chains that are all heavy, or all light; "" where a chain cannot be numbered."""
     try:
         anarcism = importlib.import_module("anarcism")
     except ModuleNotFoundError:
         yield from (_numbered_by_alignment(chain) for chain in chains)
         return
+    # Seven times as fast as a search among the chains of every species.
+    allowed = {"allowed_chains": _NUMBERED_AS[chains[0].locus], "allowed_species": ["human"]}
     for at in range(0, len(chains), _NUMBERED_AT_ONCE):
         part = chains[at : at + _NUMBERED_AT_ONCE]
         named = [(str(i), chain.residues.replace("*", "X")) for i, chain in enumerate(part)]
-        for chain, result in zip(
-            part, anarcism.number_sequences(named, allowed_chains=["H", "K", "L"]), strict=True
-        ):
+        results = anarcism.number_sequences(named, **allowed)
+        for chain, result in zip(part, results, strict=True):
             yield _written(chain, result.domains[0]) if result.domains else ""
 
 

@@ -69,7 +69,7 @@ def make_fixture(
         made = [
             *_whole(folder, rows, units, seed),
             *_paired(folder, paired_units, seed),
-            *_broken(folder, broken, seed),
+            *make_broken(folder, broken, seed),
         ]
         (folder / "fixture.json").write_text(json.dumps([asdict(one) for one in made], indent=1))
     return made
@@ -130,14 +130,17 @@ def _paired(folder: Path, units: int, seed: int) -> Iterator[Made]:
         yield Made(path, 200)
 
 
-def _broken(folder: Path, names: Sequence[str], seed: int) -> Iterator[Made]:
+def make_broken(folder: Path, names: Sequence[str], seed: int = 0) -> list[Made]:
+    """Write one unit with each of these defects."""
+    made = []
     for number, name in enumerate(names):
         defect = DEFECTS[name]
         path = f"unpaired/Willow_2024/SYN8{number:05}_{name.replace('_', '-')}_Heavy_Bulk.csv.gz"
         _into(folder, path)
         (folder / path).write_bytes(spoilt(name, _BROKEN_ROWS, seed + number))
         rows = 0 if defect.lost is None else _BROKEN_ROWS - defect.lost
-        yield Made(path, rows, name, defect.code)
+        made.append(Made(path, rows, name, defect.code))
+    return made
 
 
 def _into(folder: Path, path: str) -> None:
