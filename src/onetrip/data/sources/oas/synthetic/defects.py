@@ -110,6 +110,12 @@ def _replaced(values: dict[int, bytes]) -> Callable[[bytes], bytes]:
     return change
 
 
+def _with_redundancy(row: bytes) -> bytes:
+    """A word where the copies are counted: the value before the numbering, which is quoted."""
+    before, numbering, after = row.partition(b',"{')
+    return before.rpartition(b",")[0] + b",abc" + numbering + after
+
+
 def _legacy(text: Text) -> Text:
     rows = tuple(b'{"seq": "EVQLVESGG", "num": "1"}\n' for _ in text.rows)
     return Text(b'{"Species": "human", "Chain": "Heavy"}\n', rows[0], rows[1:])
@@ -135,7 +141,7 @@ _DEFECTS = (
     Defect("open_quote", "R02", 1, _in_row(lambda row: b'"' + row)),
     Defect("bad_utf8", "R03", 1, _in_row(_replaced({_SEQUENCE: b"ACGT\xff"}))),
     Defect("nul_byte", "R04", 1, _in_row(_replaced({_SEQUENCE: b"AC\0GT"}))),
-    Defect("bad_number", "R05", 0, _in_row(_replaced({2: b"abc"}))),
+    Defect("bad_number", "R05", 0, _in_row(_with_redundancy)),
     Defect("wrong_locus", "U16", 0, _in_row(_replaced({_LOCUS: b"K"}))),
     Defect("blank_line", "", 0, _in_row(lambda row: b"\n" + row)),
     Defect("quoted_newline", "", 0, _in_row(lambda row: b'"A\nC",' + row.split(b",", 1)[1])),
