@@ -98,32 +98,34 @@ class Quoted:
 
     Attributes
     ----------
-    within : marks of bytes from each opening quote up to its closing one, without that.
-    closed : whether no quote stays open; else `within` goes on to the end.
+    closed : whether no quote stays open.
     """
 
     def __init__(self, quotes: np.ndarray) -> None:
         # Found in truth values sixty times as fast as in words.
         self._busy = np.flatnonzero(quotes != 0)
         self._quotes = quotes[self._busy]
-        self.within = np.zeros_like(quotes)
-        self.closed = True
-        if len(self._busy):
-            self._fill()
-
-    def _fill(self) -> None:
         # Within a word: a byte is inside where an odd number of quotes stands at or below it.
         within = self._quotes.copy()
         for distance in (1, 2, 4, 8, 16, 32):
             within ^= within << np.uint64(distance)
         # What is open at the end of a word is open in all words up to the next one with quotes.
         is_open = np.bitwise_xor.accumulate(np.bitwise_count(self._quotes) & 1)
-        filled = is_open * _ALL
-        within[1:] ^= filled[:-1]
-        spans = np.diff(self._busy, append=len(self.within))
-        self.within[self._busy[0] :] = np.repeat(filled, spans)
-        self.within[self._busy] = within
-        self.closed = not is_open[-1]
+        self._filled = is_open * _ALL
+        within[1:] ^= self._filled[:-1]
+        self._within = within
+        self.closed = not is_open[-1:].any()
+
+    def clear(self, marks: np.ndarray) -> None:
+        """Unmark [N], in place, each byte from an opening quote up to its closing one.
+
+        That one itself is left as it is. Behind a quote that stays open, nothing is marked.
+        """
+        if len(self._busy):
+            here = marks[self._busy] & ~self._within
+            spans = np.diff(self._busy, append=len(marks))
+            marks[self._busy[0] :] &= np.repeat(~self._filled, spans)
+            marks[self._busy] = here
 
     def fit(self, separators: np.ndarray) -> bool:
         """Whether each quote has a separator on its outer side, so that whole values are quoted.
@@ -135,8 +137,7 @@ class Quoted:
         follows_one = here << _ONE | before >> _TOP
         follows_one[self._busy == 0] |= _ONE
         precedes_one = here >> _ONE | behind << _TOP
-        within = self.within[self._busy]
-        wrong = within & ~follows_one | ~within & ~precedes_one
+        wrong = self._within & ~follows_one | ~self._within & ~precedes_one
         return not np.any(self._quotes & wrong)
 
 
