@@ -156,9 +156,9 @@ def test_regions_that_do_not_make_the_sequence_are_counted():
     assert result.batch.num_rows == 2
 
 
-def pairs(**columns):
+def pairs(count=3, **columns):
     good = {
-        f"{name}_{chain}": [value] * 3
+        f"{name}_{chain}": [value] * count
         for chain, locus in (("heavy", "H"), ("light", "K"))
         for name, value in (
             ("sequence_alignment_aa", "QVQ"),
@@ -187,6 +187,19 @@ def test_vintage_of_2021_gets_what_it_lacks():
     assert out["redundancy_light"].type == pa.uint32()
     assert "anarci_status_light" in out.schema.names
     assert "sequence_aa_heavy" in out.schema.names
+
+
+def test_pairs_without_fwr4_get_what_stands_behind_cdr3():
+    heavy = ["YYCARDYWGQG", "YYCARDYWGQG", "YYCARDYWGQG", "YYCAKDYWGQG", "YYCARDY"]
+    given = [None, "WGRG", None, None, None]
+    cdr3 = ["ARDY", "ARDY", None, "ARDY", "ARDY"]
+    columns = {f"{region}_aa_heavy": [None] * 5 for region in ("fwr1", "cdr1", "fwr2", "cdr2")}
+    columns |= {"fwr3_aa_heavy": ["YYC"] * 5, "cdr3_aa_heavy": cdr3, "fwr4_aa_heavy": given}
+    batch = pairs(5, sequence_alignment_aa_heavy=heavy, **columns)
+    result = applied(batch)
+    # Given, not known without CDR3, not where the regions are of another sequence, not at its end.
+    assert result.batch["fwr4_aa_heavy"].to_pylist() == ["WGQG", "WGRG", None, None, None]
+    assert result.counts["fwr4_aa_heavy:from_sequence"] == 1
 
 
 def test_columns_that_differ_by_case_only_are_refused():

@@ -16,10 +16,8 @@ from onetrip.data.step import Applied, BatchStep
 from onetrip.data.steps.antibody.casts import CASTS, NOT_ALLOWED, Cast
 from onetrip.data.steps.antibody.chains import split_suffix, suffixes
 from onetrip.data.steps.antibody.columns import column as column_named
+from onetrip.data.steps.antibody.regions import fwr4_behind_cdr3, not_their_regions
 from onetrip.data.steps.antibody.vocabulary import LOCI_OF_CHAIN, is_known, mend
-
-# In the order in which they stand in a chain.
-_REGIONS = ("fwr1", "cdr1", "fwr2", "cdr2", "fwr3", "cdr3", "fwr4")
 
 _EXPECTED = {
     "flag": "T or F",
@@ -37,7 +35,8 @@ class Standardise(BatchStep):
 
     Text stays what it is; "" is null. Whole numbers are read where they are written 33.0. Of the
     metadata, every spelling of nothing is null, and known words have one spelling. A pair is one
-    row: what is wrong with one of its chains sets the pair aside.
+    row: what is wrong with one of its chains sets the pair aside. Where a pair has no FWR4, as none
+    of 2021 has, it is what stands behind CDR3 in the sequence.
 
     Parameters
     ----------
@@ -47,7 +46,7 @@ class Standardise(BatchStep):
     """
 
     name: ClassVar[str] = "standardise"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     summary: ClassVar[str] = "One name, one type and one spelling for what vintages spell apart."
 
     required: tuple[str, ...] = ("sequence_aa", "locus", "redundancy", "productive")
@@ -101,7 +100,12 @@ class Standardise(BatchStep):
             if "locus" in self.required and f"locus{suffix}" in made:
                 faults = {NOT_ALLOWED: _of_another_chain(made, suffix)}
                 wrong.add(wrong.original(f"locus{suffix}"), "locus", faults)
-            if elsewhere := _not_their_regions(made, suffix):
+            fwr4 = fwr4_behind_cdr3(made, suffix) if suffix else None
+            if fwr4 is not None:
+                name = f"fwr4_aa{suffix}"
+                counts[f"{name}:from_sequence"] += made[name].null_count - fwr4.null_count
+                made[name] = fwr4
+            if elsewhere := not_their_regions(made, suffix):
                 counts[f"sequence_aa{suffix}:R10"] += elsewhere
         for name in schema.names:
             if name not in made:
@@ -185,16 +189,6 @@ def _metadata(name: str, values: pa.Array, counts: Counter[str]) -> pa.Array:
 
 def _counted(name: str, cast: Cast) -> dict[str, int]:
     return {f"{name}:{code}": int(mask.sum()) for code, mask in cast.faults.items()}
-
-
-def _not_their_regions(made: Mapping[str, pa.Array], suffix: str) -> int:
-    """How many sequences are not what their regions give one after the other."""
-    names = [f"{region}_aa{suffix}" for region in _REGIONS]
-    if not made.keys() >= set(names):
-        return 0
-    regions = [pc.fill_null(made[name], "") for name in names]
-    joined = pc.binary_join_element_wise(*regions, "")
-    return int(pc.sum(pc.not_equal(joined, made[f"sequence_aa{suffix}"])).as_py() or 0)
 
 
 def _of_another_chain(made: Mapping[str, pa.Array], suffix: str) -> np.ndarray:
