@@ -20,12 +20,15 @@ from onetrip.ops.kmeans.kernel_update_triton import (
     _kmeans_report_kernel,
     _kmeans_rows_kernel,
 )
+from onetrip.ops.kmeans.launches import Launches
 from onetrip.ops.kmeans.points import Points
 
 # Norms are scaled to 2^13 at most: sums of squares stay below 2^16, the end of half precision.
 _TOP = 13
 # Columns of a tile of the second search, and the programs that share its rows.
 _RESOLVE_COLUMNS = 64
+# Rows that it takes at a time: they read the centres once.
+_RESOLVED = 64
 # Columns come in pairs of tiles of 64, in which the kernel for Hopper takes them.
 _COLUMNS = 128
 _RESOLVERS = 1024
@@ -50,6 +53,7 @@ class Search:
         self, points: Points, start: Tensor, config: Config, *, certified: bool, spherical: bool
     ) -> None:
         N, (K, D) = points.x.shape[0], start.shape
+        self._launch = Launches()
         self.points, self.safety = points, _SAFETY if certified else 0.0
         self.held = D <= MOST_HELD
         width = max(16, triton.next_power_of_2(D))
@@ -69,7 +73,8 @@ class Search:
         of_means = of_rows + 2.0 * of_offset if spherical else of_rows
         self.center_scale = _scale(max(of_means, of_start))
         self._allocate(N, K, D)
-        _kmeans_rows_kernel[(triton.cdiv(N, self.block_r),)](
+        self._launch(
+            _kmeans_rows_kernel, triton.cdiv(N, self.block_r),
             points.centred, points.norm, self.residue, self.scale, N, D,
             BLOCK_N=self.block_r, BLOCK_D=min(_WIDEST, self.width),
         )  # fmt: skip
@@ -97,14 +102,16 @@ class Search:
         K, D = centers.shape
         block_k = self.block_r // 4
         terms, totals = (before, before) if sums is None else sums.over_processes()
-        _kmeans_centers_kernel[(triton.cdiv(K, block_k),)](
+        self._launch(
+            _kmeans_centers_kernel, triton.cdiv(K, block_k),
             terms, totals, before, self.points.offset, centers, self.half, self.level,
             self.center_norm, self.center_residue, self.step, self.center_scale,
             self.scale / self.center_scale, K, D, self.width,
             FROM_SUMS=sums is not None, BLOCK_K=block_k, BLOCK_D=min(_WIDEST, self.width),
         )  # fmt: skip
         lightest = self.step if sums is None else totals
-        _kmeans_report_kernel[(1,)](
+        self._launch(
+            _kmeans_report_kernel, 1,
             lightest, self.level, self.center_norm, self.center_residue, self.step, self.count,
             self.moved, self.reach, self.report, self.safety, K, D, BLOCK_K=1024, num_warps=4,
         )  # fmt: skip
@@ -118,7 +125,8 @@ class Search:
         """Write `labels` [N] as half precision tells, and list the rows in doubt."""
         points, config = self.points, self.config
         N, D = points.x.shape
-        _kmeans_nearest_kernel[(triton.cdiv(N, config["BLOCK_N"]),)](
+        self._launch(
+            _kmeans_nearest_kernel, triton.cdiv(N, config["BLOCK_N"]),
             points.centred, points.norm, self.residue, self.half, self.level, self.reach, labels,
             self.limit, self.other, self.scale,
             N, D, self.columns // config["BLOCK_K"], self.width,
@@ -130,19 +138,24 @@ class Search:
         points = self.points
         N, D = points.x.shape
         programs = min(_RESOLVERS, triton.cdiv(N, self.block_r))
-        _kmeans_doubts_kernel[(triton.cdiv(N, _LISTED),)](
-            self.other, self.pair, self.doubt, self.count, N, BLOCK_N=_LISTED
-        )
-        _kmeans_pairs_kernel[(programs,)](
+        block_r = max(_RESOLVED, self.block_r)
+        self._launch(
+            _kmeans_doubts_kernel, triton.cdiv(N, _LISTED),
+            self.other, self.pair, self.doubt, self.count, N, BLOCK_N=_LISTED,
+        )  # fmt: skip
+        self._launch(
+            _kmeans_pairs_kernel, programs,
             points.x, centers, self.pair, self.other, self.count, labels, D,
             BLOCK_R=self.block_r, BLOCK_D=min(_WIDEST, self.width), num_warps=4,
         )  # fmt: skip
-        _kmeans_resolve_kernel[(programs,)](
+        self._launch(
+            _kmeans_resolve_kernel, min(_RESOLVERS, triton.cdiv(N, block_r)),
             points.centred, points.x, centers, self.half, self.level, self.doubt, self.limit,
             self.count, labels, self.scale, centers.shape[0], D,
             self.columns // _RESOLVE_COLUMNS, self.width,
-            HOLD_X=self.held, BLOCK_R=self.block_r, BLOCK_K=_RESOLVE_COLUMNS,
-            BLOCK_D=self.width if self.held else _WIDEST, num_warps=8, num_stages=3,
+            HOLD_X=self.held, BLOCK_R=block_r, BLOCK_K=_RESOLVE_COLUMNS,
+            BLOCK_D=self.width if self.held else _WIDEST, BLOCK_M=min(_WIDEST, 2 * self.block_r),
+            num_warps=8, num_stages=3,
         )  # fmt: skip
 
 

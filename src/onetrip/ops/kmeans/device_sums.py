@@ -13,6 +13,7 @@ from onetrip.ops.kmeans.kernel_sums_triton import (
     _kmeans_gather_kernel,
     _kmeans_order_kernel,
 )
+from onetrip.ops.kmeans.launches import Launches
 from onetrip.ops.kmeans.points import Points
 
 _WIDEST = 128
@@ -30,11 +31,16 @@ class Sums:
 
     def __init__(self, points: Points, K: int, moved: Tensor, block_r: int) -> None:
         device = points.x.device
+        self._launch = Launches()
         self.points, self.moved, self.block_r = points, moved, block_r
         self._terms = torch.zeros(K, points.x.shape[1], dtype=torch.float64, device=device)
         self._totals = torch.zeros(K, dtype=torch.float64, device=device)
         # Rows in the order of their clusters, or those that changed, twice.
         self._order = torch.empty(2 * points.x.shape[0], dtype=torch.int32, device=device)
+        self._shares = triton.next_power_of_2(triton.cdiv(_COUNTERS, K))
+        self._count, self._end = (
+            torch.empty(K * self._shares, dtype=torch.int32, device=device) for _ in range(2)
+        )
         self.anew = True
         self._magic = torch.tensor(points.magics, dtype=torch.float64, device=device)
 
@@ -46,22 +52,25 @@ class Sums:
         """Take rows from the clusters `before` [N] (-1 is none) and add them to `after` [N]."""
         x = self.points.x
         N, D = x.shape
-        clusters = self._totals.shape[0]
-        shares = triton.next_power_of_2(triton.cdiv(_COUNTERS, clusters))
-        count = torch.zeros(clusters * shares, dtype=torch.int32, device=x.device)
-        blocks = (triton.cdiv(N, _LABELS),)
-        order = {"ANEW": self.anew, "SHARES": shares, "BLOCK_N": _LABELS}
-        _kmeans_changed_kernel[blocks](before, after, self.moved, count, N, **order)
-        end = count.cumsum(0, dtype=torch.int32)
-        _kmeans_order_kernel[blocks](before, after, end, self._order, N, **order)
+        blocks = triton.cdiv(N, _LABELS)
+        order = {"ANEW": self.anew, "SHARES": self._shares, "BLOCK_N": _LABELS}
+        self._count.zero_()
+        self._launch(
+            _kmeans_changed_kernel, blocks, before, after, self.moved, self._count, N, **order
+        )
+        torch.cumsum(self._count, 0, dtype=torch.int32, out=self._end)
+        self._launch(
+            _kmeans_order_kernel, blocks, before, after, self._end, self._order, N, **order
+        )
         if self.anew:
             self._terms.zero_()
             self._totals.zero_()
-        launch = self._launch()
-        block_n = self.block_r // 16 * _GATHERED // launch["BLOCK_D"]
-        _kmeans_gather_kernel[(min(_GATHERERS, triton.cdiv(N, block_n)),)](
+        tile = self._tile()
+        block_n = self.block_r // 16 * _GATHERED // tile["BLOCK_D"]
+        self._launch(
+            _kmeans_gather_kernel, min(_GATHERERS, triton.cdiv(N, block_n)),
             x, *self._weights(), self._order, before, after, self._magic, self._terms,
-            self._totals, self.moved, N, D, ANEW=self.anew, BLOCK_N=block_n, **launch,
+            self._totals, self.moved, N, D, ANEW=self.anew, BLOCK_N=block_n, **tile,
         )  # fmt: skip
         if self.points.group is not None:
             dist.all_reduce(self.moved, group=self.points.group)
@@ -70,7 +79,7 @@ class Sums:
         weight = self.points.weight
         return (self._magic if weight is None else weight,)
 
-    def _launch(self) -> dict[str, Any]:
+    def _tile(self) -> dict[str, Any]:
         width = min(_WIDEST, triton.next_power_of_2(self.points.x.shape[1]))
         return {
             "HAS_WEIGHT": self.points.weight is not None,

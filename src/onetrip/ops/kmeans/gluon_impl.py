@@ -36,7 +36,8 @@ class HopperSearch(Search):
         x = self.points.centred
         cols, consumers, stages = self._ring
         items = triton.cdiv(x.shape[0], consumers * ROWS.value)
-        _kmeans_hopper_kernel[(min(items, _programs(x.device)),)](
+        self._launch(
+            _kmeans_hopper_kernel, min(items, _programs(x.device)),
             self._rows, self._centers, self.points.norm,
             self.residue, self.level, self.reach, labels, self.limit, self.other,
             self.scale, x.shape[0], items, self.columns // cols,

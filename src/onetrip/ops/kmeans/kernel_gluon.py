@@ -167,6 +167,9 @@ def _search(
         [[0, 1], [8, 0]], [[0, 2], [0, 4], [1, 0], [2, 0], [4, 0]], [[16, 0], [32, 0]], [], [64, 8]
     )
     row_layout: gl.constexpr = gl.SliceLayout(1, kept)
+    of_residue = gl.load(reach_ptr)
+    of_norm = gl.load(reach_ptr + 1)
+    of_level = gl.load(reach_ptr + 2)
     step = 0
     turn = 0
     for item in range(gl.program_id(0), items, gl.num_programs(0)):
@@ -174,6 +177,11 @@ def _search(
         x = (x_bufs.index(who).load(x_layout) * scale).to(gl.float16)
         mbarrier.arrive(x_free.index(who))
         turn += 1
+        # Asked for now, these are there when the tiles have passed.
+        offs_n = (item * CONSUMERS + who) * ROWS + gl.arange(0, ROWS, row_layout)
+        mask_n = offs_n < N
+        norm = gl.load(norm_ptr + offs_n, mask=mask_n, other=0.0) * scale
+        residue = gl.load(residue_ptr + offs_n, mask=mask_n, other=0.0)
         of_place = gl.full([ROWS, COLS], float("inf"), gl.float32, layout)
         best = gl.full([ROWS, 8], float("inf"), gl.float32, kept)
         second = gl.full([ROWS, 8], float("inf"), gl.float32, kept)
@@ -215,18 +223,13 @@ def _search(
         best = gl.convert_layout(best, kept)
         second = gl.minimum(second, gl.convert_layout(of_others, kept))
 
-        offs_n = (item * CONSUMERS + who) * ROWS + gl.arange(0, ROWS, row_layout)
-        mask_n = offs_n < N
         least = gl.min(best, axis=1)
         number = best.to(gl.int32, bitcast=True) & (GROUPS - 1)
         slot = gl.expand_dims(gl.arange(0, 8, gl.SliceLayout(0, kept)), 0)
         column = at * COLS + number * 8 + slot
         label = gl.min(gl.where(best == gl.expand_dims(least, 1), column, _NONE), axis=1)
         gl.store(label_ptr + offs_n, label, mask=mask_n)
-        norm = gl.load(norm_ptr + offs_n, mask=mask_n, other=0.0) * scale
-        residue = gl.load(residue_ptr + offs_n, mask=mask_n, other=0.0)
-        reach = gl.load(reach_ptr) * residue + gl.load(reach_ptr + 1) * norm
-        reach += gl.load(reach_ptr + 2)
+        reach = of_residue * residue + of_norm * norm + of_level
         limit = least + BLUR * gl.abs(least) + reach
         # Not "is within": a bound that is not a number certifies nothing.
         beyond = best - BLUR * gl.abs(best) > gl.expand_dims(limit, 1)

@@ -55,6 +55,7 @@ def _kmeans_resolve_kernel(
     BLOCK_R: tl.constexpr,
     BLOCK_K: tl.constexpr,
     BLOCK_D: tl.constexpr,
+    BLOCK_M: tl.constexpr,
 ):
     NONE: tl.constexpr = 2147483647
     offs_r = tl.arange(0, BLOCK_R)
@@ -97,10 +98,11 @@ def _kmeans_resolve_kernel(
         while tl.min(each, 0) < NONE:
             has = each < NONE
             square = tl.zeros([BLOCK_R], tl.float64)
-            for start_d in range(0, WIDTH, BLOCK_D):
-                mask = has[:, None] & (start_d + offs_d < D)[None, :]
-                x = tl.load(raw_ptr + x_ptrs + start_d, mask=mask, other=0.0)
-                square += _square(x, centers_ptr, each, start_d + offs_d, D, mask)
+            for start_d in range(0, D, BLOCK_M):
+                offs_m = start_d + tl.arange(0, BLOCK_M)
+                mask_m = has[:, None] & (offs_m < D)[None, :]
+                raw = tl.load(raw_ptr + rows[:, None] * D + offs_m[None, :], mask_m, other=0.0)
+                square += _square(raw, centers_ptr, each, offs_m, D, mask_m)
             nearer = has & (square < least)
             least = tl.where(nearer, square, least)
             label = tl.where(nearer, each, label)
@@ -175,7 +177,7 @@ COMPILE_CASES = tuple(
         f"features-{width}",
         _kmeans_resolve_kernel,
         _SIGNATURE,
-        {"HOLD_X": holds, "BLOCK_R": 16, "BLOCK_K": 64, "BLOCK_D": width},
+        {"HOLD_X": holds, "BLOCK_R": 64, "BLOCK_K": 64, "BLOCK_D": width, "BLOCK_M": 32},
         num_warps=8,
         num_stages=3,
         multiples_of_16=("D", "WIDTH"),
