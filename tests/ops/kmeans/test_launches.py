@@ -1,0 +1,47 @@
+"""Later launches of a kernel skip the questions of the first."""
+
+import pytest
+
+from onetrip.ops.kmeans.launches import Launches
+
+
+class Recorder:
+    """A kernel that writes down how it was launched; `compiles` as on a device."""
+
+    arg_names = ("x", "n", "WIDE", "BLOCK")
+
+    def __init__(self, compiles):
+        self.compiles, self.asked, self.again = compiles, [], []
+
+    def __getitem__(self, grid):
+        def launch(*arguments, **options):
+            self.asked.append((grid, arguments, options))
+            return Compiled(self) if self.compiles else None
+
+        return launch
+
+
+class Compiled:
+    def __init__(self, kernel):
+        self.kernel = kernel
+
+    def __getitem__(self, grid):
+        return lambda *arguments: self.kernel.again.append((grid, arguments))
+
+
+def test_a_kernel_is_asked_once_for_each_grid_and_options():
+    kernel, launch = Recorder(compiles=True), Launches()
+    for x in ("a", "b", "c"):
+        launch(kernel, 5, x, 7, BLOCK=64, WIDE=True, num_warps=4)
+    launch(kernel, 5, "d", 7, BLOCK=32, WIDE=True, num_warps=4)
+    launch(kernel, 6, "e", 7, BLOCK=64, WIDE=True, num_warps=4)
+    assert [arguments[0] for _, arguments, _ in kernel.asked] == ["a", "d", "e"]
+    assert kernel.again == [((5, 1, 1), (x, 7, True, 64)) for x in ("b", "c")]
+
+
+@pytest.mark.parametrize("launches", [1, 3])
+def test_the_interpreter_is_asked_every_time(launches):
+    kernel, launch = Recorder(compiles=False), Launches()
+    for _ in range(launches):
+        launch(kernel, 2, "x", 1, BLOCK=8, WIDE=False)
+    assert len(kernel.asked) == launches
