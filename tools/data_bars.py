@@ -12,6 +12,7 @@ with the command that made them, and the guide's table is made of the newest.
 import argparse
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -133,7 +134,7 @@ def save(lines: list[dict], machine: str) -> None:
     """Append lines, each with the command and what it ran on."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     around = {
-        "command": "python tools/data_bars.py " + " ".join(sys.argv[1:]),
+        "command": "python tools/data_bars.py " + shlex.join(sys.argv[1:]),
         "load": [round(load, 1) for load in os.getloadavg()],
         "environment": environment("cpu"),
     }
