@@ -13,6 +13,10 @@ from onetrip.core.errors import ArgumentError
 from onetrip.estimators.arrays import DEVICES, Given, take
 from onetrip.estimators.gaussian_model import GaussianModel
 from onetrip.ops.truncated_svd.api import truncated_svd
+from onetrip.tile.side_by_side import on_one_thread
+
+# Elements of a batch below which threads wait for each other longer than they work.
+_WORTH_THREADS = 1 << 19
 
 
 class IncrementalPCA(GaussianModel):
@@ -100,12 +104,14 @@ class IncrementalPCA(GaussianModel):
         given = take(self, X, reset=True, device=self.device, accept_sparse=True)
         samples, features = given.shape
         self.batch_size_ = 5 * features if self.batch_size is None else self.batch_size
-        for rows in gen_batches(samples, self.batch_size_, min_batch_size=self.n_components or 0):
-            if given.csr is None:
-                self._add(given, given.samples[rows])
-            else:
-                dense = torch.from_numpy(given.csr[rows].toarray())
-                self._add(given, dense.to(given.device))
+        with on_one_thread(where=self.batch_size_ * features < _WORTH_THREADS):
+            least = self.n_components or 0
+            for rows in gen_batches(samples, self.batch_size_, min_batch_size=least):
+                if given.csr is None:
+                    self._add(given, given.samples[rows])
+                else:
+                    dense = torch.from_numpy(given.csr[rows].toarray())
+                    self._add(given, dense.to(given.device))
         return self
 
     def partial_fit(self, X: Any, y: Any = None, check_input: bool = True) -> Self:
@@ -124,7 +130,8 @@ class IncrementalPCA(GaussianModel):
                 "dense or use IncrementalPCA.fit to do so in batches."
             )
         given = take(self, X, reset=not hasattr(self, "components_"), device=self.device)
-        self._add(given, given.samples)
+        with on_one_thread(where=given.samples.numel() < _WORTH_THREADS):
+            self._add(given, given.samples)
         return self
 
     def _forget(self) -> None:

@@ -14,8 +14,11 @@ from torch import Tensor
 from onetrip.ops.truncated_svd.randomized import normal_draw, randomized_decomposition
 from onetrip.ops.truncated_svd.solve import leading_eigenvectors, with_fixed_signs
 
-# Features up to which the dense Gram matrix is formed: 32 MiB.
+# Features up to which the dense Gram matrix is formed: 32 MiB; with many of them, where so large a
+# share of its eigenvectors is wanted that Lanczos' iterations take longer than all of them.
 _GRAM_FEATURES = 2048
+_FEW_FEATURES = 512
+_MANY = 0.1
 
 
 def sparse_truncated_svd(
@@ -38,7 +41,7 @@ def sparse_truncated_svd(
     shift = mean if center else np.zeros_like(mean)
     if solver == "randomized":
         values, vectors = _randomized(wide, shift, n_components, n_iter, n_oversamples, seed)
-    elif D <= _GRAM_FEATURES:
+    elif D <= _FEW_FEATURES or (D <= _GRAM_FEATURES and n_components > _MANY * D):
         values, vectors = _by_gram(wide, shift, n_components)
     else:
         values, vectors = _by_lanczos(wide, shift, n_components, seed)

@@ -15,12 +15,15 @@ from torch import Tensor
 
 from onetrip.ops.kneighbors.plan import FEW_QUERIES
 from onetrip.tile.certified import UNIT_ROUNDOFF, exact_distances, score_bound
+from onetrip.tile.side_by_side import on_one_thread
 
 METRICS = ("euclidean", "sqeuclidean", "cosine", "inner_product")
 # Any offset is right; one close to the mean makes the bounds small.
 _OFFSET_ROWS = 4096
 # Elements of float64 differences that stay in a core's cache.
 _EXACT_ELEMENTS = 1 << 16
+# Elements whose roots threads take longer to share than one to take: torch shares 4096.
+_WORTH_THREADS = 1 << 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,8 @@ class Metric:
     def finish(self, values: Tensor) -> Tensor:
         """What is returned for exact values: distances, or inner products."""
         if self.name == "euclidean":
-            return values.sqrt()
+            with on_one_thread(where=values.numel() < _WORTH_THREADS):
+                return values.sqrt()
         if self.name == "cosine":
             return values.clamp(0.0, 2.0)
         return -values if self.name == "inner_product" else values
@@ -163,7 +167,8 @@ def make_products(name: str, x: Tensor, y: Tensor) -> Metric:
     offset = None
     if name != "cosine" and y.shape[0]:
         step = -(-y.shape[0] // _OFFSET_ROWS)
-        offset = y[::step].mean(0, dtype=torch.float64).to(_work(x))
+        with on_one_thread():
+            offset = y[::step].mean(0, dtype=torch.float64).to(_work(x))
     return Metric(name, _work(x), offset)
 
 

@@ -8,11 +8,15 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from onetrip.tile.side_by_side import on_one_thread
+
 # (basis [D, K], whether products need float64) -> xᵀ x @ basis [D, K] in float64
 Trip = Callable[[Tensor, bool], Tensor]
 
 # Squared ratio of lengths below which float32 products drown the smaller direction.
 _STEEP = 2.0**-20
+# Elements of a thin matrix below which threads wait for each other longer than they work.
+_WORTH_THREADS = 1 << 20
 
 
 def randomized_decomposition(
@@ -31,13 +35,21 @@ def randomized_decomposition(
     n_iter : trips before the last one
     draw : Tensor [D, columns], float64, normal numbers; K columns and some more, at most D
     """
-    basis, _ = torch.linalg.qr(draw)
+    basis, _ = _orthonormal(draw)
     wide = False
     for _ in range(n_iter):
-        basis, lengths = torch.linalg.qr(trip(basis, wide))
+        basis, lengths = _orthonormal(trip(basis, wide))
         diagonal = lengths.diagonal().abs()
         wide = wide or bool(diagonal.min() < _STEEP * diagonal.max())
-    return _nystrom(basis, trip(basis, True), kept)
+    product = trip(basis, True)
+    with on_one_thread(where=product.numel() < _WORTH_THREADS):
+        return _nystrom(basis, product, kept)
+
+
+def _orthonormal(columns: Tensor) -> tuple[Tensor, Tensor]:
+    with on_one_thread(where=columns.numel() < _WORTH_THREADS):
+        basis, lengths = torch.linalg.qr(columns)
+    return basis, lengths
 
 
 def _nystrom(basis: Tensor, product: Tensor, kept: int) -> tuple[Tensor, Tensor]:

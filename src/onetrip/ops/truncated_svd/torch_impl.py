@@ -122,21 +122,36 @@ def there_and_back(
 
     Tiles are multiplied in `dtype`, their products summed in float64.
     """
-    product = torch.zeros(basis.shape, dtype=torch.float64, device=x.device)
+    rows = tile_rows(config["tile_elements"], x.shape[1])
     narrow = basis.to(dtype)
-    for tile in tiles(x, tile_rows(config["tile_elements"], x.shape[1]), shift, dtype):
-        product += tile.T @ (tile @ narrow)
+
+    def share(x: Tensor) -> Tensor:
+        product = torch.zeros(basis.shape, dtype=torch.float64, device=x.device)
+        for tile in tiles(x, rows, shift, dtype):
+            product += tile.T @ (tile @ narrow)
+        return product
+
+    product, *more = run_side_by_side([partial(share, part) for part in row_shares(x, rows)])
+    for one in more:
+        product += one
     return product
 
 
 def mean_and_variance(x: Tensor, config: Config) -> tuple[Tensor, Tensor]:
     """Mean [D] and summed square of the deviations from it [], float64, in one trip."""
     rows = tile_rows(config["tile_elements"], x.shape[1])
-    shift = x[:rows].mean(0, dtype=torch.float64)
-    sums, squares = torch.zeros_like(shift), torch.zeros_like(shift)
-    for tile in tiles(x, rows, shift):
-        sums += tile.sum(0)
-        squares += torch.linalg.vecdot(tile, tile, dim=0)
+    with on_one_thread():
+        shift = x[:rows].mean(0, dtype=torch.float64)
+
+    def share(x: Tensor) -> Tensor:
+        found = torch.zeros(2, x.shape[1], dtype=torch.float64, device=x.device)
+        for tile in tiles(x, rows, shift):
+            found[0] += tile.sum(0)
+            found[1] += torch.linalg.vecdot(tile, tile, dim=0)
+        return found
+
+    found = run_side_by_side([partial(share, part) for part in row_shares(x, rows)])
+    sums, squares = torch.stack(found).sum(0)
     total = (squares - sums.square() / x.shape[0]).sum()
     return shift + sums / x.shape[0], total.clamp_min(0.0)
 
