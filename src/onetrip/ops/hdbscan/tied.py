@@ -7,12 +7,12 @@ entered first. Parts are walked as a whole, those between heavy edges before tho
 ones, and only where an edge beside the tree's may be taken.
 """
 
-from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from heapq import heappop, heappush
-from itertools import count
+from itertools import pairwise
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -45,29 +45,28 @@ def as_met(
 
     Examples
     --------
-    >>> edges = torch.tensor([0, 0]), torch.tensor([1, 2]), torch.ones(2, dtype=torch.float64)
-    >>> source, target, _ = as_met(*edges, torch.tensor([[1], [2]]), edges[2][:1])
+    >>> edges = torch.tensor([0, 2]), torch.tensor([2, 1]), torch.ones(2, dtype=torch.float64)
+    >>> source, target, _ = as_met(*edges, torch.tensor([[0], [1]]), edges[2][:1])
     >>> source.tolist(), target.tolist()
     ([0, 0], [1, 2])
     """
     N = source.shape[0] + 1
     tied, tied_weight = _once(source, target, tied, tied_weight)
-    some = torch.isin(weight, tied_weight).nonzero().squeeze(1)
-    chains = chains_of(source, target)
-    tree = _pairs(chains, weight, torch.stack([source[some], target[some]]), weight[some])
-    other = _pairs(chains, weight, tied, tied_weight)
+    of_tree = torch.isin(weight, tied_weight).nonzero().squeeze(1)
+    point = torch.cat([torch.stack([source[of_tree], target[of_tree]]), tied], 1)
+    pairs = _pairs(
+        chains_of(source, target), weight, point, torch.cat([weight[of_tree], tied_weight])
+    )
+    here = torch.arange(pairs.whole.shape[0], device=weight.device)
+    tree, other = pairs[here[: of_tree.shape[0]]], pairs[here[of_tree.shape[0] :]]
     other = other[_matters(tree, other, N).nonzero().squeeze(1)]
     tree = tree[torch.isin(tree.whole, other.whole).nonzero().squeeze(1)]
     nearer, above = source.new_zeros(N), weight.new_zeros(N)
     nearer[target], above[target] = source, weight
-    nearer, above = nearer.tolist(), above.tolist()
-    _walk(tree, other, nearer, above)
-    device = source.device
-    return (
-        torch.tensor(nearer[1:], device=device),
-        torch.arange(1, N, device=device),
-        torch.tensor(above[1:], dtype=weight.dtype, device=device),
-    )
+    on_host = nearer.cpu(), above.cpu()
+    _walk(tree, other, on_host[0].numpy(), on_host[1].numpy())
+    nearer, above = (values.to(weight.device) for values in on_host)
+    return nearer[1:], torch.arange(1, N, device=weight.device), above[1:]
 
 
 def _once(
@@ -78,17 +77,19 @@ def _once(
     low, high = tied.amin(0), tied.amax(0)
     key, at = (low * N + high).sort()
     in_tree = torch.minimum(source, target) * N + torch.maximum(source, target)
-    new = (key != key.roll(1)) & ~torch.isin(key, in_tree)
+    new = ~torch.isin(key, in_tree)
+    new[1:] &= key[1:] != key[:-1]
     new = at[new.nonzero().squeeze(1)]
     return torch.stack([low[new], high[new]]), tied_weight[new]
 
 
 def _pairs(chains: Chains, weight: Tensor, point: Tensor, of_pair: Tensor) -> _Pairs:
     """Parts that pairs [2, P] as heavy as `of_pair` [P] lie between, the smaller number first."""
-    lighter = torch.searchsorted(weight, of_pair).expand_as(point)
-    part = chains.climb(point.reshape(-1), lighter.reshape(-1)).view_as(point)
-    whole = chains.climb(point[0], torch.searchsorted(weight, of_pair, right=True))
-    part, by_part = part.sort(0)
+    lighter = torch.searchsorted(weight, of_pair)
+    up_to = torch.searchsorted(weight, of_pair, right=True)
+    node = chains.climb(point[[0, 1, 0]].view(-1), torch.cat([lighter, lighter, up_to]))
+    first, second, whole = node.view(3, -1)
+    part, by_part = torch.stack([first, second]).sort(0)
     return _Pairs(point.gather(0, by_part), part, whole)
 
 
@@ -106,28 +107,34 @@ def _matters(tree: _Pairs, other: _Pairs, N: int) -> Tensor:
     return (other.part[0] != other.part[1]) & ~behind
 
 
-def _walk(tree: _Pairs, other: _Pairs, nearer: list[int], above: list[float]) -> None:
+def _walk(tree: _Pairs, other: _Pairs, nearer: np.ndarray, above: np.ndarray) -> None:
     """Change the edges by which points are reached: the end before each, and the weight."""
-    pairs_of: dict[int, list[tuple[int, ...]]] = defaultdict(list)
-    for pairs in (tree, other):
-        columns = (*pairs.point.tolist(), *pairs.part.tolist())
-        for whole, *pair in zip(pairs.whole.tolist(), *columns, strict=True):
-            pairs_of[whole].append(tuple(pair))
-    in_tree = Counter(tree.whole.tolist())
-    # The number of a whole grows with its weight.
-    for whole in sorted(pairs_of, reverse=True):
+    whole, by_whole = torch.cat([tree.whole, other.whole]).sort(stable=True, descending=True)
+    columns = torch.cat(
+        [torch.cat([tree.point, other.point], 1), torch.cat([tree.part, other.part], 1)]
+    )
+    pairs = columns[:, by_whole].T.tolist()
+    is_tree = (by_whole < tree.whole.shape[0]).tolist()
+    counts = whole.unique_consecutive(return_counts=True)[1]
+    # The number of a whole grows with its weight: heavy ones come first.
+    for start, end in pairwise([0, *counts.cumsum(0).tolist()]):
         entry: dict[int, int] = {}
-        leaving: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
-        for number, (a, b, part_a, part_b) in enumerate(pairs_of[whole]):
-            leaving[part_a].append((b, part_b, a))
-            leaving[part_b].append((a, part_a, b))
-            if number < in_tree[whole]:
+        leaving: dict[int, list[tuple[int, int, int]]] = {}
+        for (a, b, part_a, part_b), in_tree in zip(
+            pairs[start:end], is_tree[start:end], strict=True
+        ):
+            leaving.setdefault(part_a, []).append((b, part_b, a))
+            leaving.setdefault(part_b, []).append((a, part_a, b))
+            if in_tree:
                 part, point = (part_b, b) if nearer[b] == a else (part_a, a)
                 entry[part] = point
         (first,) = leaving.keys() - entry.keys()
-        weight = above[next(iter(entry.values()))]
+        weight = above[point]
         for part, point, origin in _met(first, leaving):
-            _enter(point, entry[part], origin, weight, nearer, above)
+            if point == entry[part]:
+                nearer[point] = origin
+            else:
+                _enter(point, entry[part], origin, weight, nearer, above)
 
 
 def _met(
@@ -135,25 +142,20 @@ def _met(
 ) -> Iterator[tuple[int, int, int]]:
     """Every other part in the order of the walk, the point it is entered at, and from where."""
     reached = {part}
-    step = count()
     frontier: list[tuple[int, int, int, int]] = []
-    while True:
+    while len(reached) < len(leaving):
         # Of equal points the one that was met first: it is nearest from an earlier part.
         for point, to, origin in leaving[part]:
             if to not in reached:
-                heappush(frontier, (point, next(step), to, origin))
-        while frontier:
+                heappush(frontier, (point, len(reached), to, origin))
+        while part in reached:
             point, _, part, origin = heappop(frontier)
-            if part not in reached:
-                break
-        else:
-            return
         reached.add(part)
         yield part, point, origin
 
 
 def _enter(
-    point: int, entry: int, origin: int, weight: float, nearer: list[int], above: list[float]
+    point: int, entry: int, origin: int, weight: float, nearer: np.ndarray, above: np.ndarray
 ) -> None:
     """Turn the way from `entry` to `point`: their part is entered there, from `origin`."""
     while True:
