@@ -62,6 +62,9 @@ def joint_probabilities(x: Tensor, perplexity: float) -> Tensor:
     others = ~torch.eye(N, dtype=torch.bool, device=x.device)
     d = d[others].view(N, N - 1)
     d = d - d.amin(1, keepdim=True)
+    # In units of each sample's mean, whose width the bisection then reaches whatever the scale.
+    mean = d.mean(1, keepdim=True)
+    d = d / torch.where(mean > 0, mean, 1.0)
     low = torch.full_like(d[:, :1], -60.0)
     high = torch.full_like(low, 60.0)
     conditional = d

@@ -1,9 +1,11 @@
 """Checks of values: right on every workload, size, layout and range, whatever memory held."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+import torch
 from torch import Tensor
 
 from onetrip.core.errors import OnetripError, UnsupportedError
@@ -106,7 +108,9 @@ def check_layouts(case: Case) -> None:
 
 
 def check_extreme_values(case: Case) -> None:
-    """Large, tiny and zero values: no overflow, no division by zero."""
+    """Large, tiny and equal values: no overflow, no division by zero, no tie decided ill."""
+    if not case.operator.spec.differentiable:
+        return _check_extreme_matrices(case)
     budget = replace(_widened(case), floor=_EXTREME_FLOOR)
     for scale in (_LARGE[case.workload.dtype], _TINY[case.workload.dtype], 0.0):
         inputs = case.inputs(seed=6)
@@ -114,6 +118,64 @@ def check_extreme_values(case: Case) -> None:
             inputs[name] = inputs[name] * scale
         with _naming(f"inputs × {scale:g}"):
             assert_case(case, inputs, budget=budget, ties=True)
+
+
+def _check_extreme_matrices(case: Case) -> None:
+    """What decisions and decompositions must stand, in every matrix of the workload's dtype."""
+    budget = _widened(case)
+    interpreted = case.impl not in ("reference", "torch") and case.device.type == "cpu"
+    for tried, alter in (_EXTREMES_AT_ONCE if interpreted else _EXTREMES).items():
+        inputs = case.inputs(seed=6)
+        matrices = [
+            tensor.name
+            for tensor in case.operator.spec.inputs
+            if len(tensor.axes) > 1 and case.workload.dtype in tensor.dtypes
+        ]
+        together = torch.cat([inputs[name].flatten() for name in matrices])
+        if not together.is_floating_point():
+            continue
+        for name in matrices:
+            inputs[name] = alter(inputs[name], together)
+        with _naming(tried), warnings.catch_warnings():
+            # Of a search in vain, ahead of a cluster that turned out empty; NaN in a result fails.
+            warnings.filterwarnings("ignore", "All-NaN slice encountered", RuntimeWarning)
+            assert_case(case, inputs, budget=budget, ties=True)
+
+
+def _as_large_as_squares_allow(x: Tensor, together: Tensor) -> Tensor:
+    """The largest magnitude just below what estimators take, 2**51 in float32."""
+    most = {torch.float64: 499, torch.float16: 15}.get(x.dtype, 51)
+    return torch.ldexp(x, torch.tensor(most) - together.abs().max().frexp().exponent)
+
+
+def _nearly_nothing(x: Tensor, together: Tensor) -> Tensor:
+    """Values whose squares are subnormal; those of float16 are so themselves."""
+    least = {torch.float64: -500, torch.float16: -14}.get(x.dtype, -60)
+    return torch.ldexp(x, torch.tensor(least) - together.abs().max().frexp().exponent)
+
+
+def _every_row_twice(x: Tensor, together: Tensor) -> Tensor:
+    return x[torch.arange(x.shape[0]) // 2]
+
+
+def _one_row_over_and_over(x: Tensor, together: Tensor) -> Tensor:
+    return x[:1].expand_as(x).contiguous()
+
+
+# What to call it -> how a matrix is made so, knowing all of them.
+_EXTREMES = {
+    "as large as squares allow": _as_large_as_squares_allow,
+    "nearly nothing": _nearly_nothing,
+    "every row twice": _every_row_twice,
+    "one row over and over": _one_row_over_and_over,
+}
+
+# The interpreter takes its time: one run of it.
+_EXTREMES_AT_ONCE = {
+    "every row twice, as large as squares allow": lambda x, together: _every_row_twice(
+        _as_large_as_squares_allow(x, together), together
+    )
+}
 
 
 def check_unsupported_raises(case: Case) -> None:
