@@ -135,6 +135,20 @@ def test_names_of_folders_come_as_a_shell_takes_them(here, onetrip):
     assert "R01" in out
 
 
+def test_an_export_that_is_interrupted_says_what_to_do(here, onetrip, monkeypatch):
+    onetrip(*RUN, *BEARING)
+
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("onetrip.data.export.write.dataset_card", interrupted)
+        code, _, err = onetrip("export", "out", "ready")
+    assert (code, err) == (130, "onetrip: interrupted. The same command begins the export again.\n")
+    code, out, _ = onetrip("export", "out", "ready")
+    assert (code, out) == (0, "ready: 1 files, train 40\n")
+
+
 def test_entries_that_are_not_there_are_told(here, onetrip):
     onetrip(*RUN, *BEARING)
     code, out, _ = onetrip("quarantine", "show", "out", "--code", "R99")

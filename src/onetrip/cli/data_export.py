@@ -5,6 +5,8 @@ from typing import Annotated, Literal, cast
 
 import typer
 
+from onetrip.cli.interrupts import until_interrupted
+
 
 def register(data: typer.Typer) -> None:
     """Add `export` to the commands of datasets."""
@@ -29,13 +31,14 @@ def _export(
     """
     from onetrip.data.export.write import export
 
-    exported = export(
-        dataset,
-        target,
-        format=cast('Literal["parquet", "fasta"]', format),
-        columns=None if columns is None else [name.strip() for name in columns.split(",")],
-        title=title,
-        license=license,
-    )
+    with until_interrupted("interrupted. The same command begins the export again."):
+        exported = export(
+            dataset,
+            target,
+            format=cast('Literal["parquet", "fasta"]', format),
+            columns=None if columns is None else [name.strip() for name in columns.split(",")],
+            title=title,
+            license=license,
+        )
     rows = ", ".join(f"{split} {count:,}" for split, count in exported.rows.items())
     typer.echo(f"{exported.folder}: {len(exported.files)} files, {rows}")
