@@ -17,7 +17,7 @@ def _falling(n_samples: int, n_features: int) -> Data:
     generator = np.random.default_rng(0)
     rank = min(n_samples, n_features)
     spread = 1.0 / np.sqrt(1.0 + np.arange(rank, dtype=np.float32))
-    mix = generator.standard_normal((rank, n_features), dtype=np.float32) / np.sqrt(rank)
+    mix = generator.standard_normal((rank, n_features), dtype=np.float32) / np.float32(rank) ** 0.5
     draw = generator.standard_normal((n_samples, rank), dtype=np.float32)
     return {"X": (draw * spread) @ mix + np.float32(1.0)}
 
