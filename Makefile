@@ -4,6 +4,9 @@ PYTHON ?= python3
 CONSTRAINTS ?= constraints.txt
 # Processes of the test run; each imports torch and takes about a gigabyte.
 JOBS ?= 2
+# Threads that wait for each other sleep: by default they spin, and processes of a test run that
+# share two cores then take six times the processor time.
+export OMP_WAIT_POLICY ?= PASSIVE
 # More arguments for pytest: make test ARGS="-k stride -x"
 ARGS ?=
 
