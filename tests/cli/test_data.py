@@ -138,7 +138,7 @@ def test_names_of_folders_come_as_a_shell_takes_them(here, onetrip):
 def test_an_export_that_is_interrupted_says_what_to_do(here, onetrip, monkeypatch):
     onetrip(*RUN, *BEARING)
 
-    def interrupted(*arguments):
+    def interrupted(stats, **options):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
