@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from threading import Lock
+from threading import Event
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
@@ -28,30 +28,24 @@ def ahead(
     ...     list(texts)
     ['0', '1', '2']
     """
-    taking = Lock()
-    asked: deque[Future[Made]] = deque()
+    last = Event()
+    last.set()
     waiting: deque[Future[Made]] = deque()
 
-    def make() -> None:
-        with taking:
-            made = asked.popleft()
-            try:
-                item = next(items, _END)
-            except BaseException as error:
-                made.set_exception(error)
-                return
+    def make(mine: Event, next_one: Event) -> Made:
+        mine.wait()
         try:
-            made.set_result(_END if item is _END else work(item))
-        except BaseException as error:
-            made.set_exception(error)
+            item: Any = next(items, _END)
+        finally:
+            next_one.set()
+        return item if item is _END else work(item)
 
     with ThreadPoolExecutor(threads, "onetrip-ahead") as makers:
 
         def ask() -> None:
-            made: Future[Made] = Future()
-            asked.append(made)
-            waiting.append(made)
-            makers.submit(make)
+            nonlocal last
+            mine, last = last, Event()
+            waiting.append(makers.submit(make, mine, last))
 
         def taken() -> Iterator[Made]:
             while (made := waiting.popleft().result()) is not _END:
@@ -63,4 +57,5 @@ def ahead(
         try:
             yield taken()
         finally:
+            # Turns are begun in order, so that none waits for one that never comes.
             makers.shutdown(wait=False, cancel_futures=True)
