@@ -201,6 +201,22 @@ def test_parquet_takes_its_types_from_the_first_that_can_be_read(tmp_path):
     assert (result.exit_code, result.rows, result.damage.bad_units) == (3, 1, 1)
 
 
+def test_what_a_run_wrote_is_not_its_input(tmp_path):
+    pq.write_table(pa.table({"n": [1, 2]}), tmp_path / "a.parquet")
+    for _ in range(2):
+        result = run({"source": "parquet"}, tmp_path, tmp_path / "out", executor="inline")
+        assert (result.rows, result.damage.units) == (2, 1)
+    with pytest.raises(DataError, match="files that the output did not make"):
+        run({"source": "parquet"}, tmp_path / "out", tmp_path / "out", executor="inline")
+
+
+def test_hidden_files_are_no_units(tmp_path):
+    (tmp_path / "a.csv").write_text("n\n1\n")
+    # What a copy from another system leaves beside each file.
+    (tmp_path / "._a.csv").write_bytes(b"\0\5\x16\7")
+    assert [unit.unit_id for unit in Csv().find(tmp_path)] == ["a.csv"]
+
+
 def test_unreadable_parquet_is_set_aside_alone(tmp_path):
     for name, kind in (("a", pa.int64()), ("b", pa.string())):
         table = pa.table({"n": pa.array([1], pa.int64()).cast(kind)})

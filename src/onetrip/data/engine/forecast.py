@@ -54,7 +54,7 @@ def forecast(
 
     How many tasks a stage has is known once the stage before it is done.
     """
-    _, units, stages = prepared(recipe, input)
+    _, units, stages = prepared(recipe, input, output)
     admission = admit(None, memory)
     found = _stages(
         Dataset(Path(output)), stages, Upstream(units=units), Sizes(admission.task_bytes)

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 import onetrip
-from onetrip.core.errors import DataError
+from onetrip.core.errors import DataError, complaint
 from onetrip.data.engine.account import Account, merged
 from onetrip.data.engine.bundle import BUNDLE_BYTES
 from onetrip.data.engine.executors import executor_named
@@ -122,7 +122,7 @@ def run(
     >>> result.rows, result.exit_code, dict(result.accounts["filter"].dropped)
     (1, 0, {'n == 1': 1})
     """
-    loaded, units, stages = prepared(recipe, input)
+    loaded, units, stages = prepared(recipe, input, output)
     admission = admit(workers, memory)
     limits = Limits.of(max_bad_rows, max_bad_units, strict=strict)
     share = Share(rank, world)
@@ -140,11 +140,19 @@ def run(
 
 
 def prepared(
-    recipe: str | Path | Mapping[str, Any], input: str | Path
+    recipe: str | Path | Mapping[str, Any], input: str | Path, output: str | Path
 ) -> tuple[Recipe, Sequence[Unit], tuple[Stage, ...]]:
-    """The recipe, the units that it reads, and its stages; nothing runs."""
+    """The recipe, the units that it reads, and its stages; nothing runs.
+
+    What earlier runs wrote to the output is no input, even where the output lies below the input.
+    """
     loaded = load_recipe(recipe)
-    units = loaded.source.find(Path(input))
+    made = [Path(output).absolute() / name for name in ("stages", "quarantine", "export")]
+    found = loaded.source.find(Path(input))
+    units = [unit for unit in found if not any(map(unit.path.is_relative_to, made))]
+    if not units:
+        expected = "files that the output did not make"
+        raise DataError(complaint("input", expected=expected, got=repr(str(input))))
     resolved = Recipe(
         loaded.source.resolve(units), loaded.steps, loaded.cached, loaded.source_cached
     )

@@ -20,10 +20,18 @@ _GZIP = b"\x1f\x8b"
 
 
 def find_units(location: Path, patterns: Sequence[str]) -> tuple[Unit, ...]:
-    """Files below a folder that fit one of the patterns, or the one file, sorted by their path."""
+    """Files below a folder that fit one of the patterns, or the one file, sorted by their path.
+
+    Hidden files (`.name`) are left out: systems and copying programs leave such beside real ones.
+    """
     if location.is_file():
         return (unit_of(location, location.parent),)
-    found = {path for pattern in patterns for path in location.rglob(pattern) if path.is_file()}
+    found = {
+        path
+        for pattern in patterns
+        for path in location.rglob(pattern)
+        if path.is_file() and not path.name.startswith(".")
+    }
     if not found:
         expected = f"a file, or a folder with files like {' or '.join(patterns)}"
         raise DataError(complaint("input", expected=expected, got=repr(str(location))))
