@@ -96,6 +96,27 @@ def test_sparse_samples(metric, queries, monkeypatch):
     np.testing.assert_allclose(ours[0], expected[0], atol=1e-12)
 
 
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+@pytest.mark.parametrize("queries", ["sparse", "dense", None])
+def test_radius_neighbors_of_sparse_samples(metric, queries, monkeypatch):
+    monkeypatch.setattr("onetrip.estimators.neighbor_search._BLOCK_BYTES", 20_000)
+    csr = sparse.random_array((300, 50), density=0.3, rng=1, format="csr")
+    csr = csr.multiply((np.arange(300) != 7)[:, None]).tocsr()  # A row without entries.
+    asked = {"sparse": csr[:30], "dense": csr[:30].toarray(), None: None}[queries]
+    radius = {"euclidean": 2.8, "cosine": 0.6}[metric]
+    ours = NearestNeighbors(radius=radius, metric=metric).fit(csr).radius_neighbors(asked)
+    dense = NearestNeighbors(radius=radius, metric=metric).fit(csr.toarray())
+    expected = dense.radius_neighbors(None if asked is None else csr[:30].toarray())
+    assert 1 < np.mean([len(row) for row in expected[1]]) < 200
+    for found, wanted in zip(zip(*ours, strict=True), zip(*expected, strict=True), strict=True):
+        np.testing.assert_array_equal(found[1], wanted[1])
+        np.testing.assert_allclose(found[0], wanted[0], rtol=1e-12)
+    theirs = neighbors.NearestNeighbors(radius=radius, metric=metric, algorithm="brute").fit(csr)
+    graph = theirs.radius_neighbors_graph(asked)
+    mine = NearestNeighbors(radius=radius, metric=metric).fit(csr).radius_neighbors_graph(asked)
+    assert (graph != mine).nnz == 0
+
+
 @pytest.mark.parametrize("metric", ["euclidean", "sqeuclidean", "cosine"])
 @pytest.mark.parametrize("queries", [QUERIES, None], ids=["queries", "itself"])
 def test_radius_neighbors_are_scikit_learns(metric, queries):

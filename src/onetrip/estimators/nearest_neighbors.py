@@ -112,7 +112,7 @@ class NearestNeighbors(NeighborsBase):
 
         Parameters
         ----------
-        X : array-like or Tensor of shape (n_queries, n_features), optional
+        X : array-like, Tensor or SciPy sparse matrix of shape (n_queries, n_features), optional
             None asks for the neighbours of every sample, itself excluded.
         radius : float, optional
             In place of the constructor's; a distance of exactly this is within.
@@ -128,17 +128,13 @@ class NearestNeighbors(NeighborsBase):
         Raises
         ------
         UnsupportedError
-            Sparse samples or inner products.
+            Inner products, which are no distances.
         """
         check_is_fitted(self)
         if sort_results and not return_distance:
             raise ArgumentError("return_distance must be True if sort_results is True.")
         queries = self._take_queries(X)
         given = self._corpus.given if queries is None else queries
-        if given.csr is not None or self._corpus.given.csr is not None:
-            raise UnsupportedError(
-                complaint("X", expected="dense for a radius", got="a sparse matrix")
-            )
         if self.effective_metric_ == "inner_product":
             raise UnsupportedError(
                 complaint("metric", expected="a distance for a radius", got="'inner_product'")

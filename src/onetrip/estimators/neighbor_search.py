@@ -26,6 +26,10 @@ _TREE_ROWS, _FEWEST_TREE_ROWS = 4096, 256
 _TIE = 1e-13
 
 
+# Distances and indices, a tensor a query.
+Lists = tuple[list[Tensor], list[Tensor]]
+
+
 @dataclass(frozen=True, slots=True)
 class Neighbors:
     """Distances (float64, ascending) and indices [Q, k]; how many queries were reevaluated."""
@@ -73,17 +77,42 @@ class Corpus:
         x, y = _alike(queries.samples, y)
         return self._ask(x, y, k)
 
-    def within(self, queries: Given | None, radius: float) -> tuple[list[Tensor], list[Tensor]]:
+    def within(self, queries: Given | None, radius: float) -> Lists:
         """Distances and indices of all samples within `radius` of each query, by index."""
+        if self.given.csr is not None or (queries is not None and queries.csr is not None):
+            return self._within_sparse(queries, radius)
         corpus = self.given.samples
-        x, y = (corpus, corpus) if queries is None else _alike(queries.samples, corpus)
+        if queries is None:
+            return self._near(corpus, corpus, radius, exclude_self=True)
+        return self._near(*_alike(queries.samples, corpus), radius)
+
+    def _near(self, x: Tensor, y: Tensor, radius: float, *, exclude_self: bool = False) -> Lists:
         config = select.DEFAULTS["torch"]
-        found = search_within(
-            x, y, radius, self.metric, exclude_self=queries is None, config=config
-        )
+        found = search_within(x, y, radius, self.metric, exclude_self=exclude_self, config=config)
         distances = make_metric(self.metric, x, y[:0]).finish(found.values)
         counts = found.counts.tolist()
         return list(distances.split(counts)), list(found.indices.split(counts))
+
+    def _within_sparse(self, queries: Given | None, radius: float) -> Lists:
+        """The same, with what is sparse made dense a block at a time."""
+        distances: list[Tensor] = []
+        indices: list[Tensor] = []
+        for x in _dense_blocks(self.given if queries is None else queries):
+            begin = 0
+            parts = []
+            for y in _dense_blocks(self.given):
+                near, places = self._near(*_alike(x, y), radius)
+                parts.append((near, [place + begin for place in places]))
+                begin += y.shape[0]
+            for row in range(x.shape[0]):
+                near = torch.cat([part[0][row] for part in parts])
+                places = torch.cat([part[1][row] for part in parts])
+                if queries is None:
+                    kept = places != len(indices)
+                    near, places = near[kept], places[kept]
+                distances.append(near)
+                indices.append(places)
+        return distances, indices
 
     def _ask(self, x: Tensor, y: Any, k: int, *, exclude_self: bool = False) -> Neighbors:
         found = find(
