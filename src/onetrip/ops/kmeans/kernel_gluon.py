@@ -2,11 +2,10 @@
 """Gluon kernel of kmeans for Hopper: the search of `kernel_triton.py`, in roles.
 
 A producer warp streams tiles of centres through a ring, and each consumer's next rows, with the
-bulk copy engine. A consumer is a warpgroup with 64 rows in registers. Consumers take turns at the
-tensor cores, so the products of one run under the comparisons of the others: left to themselves
-they fall into step, multiply together and compare together, and the two times add up (measured on
-an H100: 0.34 ms a pass of 10^9 scores and 128 features, and 0.42). Programs are persistent: rows
-arrive while those before them are searched.
+bulk copy engine. A consumer is a warpgroup with 64 rows in registers and two tiles of products:
+those of one run on the tensor cores while the other's are compared. Consumers with one tile each
+fall into step, multiply together and compare together, and the two times add up. Programs are
+persistent: rows arrive while those before them are searched.
 """
 
 from triton.experimental import gluon

@@ -1,21 +1,22 @@
 """Triton kernel of kmeans: the nearest centre of every row by half precision, and who is in doubt.
 
 Idea: a program owns BLOCK_N rows and walks over all centres, BLOCK_K at a time. The scores
-``|c|²/2 - x·c`` of a tile live in registers, and of them only the least two of each thread survive
-the tile. Rows and centres are rounded to float16 after a scaling by powers of two; how much each
-row and each centre lost is known (`residue`), which bounds the error of every score. A row whose
-two least scores are closer than twice the bound goes to a list, with the limit that its nearest
-centre's score keeps in any case: `kernel_resolve_triton.py` decides those.
+``|c|²/2 - x·c`` of a tile live in registers. Rows and centres are rounded to float16 after a
+scaling by powers of two; how much each row and each centre lost is known (`residue`), which bounds
+the error of every score. A row whose two least scores are closer than twice the bound is in doubt:
+`kernel_resolve_triton.py` decides it, from the one other candidate, or from the limit that its
+nearest centre's score keeps in any case.
 
 Tiling: up to MOST_HELD features the rows are rounded once and held while the centres stream past;
 with more features both stream in steps of BLOCK_D. The rows are read as they are, in float32: no
 copy in half precision is stored.
 
-The two least: per score one addition, one operation that writes the column's number into the last
-bits, and three minima or maxima. A tensor core leaves columns 8g + s of a tile, for each s, to one
-thread, which keeps the least two of its own; only the end of all tiles crosses threads. Most rows
-in doubt have two centres within the limit, in two threads: they go to a list of pairs, which needs
-no second search.
+The two least: per score one addition and two and a half minima. A tensor core leaves columns 8g + s
+of a tile, for each s, to one thread: a slot. The thread keeps the least of each place (g, s) over
+all tiles, and of each slot the two least tiles. The least place and the least tile are the column
+of the slot's least, and any other score is in another place or in another tile, so the second of
+either is not beyond it. Places are compared once, when all tiles have passed, with g in the last
+bits. Most rows in doubt have two candidates in two slots, known by number: no second search.
 """
 
 import triton

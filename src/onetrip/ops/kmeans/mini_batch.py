@@ -4,6 +4,7 @@ Sculley, Web-scale k-means clustering, WWW 2010: a centre is the mean of all sam
 ever given, so a batch moves it by its weight over the weight so far.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -12,13 +13,17 @@ from torch import Tensor
 from onetrip.ops.kmeans.lloyd import ClusterSums
 from onetrip.ops.kmeans.movement import Movement
 from onetrip.ops.kmeans.points import Placed, Points
+from onetrip.ops.kmeans.resolve import nearest_anew
 from onetrip.ops.kmeans.solve import problem_of, resolve, solve
 from onetrip.ops.kmeans.torch_impl import TorchAssigner
+from onetrip.ops.kmeans.two_nearest import certain_least, rounding_of
 from onetrip.ops.kmeans.workers import WORTH_THREADS, rows_workers
 from onetrip.tile.side_by_side import on_one_thread
 
 # Up to here a product with a row of marks a cluster adds rows faster than adding one by one.
 _FEW_CLUSTERS = 16
+# Scores that stay in a core's cache: 1 MiB of float32.
+_ONE_TILE = 1 << 18
 # A divisor for what is zero.
 _LEAST_WEIGHT = torch.finfo(torch.float64).tiny
 
@@ -70,12 +75,9 @@ def _by_points(points: Points, centers: Tensor, precision: str) -> _Batch:
 
 def _by_placed(batch: Placed, centers: Tensor, precision: str) -> _Batch:
     clusters = centers.shape[0]
-    _, config = resolve("torch", problem_of(batch.x, clusters, {"max_iter": 0}))
-    still = Movement(clusters, centers.device)
-    with torch.no_grad(), rows_workers(batch.x) as workers:
-        assigner = TorchAssigner(batch, clusters, config, precision == "certified")
-        assigner.finish(centers.to(batch.x.dtype), still, workers)
-    labels, weight, rows = assigner.labels, batch.weight, batch.x.double()
+    is_small = batch.x.shape[0] * clusters <= _ONE_TILE and precision == "certified"
+    labels = (_labels_at_once if is_small else _labels)(batch, centers, precision)
+    weight, rows = batch.weight, batch.x.double()
     difference = centers.index_select(0, labels).sub_(batch.x)
     distance = torch.linalg.vector_norm(difference, dim=1).double()
     inertia = float(torch.dot(distance, distance if weight is None else distance * weight))
@@ -89,3 +91,25 @@ def _by_placed(batch: Placed, centers: Tensor, precision: str) -> _Batch:
         sums = rows.new_zeros(clusters, rows.shape[1]).index_add_(0, labels.long(), rows)
     by_cluster = torch.bincount(labels, weights=weight, minlength=clusters).double()
     return _Batch(sums, by_cluster, inertia)
+
+
+def _labels_at_once(batch: Placed, centers: Tensor, _: str) -> Tensor:
+    """Labels [N] of a batch that is one tile: what an iteration does, with nothing around it."""
+    centred = centers.to(batch.x.dtype) - batch.offset
+    square = centred.square().sum(1)
+    dtype = str(batch.x.dtype).removeprefix("torch.")
+    reach = rounding_of(0.0, centred.shape[1], dtype).reach(math.sqrt(float(square.max())))
+    label, doubtful = certain_least(batch.centred, batch.norm, centred, square, reach)
+    if doubtful.numel():
+        label[doubtful] = nearest_anew(batch, centers.to(batch.x), doubtful).label.to(label)
+    return label
+
+
+def _labels(batch: Placed, centers: Tensor, precision: str) -> Tensor:
+    clusters = centers.shape[0]
+    _, config = resolve("torch", problem_of(batch.x, clusters, {"max_iter": 0}))
+    still = Movement(clusters, centers.device)
+    with torch.no_grad(), rows_workers(batch.x) as workers:
+        assigner = TorchAssigner(batch, clusters, config, precision == "certified")
+        assigner.finish(centers.to(batch.x.dtype), still, workers)
+    return assigner.labels

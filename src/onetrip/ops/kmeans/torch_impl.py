@@ -5,7 +5,6 @@ the certificate. Rows whose nearest centre cannot have changed since they were l
 not looked at (`movement.py`); where that spares too few, the bounds rest for some iterations.
 """
 
-import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +15,7 @@ from onetrip.core.selection import Config
 from onetrip.ops.kmeans.movement import Bounds, Movement, Rest
 from onetrip.ops.kmeans.points import Placed
 from onetrip.ops.kmeans.resolve import nearest_anew
-from onetrip.ops.kmeans.two_nearest import Reach, Rounding, certain_least, two_least
+from onetrip.ops.kmeans.two_nearest import Reach, Rounding, certain_least, rounding_of, two_least
 from onetrip.ops.kmeans.workers import Workers, slices
 from onetrip.tile.certified import UNIT_ROUNDOFF, distance_bound, score_bound
 
@@ -137,13 +136,15 @@ class TorchAssigner:
         if not self._is_few or self._bounds is not None:
             return None
         if self._of_few is None:
-            self._of_few = _rounding_of(*self._rounding)
+            self._of_few = rounding_of(*self._rounding)
         return self._of_few.reach(float(largest))
 
     def _task(self, task: slice, target: Target, movement: Movement, used: Bounds | None) -> _Done:
         rows = task if used is None else self._doubtful(task, target, movement, used)
         looks = rows.stop - rows.start if isinstance(rows, slice) else rows.shape[0]
-        doubtful = self._look(rows, target, movement) if looks else rows
+        if not looks:
+            return _Done(0, self.labels.new_empty(0, dtype=torch.int64))
+        doubtful = self._look(rows, target, movement)
         if not doubtful.numel():
             return _Done(looks, doubtful)
         if isinstance(rows, slice):
@@ -232,11 +233,6 @@ class TorchAssigner:
             parts.append(found)
         best, label, second = (torch.cat(part) for part in zip(*parts, strict=True))
         return best, label, second, blur
-
-
-@functools.lru_cache
-def _rounding_of(unit_roundoff: float, D: int, accumulator: str) -> Rounding:
-    return Rounding(unit_roundoff, D, accumulator)
 
 
 def _unequal(one: Tensor, other: Tensor) -> Tensor:

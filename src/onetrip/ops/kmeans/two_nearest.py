@@ -1,5 +1,6 @@
 """The least and the second least score of each row of a tile that fits a cache."""
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -79,6 +80,12 @@ class Rounding:
     def reach(self, largest: float) -> Reach:
         """The reach for centres of which the largest norm is this."""
         return Reach(self._slope * largest, self._level * largest * largest)
+
+
+@functools.lru_cache
+def rounding_of(unit_roundoff: float, D: int, accumulator: str) -> Rounding:
+    """What is computed once for many small searches."""
+    return Rounding(unit_roundoff, D, accumulator)
 
 
 def certain_least(
