@@ -100,6 +100,13 @@ def test_unit_with_other_columns_is_set_aside(tmp_path):
     assert caught.value.code == "U10"
 
 
+def test_unit_with_a_column_twice_is_set_aside(tmp_path):
+    (tmp_path / "a.csv").write_text("id,n,n\nx,1,2\n")
+    with pytest.raises(UnitError, match=r"columns \['n'\] twice") as caught:
+        read(Csv(columns=("id",)), tmp_path / "a.csv")
+    assert caught.value.code == "U12"
+
+
 def test_airr_tables_are_read_by_tabs(tmp_path):
     (tmp_path / "a.tsv").write_text("sequence_id\tv_call\ns1\tIGHV1-2*01,IGHV1-3*01\n")
     [row], rejects, _ = read(Airr(), tmp_path / "a.tsv")
@@ -177,6 +184,7 @@ def lines_of(name, *lines):
     ("source", "first", "second"),
     [
         (Csv(), lines_of("a.csv"), lines_of("b.csv", "id,n", "x,1")),
+        (Csv(), lines_of("a.csv", "id,n,n", "x,1,2"), lines_of("b.csv", "id,n", "x,1")),
         (Airr(), lines_of("a.tsv"), lines_of("b.tsv", "id\tn", "x\t1")),
         (Jsonl(), lines_of("a.jsonl"), lines_of("b.jsonl", '{"id": "x", "n": 1}')),
         (Jsonl(), lines_of("a.jsonl", "[1]"), lines_of("b.jsonl", '{"id": "x", "n": 1}')),

@@ -118,6 +118,7 @@ def test_step_that_loses_rows_silently_is_found(folder, tmp_path, recipe_of):
         ({"source": "csv", "steps": "filter"}, DataError, "behind a dash"),
         ({"source": "csv", "steps": {"filter": {"where": ["n > 1"]}}}, DataError, "behind a dash"),
         ({"source": "csv", "steps": ["standardise"]}, DataError, "Step `standardise`: `columns`"),
+        ({"source": "csv", "steps": ["tokenise_bpe"]}, DataError, "^Step `tokenise_bpe` reads"),
         ({"source": "csv", "steps": [{"filter": {}, "cache": 3}]}, DataError, "a name, or a"),
         ({"source": "csv", "steps": [{"filter": {"where": ["x > 1"]}}]}, DataError, "x > 1"),
         ({"source": "csv", "steps": [{"filter": {"preset": "x"}}]}, ArgumentError, "preset"),

@@ -141,6 +141,8 @@ def _behind(step: Step, schema: pa.Schema) -> pa.Schema:
     try:
         return step.schema(schema)
     except DataError as error:
+        if f"`{step.name}`" in str(error):
+            raise
         raise DataError(f"Step `{step.name}`: {error}") from error
 
 

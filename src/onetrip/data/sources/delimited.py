@@ -73,7 +73,10 @@ class Delimited(Source):
         text = first_line(unit.path).decode("utf-8-sig", "replace")
         if not text:
             raise UnitError("U03", "The file is empty.")
-        return tuple(next(csv.reader([text], delimiter=self.delimiter)))
+        names = tuple(next(csv.reader([text], delimiter=self.delimiter)))
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise UnitError("U12", f"The header has the columns {twice} twice.", line=1)
+        return names
 
     def _parse(
         self, unit: Unit, header: Sequence[str], block: Block, lines_before: int
