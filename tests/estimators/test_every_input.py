@@ -1,5 +1,7 @@
 """Every estimator on every kind of samples: what comes out, and that nothing is written to."""
 
+import importlib
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -100,3 +102,29 @@ def test_arguments_of_fit_that_do_nothing_are_refused(name):
         if hasattr(model, method):
             with pytest.raises(TypeError, match="verbosity"):
                 getattr(model, method)(samples(), targets(), verbosity=3)
+
+
+@pytest.mark.parametrize("name", ["NearestNeighbors", "KNeighborsClassifier", "TSNE"])
+def test_jobs_are_threads(name, monkeypatch):
+    before, seen = torch.get_num_threads(), set()
+    torch.set_num_threads(2)
+    owner = "neighbor_search.find" if name != "TSNE" else "tsne.tsne"
+    module, _, function = f"onetrip.estimators.{owner}".rpartition(".")
+    original = getattr(importlib.import_module(module), function)
+
+    def watched(*args, **options):
+        seen.add(torch.get_num_threads())
+        return original(*args, **options)
+
+    monkeypatch.setattr(f"{module}.{function}", watched)
+    try:
+        plain, alone = (
+            answers(make(name, n_jobs=jobs).fit(samples(), targets()), samples())
+            for jobs in (None, 1)
+        )
+        assert seen == {1, 2}
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    for each in plain:
+        np.testing.assert_array_equal(alone[each], plain[each])

@@ -8,7 +8,8 @@ from functools import partial
 import pytest
 import torch
 
-from onetrip.tile.side_by_side import run_side_by_side
+from onetrip.core.errors import ArgumentError
+from onetrip.tile.side_by_side import on_threads, run_side_by_side, worker_count
 
 
 @pytest.fixture(autouse=True)
@@ -58,3 +59,17 @@ def test_an_interrupt_ends_every_task():
     assert time.perf_counter() - start < 10
     assert len(begun) == len(ended) == 2  # The others never began.
     assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize(
+    ("n_jobs", "threads"), [(None, 2), (1, 1), (2, 2), (99, 2), (-1, 2), (-2, 1), (-9, 1)]
+)
+def test_jobs_are_threads_of_torch(n_jobs, threads):
+    with on_threads(n_jobs):
+        assert worker_count() == threads
+    assert worker_count() == 2
+
+
+def test_no_jobs_are_refused():
+    with pytest.raises(ArgumentError, match="`n_jobs` must be a number of threads"), on_threads(0):
+        pass

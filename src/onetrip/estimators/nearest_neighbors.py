@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from onetrip.core.errors import ArgumentError, UnsupportedError, complaint
 from onetrip.estimators.neighbors_base import NeighborsBase, _check_mode, as_answered
+from onetrip.tile.side_by_side import on_threads
 
 
 class NearestNeighbors(NeighborsBase):
@@ -34,7 +35,7 @@ class NearestNeighbors(NeighborsBase):
     metric_params : dict, optional
         Nothing but ``p``.
     n_jobs : int, optional
-        Kept for scikit-learn's signature; torch's threads are used.
+        Threads of a search, of those that torch may use: None or -1 all of them.
     precision : {"certified", "fast"}, default "certified"
         "fast" trusts rounded scores: near ties may come out wrong.
     device : "auto" or a torch device, default "auto"
@@ -140,7 +141,8 @@ class NearestNeighbors(NeighborsBase):
                 complaint("metric", expected="a distance for a radius", got="'inner_product'")
             )
         reach = float(self.radius if radius is None else radius)
-        distances, indices = self._corpus.within(queries, reach)
+        with on_threads(self.n_jobs):
+            distances, indices = self._corpus.within(queries, reach)
         if sort_results:
             orders = [row.argsort(stable=True) for row in distances]
             distances = [row[order] for row, order in zip(distances, orders, strict=True)]

@@ -15,6 +15,7 @@ from torch import Tensor
 from onetrip.core.errors import ArgumentError, UnsupportedError, complaint
 from onetrip.estimators.arrays import DEVICES, Given, take
 from onetrip.estimators.neighbor_search import Corpus, Neighbors
+from onetrip.tile.side_by_side import on_threads
 
 # scikit-learn's name -> the operator's.
 _METRICS = {
@@ -52,6 +53,7 @@ class NeighborsBase(BaseEstimator):
     metric: Any
     metric_params: dict | None
     p: float | None
+    n_jobs: int | None
     precision: str
     device: Any
 
@@ -126,7 +128,8 @@ class NeighborsBase(BaseEstimator):
                 f"Expected n_neighbors {sign} n_samples_fit, but n_neighbors = {k}, "
                 f"n_samples_fit = {N}, n_samples = {asking}"
             )
-        return self._corpus.nearest(queries, k)
+        with on_threads(self.n_jobs):
+            return self._corpus.nearest(queries, k)
 
     @property
     def reevaluated_share_(self) -> float:

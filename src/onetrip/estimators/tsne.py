@@ -16,6 +16,7 @@ from onetrip.ops.truncated_svd.api import truncated_svd
 from onetrip.ops.truncated_svd.project import project
 from onetrip.ops.tsne.api import tsne
 from onetrip.ops.tsne.reference import default_rate
+from onetrip.tile.side_by_side import on_threads
 
 # Standard deviation of the first coordinate at the start.
 _START_SPREAD = 1e-4
@@ -54,7 +55,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     angle : float in [0, 1], default 0.5
         How far that approximation would go; exact forces have no angle.
     n_jobs : int or None, default None
-        For scikit-learn's search of neighbours; threads here are those of torch.
+        Threads, of those that torch may use: None or -1 all of them.
     memory_budget : int, optional
         Bytes that kept affinities may take, by default 256 MiB on a CPU and 8 GiB on a GPU.
     device : "auto" or a torch device, default "auto"
@@ -171,19 +172,20 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         if rate == "auto":
             rate = default_rate(len(samples), self.early_exaggeration)
         self.learning_rate_ = rate
-        embedding, values = tsne(
-            samples,
-            n_components=self.n_components,
-            perplexity=self.perplexity,
-            early_exaggeration=self.early_exaggeration,
-            learning_rate=rate,
-            max_iter=self.max_iter,
-            n_iter_without_progress=self.n_iter_without_progress,
-            min_grad_norm=self.min_grad_norm,
-            init=self._start(samples),
-            memory_budget=self.memory_budget,
-            progress=_print if self.verbose >= 2 else None,
-        )
+        with on_threads(self.n_jobs):
+            embedding, values = tsne(
+                samples,
+                n_components=self.n_components,
+                perplexity=self.perplexity,
+                early_exaggeration=self.early_exaggeration,
+                learning_rate=rate,
+                max_iter=self.max_iter,
+                n_iter_without_progress=self.n_iter_without_progress,
+                min_grad_norm=self.min_grad_norm,
+                init=self._start(samples),
+                memory_budget=self.memory_budget,
+                progress=_print if self.verbose >= 2 else None,
+            )
         self.kl_divergence_ = float(values["kl_divergence"])
         self.n_iter_ = int(values["n_iter"])
         if self.verbose:

@@ -15,6 +15,8 @@ from typing import TypeVar
 
 import torch
 
+from onetrip.core.errors import ArgumentError, complaint
+
 T = TypeVar("T")
 
 
@@ -88,6 +90,27 @@ def on_one_thread(*, where: bool = True) -> Iterator[None]:
         yield
         return
     torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@contextmanager
+def on_threads(n_jobs: int | None) -> Iterator[None]:
+    """Leave torch as many of its threads as `n_jobs` asks for: None or -1 all, -2 all but one.
+
+    >>> with on_threads(1):
+    ...     worker_count()
+    1
+    """
+    if n_jobs == 0:
+        expected = "a number of threads, -1 for all of torch's, or None"
+        raise ArgumentError(complaint("n_jobs", expected=expected, got=0))
+    threads = worker_count()
+    wanted = threads if n_jobs is None else n_jobs
+    wanted = max(1, min(threads, wanted if wanted > 0 else threads + 1 + wanted))
+    torch.set_num_threads(wanted)
     try:
         yield
     finally:
