@@ -9,7 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from onetrip.core.errors import DataError
+from onetrip.core.errors import DataError, OnetripError
+from onetrip.data.engine import run as engine
 from onetrip.data.engine.executors import local
 from onetrip.data.engine.run import run
 
@@ -35,6 +36,27 @@ def test_workers_that_cannot_start_end_the_run(folder, tmp_path, recipe_of, monk
     monkeypatch.setattr(local, "_PROGRAM", "raise SystemExit(7)")
     with pytest.raises(DataError, match="exit code 7 before it took a task"):
         run(recipe_of("toy_steps:Numbers"), folder, tmp_path / "out", workers=1)
+
+
+def test_the_first_worker_imports_while_the_run_is_planned(
+    folder, tmp_path, recipe_of, monkeypatch
+):
+    events, start, plan = [], local._start, engine.prepared
+    monkeypatch.setattr(local, "_start", lambda: events.append("start") or start())
+    monkeypatch.setattr(engine, "prepared", lambda *a: events.append("plan") or plan(*a))
+    recipe = recipe_of("toy_steps:Numbers")
+    first = run(recipe, folder, tmp_path / "out", workers=1)
+    assert events == ["start", "plan"]
+    # Where there is something already, all of it may be done.
+    assert run(recipe, folder, tmp_path / "out", workers=1).rows == first.rows
+    assert events == ["start", "plan", "plan"]
+
+
+def test_no_worker_outlives_a_run_that_cannot_be_planned(folder, tmp_path):
+    before = set(psutil.Process().children())
+    with pytest.raises(OnetripError, match="no such step"):
+        run({"source": "csv", "steps": ["no such step"]}, folder, tmp_path / "out", workers=1)
+    assert set(psutil.Process().children()) == before
 
 
 @pytest.mark.parametrize("ours", [True, False])

@@ -122,13 +122,15 @@ def run(
     >>> result.rows, result.exit_code, dict(result.accounts["filter"].dropped)
     (1, 0, {'n == 1': 1})
     """
-    loaded, units, stages = prepared(recipe, input, output)
     admission = admit(workers, memory)
     limits = Limits.of(max_bad_rows, max_bad_units, strict=strict)
     share = Share(rank, world)
     dataset = Dataset(Path(output))
     hands = executor_named(executor, admission.workers)
     try:
+        if not dataset.folder.exists():
+            hands.expect_work()
+        loaded, units, stages = prepared(recipe, input, output)
         with dataset.locked(rank), full_disk_explained(dataset.folder):
             work = _Run(dataset, stages, units, limits, hands, progress or Silent(), share)
             with work.recorded(loaded, str(input)):

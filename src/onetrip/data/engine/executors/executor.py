@@ -52,6 +52,10 @@ class Executor(ABC):
     name: ClassVar[str]
 
     @abstractmethod
+    def expect_work(self) -> None:
+        """There will be work soon: start what takes time to start."""
+
+    @abstractmethod
     def begin(self, stage: Stage, places: Places) -> None:
         """The tasks that are submitted next belong to this stage."""
 

@@ -19,6 +19,9 @@ class InlineExecutor(Executor):
         self._waiting: deque[Task] = deque()
         self._at_work: tuple[Stage, Places] | None = None
 
+    def expect_work(self) -> None:
+        """There is nothing to start."""
+
     def begin(self, stage: Stage, places: Places) -> None:
         """The tasks that are submitted next belong to this stage."""
         self._at_work = stage, places

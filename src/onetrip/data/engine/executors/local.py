@@ -45,7 +45,7 @@ class _Worker:
 
 
 class LocalExecutor(Executor):
-    """`workers` processes, started at the first task and kept for all stages."""
+    """`workers` processes, started for tasks that wait and kept for all stages."""
 
     name: ClassVar[str] = "local"
 
@@ -55,6 +55,11 @@ class LocalExecutor(Executor):
         self._waiting: deque[Task] = deque()
         self._stage: Stage | None = None
         self._places: Places | None = None
+
+    def expect_work(self) -> None:
+        """Start a worker: it imports while the run is planned."""
+        if not self._workers:
+            self._workers.append(_start())
 
     def begin(self, stage: Stage, places: Places) -> None:
         """The tasks that are submitted next belong to this stage."""

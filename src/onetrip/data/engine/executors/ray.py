@@ -31,6 +31,9 @@ class RayExecutor(Executor):
         self._places: Places | None = None
         self._remote: Any = None
 
+    def expect_work(self) -> None:
+        """Nothing yet: Ray starts its own workers with the first stage."""
+
     def begin(self, stage: Stage, places: Places) -> None:
         """The tasks that are submitted next belong to this stage."""
         if not self._ray.is_initialized():
