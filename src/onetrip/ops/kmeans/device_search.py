@@ -28,7 +28,7 @@ _TOP = 13
 # Columns of a tile of the second search, and the programs that share its rows.
 _RESOLVE_COLUMNS = 64
 # Rows that it takes at a time: they read the centres once.
-_RESOLVED = 64
+_RESOLVED = 32
 # Columns come in pairs of tiles of 64, in which the kernel for Hopper takes them.
 _COLUMNS = 128
 _RESOLVERS = 1024
@@ -154,7 +154,7 @@ class Search:
             self.count, labels, self.scale, centers.shape[0], D,
             self.columns // _RESOLVE_COLUMNS, self.width,
             HOLD_X=self.held, BLOCK_R=block_r, BLOCK_K=_RESOLVE_COLUMNS,
-            BLOCK_D=self.width if self.held else _WIDEST, BLOCK_M=min(_WIDEST, 2 * self.block_r),
+            BLOCK_D=self.width if self.held else _WIDEST, BLOCK_M=min(_WIDEST, self.width),
             num_warps=8, num_stages=3,
         )  # fmt: skip
 

@@ -84,7 +84,7 @@ class Sums:
         return {
             "HAS_WEIGHT": self.points.weight is not None,
             "BLOCK_D": max(16, width),
-            "num_warps": 8,
+            "num_warps": 4,
             "enable_fp_fusion": False,
         }
 

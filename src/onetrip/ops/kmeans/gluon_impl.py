@@ -13,11 +13,8 @@ from triton.experimental.gluon.nvidia.hopper import TensorDescriptor
 
 from onetrip.core.selection import Config
 from onetrip.ops.kmeans.device_search import Search
-from onetrip.ops.kmeans.kernel_gluon import RINGS, ROWS, _kmeans_hopper_kernel
+from onetrip.ops.kmeans.kernel_gluon import COLS, CONSUMERS, ROWS, STAGES, _kmeans_hopper_kernel
 from onetrip.ops.kmeans.points import Points
-
-# Width of a row in shared memory -> columns of a tile, consumers and stages.
-_RINGS = {width: tuple(ring) for width, *ring in RINGS}
 
 
 class HopperSearch(Search):
@@ -27,33 +24,30 @@ class HopperSearch(Search):
         if points.centred.data_ptr() % 16:  # where the copy engine cannot begin
             points = dataclasses.replace(points, centred=points.centred.clone())
         super().__init__(points, start, config, **options)
-        self._ring = _RINGS[self.width]
-        self._rows = _described(self.points.centred, ROWS.value, self.width)
-        self._centers = _described(self.half, self._ring[0], self.width)
+        self._rows = _described(self.points.centred, self.width)
+        self._centers = _described(self.half, self.width)
 
     def find(self, labels: Tensor) -> None:
         """Write `labels` [N] as half precision tells, and list the rows in doubt."""
         x = self.points.centred
-        cols, consumers, stages = self._ring
-        items = triton.cdiv(x.shape[0], consumers * ROWS.value)
+        items = triton.cdiv(x.shape[0], CONSUMERS.value * ROWS.value)
         self._launch(
             _kmeans_hopper_kernel, min(items, _programs(x.device)),
             self._rows, self._centers, self.points.norm,
             self.residue, self.level, self.reach, labels, self.limit, self.other,
-            self.scale, x.shape[0], items, self.columns // cols,
-            CONSUMERS=consumers, STAGES=stages, num_warps=4,
+            self.scale, x.shape[0], items, self.columns // COLS.value,
+            STAGES=STAGES[self.width], num_warps=4,
         )  # fmt: skip
 
 
-def _described(tensor: Tensor, rows: int, width: int) -> TensorDescriptor:
-    layout = _layout(rows, width, tensor.dtype)
-    return TensorDescriptor.from_tensor(tensor, [rows, width], layout)
+def _described(tensor: Tensor, width: int) -> TensorDescriptor:
+    return TensorDescriptor.from_tensor(tensor, [64, width], _layout(width, tensor.dtype))
 
 
 @functools.cache
-def _layout(rows: int, width: int, dtype: torch.dtype) -> Any:
+def _layout(width: int, dtype: torch.dtype) -> Any:
     element = {torch.float32: gl.float32, torch.float16: gl.float16}[dtype]
-    return gl.NVMMASharedLayout.get_default_for([rows, width], element)
+    return gl.NVMMASharedLayout.get_default_for([64, width], element)
 
 
 @functools.cache

@@ -8,6 +8,9 @@ fall into step, multiply together and compare together, and the two times add up
 persistent: rows arrive while those before them are searched.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from triton.experimental import gluon
 from triton.experimental.gluon import language as gl
 from triton.experimental.gluon.language.nvidia.hopper import (
@@ -20,17 +23,17 @@ from triton.experimental.gluon.language.nvidia.hopper import (
 from onetrip.ops.kmeans.kernel_triton import CERTAIN, OPEN, halvings
 from onetrip.tile.compile_case import CompileCase, descriptor_type
 
-# Rows of a consumer.
+# Rows of a consumer, centres of a tile, consumers of a program.
 ROWS = gl.constexpr(64)
+COLS = gl.constexpr(64)
+CONSUMERS = gl.constexpr(2)
 _NONE = gl.constexpr(2147483647)
 
 
 @gluon.jit
 def _produce(x_desc, c_desc, x_bufs, c_bufs, x_ready, x_free, ready, free, items, tiles):
     """Producer warp: rows of every consumer once an item, then all tiles of centres."""
-    CONSUMERS: gl.constexpr = x_bufs.shape[0]
     STAGES: gl.constexpr = c_bufs.shape[0]
-    COLS: gl.constexpr = c_bufs.shape[1]
     step = 0
     turn = 0
     for item in range(gl.program_id(0), items, gl.num_programs(0)):
@@ -60,7 +63,6 @@ def _await(ready, step):
 @gluon.jit
 def _start(x, c_bufs, step, layout: gl.constexpr):
     """Begin the products [ROWS, COLS] of the rows with the tile of a step."""
-    COLS: gl.constexpr = c_bufs.shape[1]
     c = c_bufs.index(step % c_bufs.shape[0]).permute((1, 0))
     acc = gl.zeros([ROWS, COLS], gl.float32, layout)
     return warpgroup_mma(x, c, acc, use_acc=False, is_async=True)
@@ -92,7 +94,6 @@ def _two_least(best, second, other_best, other_second):
 @gluon.jit
 def _least_of_slots(score):
     """The least of every eighth column [ROWS, 8] of scores [ROWS, COLS]."""
-    COLS: gl.constexpr = score.shape[1]
     HALVINGS: gl.constexpr = halvings(COLS // 8)
     least = gl.reshape(score, [ROWS, COLS // 8, 8])
     for _ in gl.static_range(HALVINGS):
@@ -104,7 +105,6 @@ def _least_of_slots(score):
 @gluon.jit
 def _two_of_slots(score, layout: gl.constexpr):
     """The least two of every eighth column [ROWS, 8], numbers in their last bits."""
-    COLS: gl.constexpr = score.shape[1]
     HALVINGS: gl.constexpr = halvings(COLS // 8) - 1
     number = gl.expand_dims(gl.arange(0, COLS, gl.SliceLayout(0, layout)) // 8, 0)
     bits = score.to(gl.int32, bitcast=True) & -(COLS // 8) | number
@@ -123,7 +123,6 @@ def _compare(
     product, level_ptr, tile, of_place, best, second, at, layout: gl.constexpr, kept: gl.constexpr
 ):
     """Take the scores of a tile into the least of each place and the two least tiles of slots."""
-    COLS: gl.constexpr = product.shape[1]
     level = gl.load(level_ptr + tile * COLS + gl.arange(0, COLS, gl.SliceLayout(0, layout)))
     score = gl.expand_dims(level, 0) - product
     of_tile = gl.convert_layout(_least_of_slots(score), kept)
@@ -154,8 +153,6 @@ def _search(
     tiles,
 ):
     """Consumer warpgroup: the two least scores of its rows, their label, what is in doubt."""
-    CONSUMERS: gl.constexpr = x_bufs.shape[0]
-    COLS: gl.constexpr = c_bufs.shape[1]
     GROUPS: gl.constexpr = COLS // 8
     # Last bits that hold a number are at most so much of a score; 1 % covers the rest.
     BLUR: gl.constexpr = 1.01 * GROUPS * 2.0**-23
@@ -257,7 +254,6 @@ def _kmeans_hopper_kernel(
     N,
     items,
     tiles,
-    CONSUMERS: gl.constexpr,
     STAGES: gl.constexpr,
 ):
     x_bufs = gl.allocate_shared_memory(
@@ -277,54 +273,34 @@ def _kmeans_hopper_kernel(
         mbarrier.init(ready.index(slot), count=1)
         mbarrier.init(free.index(slot), count=CONSUMERS)
     # A tuple in a variable would turn its constexprs into run-time values: hence spelled out.
-    if CONSUMERS == 3:
-        gl.warp_specialize(
-            [
-                (_search, (FIRST, x_bufs, c_bufs, x_ready, x_free, ready, free, norm_ptr,
-                           residue_ptr, level_ptr, reach_ptr, label_ptr, limit_ptr, other_ptr,
-                           scale, N, items, tiles)),
-                (_search, (SECOND, x_bufs, c_bufs, x_ready, x_free, ready, free, norm_ptr,
-                           residue_ptr, level_ptr, reach_ptr, label_ptr, limit_ptr, other_ptr,
-                           scale, N, items, tiles)),
-                (_search, (THIRD, x_bufs, c_bufs, x_ready, x_free, ready, free, norm_ptr,
-                           residue_ptr, level_ptr, reach_ptr, label_ptr, limit_ptr, other_ptr,
-                           scale, N, items, tiles)),
-                (_produce, (x_desc, c_desc, x_bufs, c_bufs, x_ready, x_free, ready, free, items,
-                            tiles)),
-            ],
-            [4, 4, 1],
-            [160, 160, 24],
-        )  # fmt: skip
-    else:
-        gl.warp_specialize(
-            [
-                (_search, (FIRST, x_bufs, c_bufs, x_ready, x_free, ready, free, norm_ptr,
-                           residue_ptr, level_ptr, reach_ptr, label_ptr, limit_ptr, other_ptr,
-                           scale, N, items, tiles)),
-                (_search, (SECOND, x_bufs, c_bufs, x_ready, x_free, ready, free, norm_ptr,
-                           residue_ptr, level_ptr, reach_ptr, label_ptr, limit_ptr, other_ptr,
-                           scale, N, items, tiles)),
-                (_produce, (x_desc, c_desc, x_bufs, c_bufs, x_ready, x_free, ready, free, items,
-                            tiles)),
-            ],
-            [4, 1],
-            [240, 24],
-        )  # fmt: skip
+    gl.warp_specialize(
+        [
+            (_search, (FIRST, x_bufs, c_bufs, x_ready, x_free, ready, free, norm_ptr,
+                       residue_ptr, level_ptr, reach_ptr, label_ptr, limit_ptr, other_ptr,
+                       scale, N, items, tiles)),
+            (_search, (SECOND, x_bufs, c_bufs, x_ready, x_free, ready, free, norm_ptr,
+                       residue_ptr, level_ptr, reach_ptr, label_ptr, limit_ptr, other_ptr,
+                       scale, N, items, tiles)),
+            (_produce, (x_desc, c_desc, x_bufs, c_bufs, x_ready, x_free, ready, free, items,
+                        tiles)),
+        ],
+        [4, 1],
+        [240, 24],
+    )  # fmt: skip
 
 
-# Width of a row in shared memory, columns of a tile, consumers and stages that fill it.
-RINGS = ((32, 64, 2, 8), (64, 64, 2, 8), (128, 64, 2, 8), (256, 64, 2, 3))
+# Width of a row in shared memory -> tiles of centres that fill what the rows leave of it.
+STAGES: Mapping[int, int] = MappingProxyType({32: 8, 64: 8, 128: 8, 256: 3})
 
 FIRST = gl.constexpr(0)
 SECOND = gl.constexpr(1)
-THIRD = gl.constexpr(2)
 
 _FLOATS = ("norm_ptr", "residue_ptr", "level_ptr", "reach_ptr", "limit_ptr")
 _INTS = ("label_ptr", "other_ptr")
 
 
-def _tile(dtype: gl.dtype, name: str, rows: int, columns: int) -> str:
-    block = [rows, columns]
+def _tile(dtype: gl.dtype, name: str, columns: int) -> str:
+    block = [64, columns]
     return descriptor_type(name, block, gl.NVMMASharedLayout.get_default_for(block, dtype))
 
 
@@ -337,11 +313,11 @@ COMPILE_CASES = tuple(
             **dict.fromkeys(_INTS, "*i32"),
             **dict.fromkeys(("N", "items", "tiles"), "i32"),
             "scale": "fp32",
-            "x_desc": _tile(gl.float32, "fp32", 64, width),
-            "c_desc": _tile(gl.float16, "fp16", cols, width),
+            "x_desc": _tile(gl.float32, "fp32", width),
+            "c_desc": _tile(gl.float16, "fp16", width),
         },
-        {"CONSUMERS": consumers, "STAGES": stages},
+        {"STAGES": stages},
         targets=("sm_90",),
     )
-    for width, cols, consumers, stages in RINGS
+    for width, stages in STAGES.items()
 )

@@ -4,8 +4,8 @@ Idea: a doubtful row came with a limit that the score of its nearest centre keep
 (`kernel_triton.py`). Where it came with one other candidate, the two are measured by differences in
 float64. Of the other rows a program takes BLOCK_R, finds their scores again, and keeps for each
 place of a tile the first and the last tile that has a centre within the limit there. These centres,
-and those between them, are measured in the order of their numbers: ties go to the first. How many
-rows there are is read on the device; a fixed number of programs shares them.
+and with more than two those between them, are measured in the order of their numbers: ties go to
+the first. How many rows there are is read on the device; a fixed number of programs shares them.
 """
 
 import triton
@@ -71,9 +71,10 @@ def _kmeans_resolve_kernel(
             mask = mask_r[:, None] & (offs_d < D)[None, :]
             held = tl.load(x_ptr + x_ptrs, mask=mask, other=0.0)
             held = (held * scale).to(tl.float16)  # [BLOCK_R, BLOCK_D]
-        # Columns of a place in its tile, from the first within the limit to the last.
+        # Columns of a place in its tile: the first within the limit, the last, and how many.
         column = tl.full([BLOCK_R, BLOCK_K], NONE, tl.int32)
         last = tl.full([BLOCK_R, BLOCK_K], -1, tl.int32)
+        several = tl.zeros([BLOCK_R, BLOCK_K], tl.int32)
         for tile in range(0, tiles):
             columns = tile * BLOCK_K + offs_k
             c_ptrs = half_ptr + columns[None, :].to(tl.int64) * WIDTH + offs_d[:, None]
@@ -92,6 +93,9 @@ def _kmeans_resolve_kernel(
             within = (beyond | (columns >= K)[None, :] | (mask_r == 0)[:, None]) == 0
             column = tl.minimum(column, tl.where(within, columns[None, :], NONE))
             last = tl.where(within, columns[None, :], last)
+            several += within.to(tl.int32)
+        # From the first to the last at once where there are two; else all between are measured.
+        step = tl.where(several > 2, BLOCK_K, tl.maximum(last - column, 1))
         least = tl.full([BLOCK_R], float("inf"), tl.float64)
         label = tl.zeros([BLOCK_R], tl.int32)
         each = tl.min(column, 1)
@@ -106,7 +110,7 @@ def _kmeans_resolve_kernel(
             nearer = has & (square < least)
             least = tl.where(nearer, square, least)
             label = tl.where(nearer, each, label)
-            further = tl.where(column <= last - BLOCK_K, column + BLOCK_K, NONE)
+            further = tl.where(column <= last - step, column + step, NONE)
             column = tl.where(column == each[:, None], further, column)
             each = tl.min(column, 1)
         tl.store(label_ptr + rows, label, mask=mask_r)
@@ -177,7 +181,7 @@ COMPILE_CASES = tuple(
         f"features-{width}",
         _kmeans_resolve_kernel,
         _SIGNATURE,
-        {"HOLD_X": holds, "BLOCK_R": 64, "BLOCK_K": 64, "BLOCK_D": width, "BLOCK_M": 32},
+        {"HOLD_X": holds, "BLOCK_R": 32, "BLOCK_K": 64, "BLOCK_D": width, "BLOCK_M": 128},
         num_warps=8,
         num_stages=3,
         multiples_of_16=("D", "WIDTH"),
