@@ -37,19 +37,22 @@ _SPACE: Mapping[str, Mapping[str, tuple[int, ...]]] = {
     },
     "gluon": {"BLOCK_R": (16, 32)},
 }
-# Features that the kernel for Hopper holds, as many as fill its shared memory; up to some, many
-# small programs search faster: 0.49 against 0.65 ms a pass of 4M x 32 and 100 centres, 0.28 against
-# 0.33 of 1M x 64 and 256 (H100, tensor cores taken in no order).
+# Features that the kernel for Hopper holds, as many as fill its shared memory. Up to some, many
+# small programs are as fast: 20 iterations of 1M x 64 with 256 centres take 10.2 ms with them and
+# 10.5 with it; a search of 4M x 32 with 100 centres 0.43 and 0.48 ms (H100, 2026-11-22).
 _MOST_FEATURES = 256
 _GLUON_FROM_FEATURES = 65
-# Operations in float32 that take as long as to compare one score: 0.42 ms for 10^9 on an H100.
-_COMPARISON = 23
-# Beside the search, fitted to four races (results: h100, 2026-11-22), all within a tenth of them:
+# Operations in float32 that take as long as what a comparison adds to a search on an H100.
+_COMPARISON = 6
+# Beside the search, fitted to four problems on an H100 (2026-11-22), all within a tenth of them:
 # launches and waits of an iteration, and its labels, doubts and sums, a row.
-_ITERATION_MS = 0.24
-_ROW_NS = 0.08
-# A row's labels, bounds in float64, norm, and the sums' share: what both implementations keep.
-_ROW_BYTES = 64
+_ITERATION_MS = 0.23
+_ROW_NS = 0.075
+# What a row keeps: norm, bounds in float64, labels, on a CPU; norm, residue, limit, three labels,
+# three lists of doubts and two of sums, on a device.
+_ROW_BYTES = {"torch": 64, "triton": 44, "gluon": 44}
+# Counters of clusters, and padding of small tensors.
+_COUNTERS_BYTES = 1 << 20
 
 
 def unsupported_reason(impl: str, problem: Problem, config: Config | None = None) -> str | None:
@@ -115,17 +118,25 @@ def choose(problem: Problem) -> Choice:
 
 
 def workspace_bytes(impl: str, problem: Problem, config: Config) -> int:
-    """Bytes beyond inputs and outputs: a centred copy, a few numbers a row, blocks, sums."""
+    """Bytes beyond inputs and outputs: a few numbers a row, sums, centres, blocks.
+
+    Samples that are float32 or float64, lie about the origin and stay as long as they are, are
+    read where they are; a device then takes no more than this, and a block of nothing.
+    """
     N, D, K = (problem.axes[letter] for letter in "NDK")
     itemsize = max(4, ITEMSIZE[problem.dtype])
     if impl == "reference":
         return 3 * N * K * itemsize + 3 * N * D * 8
+    rows = N * _ROW_BYTES[impl]
+    if impl in ("triton", "gluon"):
+        widened = N * D * itemsize if ITEMSIZE[problem.dtype] < itemsize else 0
+        # Sums in float64, three times centres in float32, and once in half precision.
+        return widened + rows + K * D * (8 + 3 * 4 + 2) + _COUNTERS_BYTES
     copies = 2 * N * D * itemsize  # widened or normalised, and centred
     sums = 8 * K * D * 8
     block = 4 * (1 << 20) * 8 + 4 * 8192 * D * 8
-    if impl == "torch":
-        block += 4 * max(config["scores"], config["least_rows"] * K) * itemsize
-    return copies + N * _ROW_BYTES + sums + block
+    block += 4 * max(config["scores"], config["least_rows"] * K) * itemsize
+    return copies + rows + sums + block
 
 
 def predict_ms(
@@ -133,7 +144,7 @@ def predict_ms(
 ) -> float:
     """Latency from the device's ceilings: products at their format's rate, or bytes.
 
-    The kernels multiply float32 in half precision, compare scores, and settle doubts and sums.
+    The kernels multiply float32 in half precision, compare scores, settle doubts and add sums.
     """
     iterations = _max_iter(problem)
     N, D, K = (problem.axes[letter] for letter in "NDK")
