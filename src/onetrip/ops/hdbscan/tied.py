@@ -110,31 +110,29 @@ def _matters(tree: _Pairs, other: _Pairs, N: int) -> Tensor:
 def _walk(tree: _Pairs, other: _Pairs, nearer: np.ndarray, above: np.ndarray) -> None:
     """Change the edges by which points are reached: the end before each, and the weight."""
     whole, by_whole = torch.cat([tree.whole, other.whole]).sort(stable=True, descending=True)
-    columns = torch.cat(
-        [torch.cat([tree.point, other.point], 1), torch.cat([tree.part, other.part], 1)]
-    )
-    pairs = columns[:, by_whole].T.tolist()
-    is_tree = (by_whole < tree.whole.shape[0]).tolist()
+    point, part = torch.cat([tree.point, other.point], 1), torch.cat([tree.part, other.part], 1)
+    columns = torch.cat([point, part, tree.whole.new_zeros(1, whole.shape[0])])[:, by_whole]
+    columns[4] = by_whole < tree.whole.shape[0]
+    # An array makes lists of its numbers in a third of the time that a tensor takes.
+    pairs = list(zip(*columns.cpu().numpy().tolist(), strict=True))
     counts = whole.unique_consecutive(return_counts=True)[1]
     # The number of a whole grows with its weight: heavy ones come first.
     for start, end in pairwise([0, *counts.cumsum(0).tolist()]):
         entry: dict[int, int] = {}
         leaving: dict[int, list[tuple[int, int, int]]] = {}
-        for (a, b, part_a, part_b), in_tree in zip(
-            pairs[start:end], is_tree[start:end], strict=True
-        ):
+        for a, b, part_a, part_b, in_tree in pairs[start:end]:
             leaving.setdefault(part_a, []).append((b, part_b, a))
             leaving.setdefault(part_b, []).append((a, part_a, b))
             if in_tree:
-                part, point = (part_b, b) if nearer[b] == a else (part_a, a)
-                entry[part] = point
+                to, entered = (part_b, b) if nearer[b] == a else (part_a, a)
+                entry[to] = entered
         (first,) = leaving.keys() - entry.keys()
-        weight = above[point]
-        for part, point, origin in _met(first, leaving):
-            if point == entry[part]:
-                nearer[point] = origin
+        weight = above[entered]
+        for to, entered, origin in _met(first, leaving):
+            if entered == entry[to]:
+                nearer[entered] = origin
             else:
-                _enter(point, entry[part], origin, weight, nearer, above)
+                _enter(entered, entry[to], origin, weight, nearer, above)
 
 
 def _met(
