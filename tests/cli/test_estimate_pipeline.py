@@ -6,6 +6,7 @@ import pytest
 
 import onetrip
 from onetrip.cli.main import main
+from onetrip.core.operators import load_spec
 
 SIZES = ["n_samples=100_000", "n_features=64", "n_components=16", "n_clusters=10"]
 
@@ -63,3 +64,17 @@ def test_malformed_sizes_are_refused(capsys):
         main(["estimate", "PCA", "n_samples=8k"])
     assert ended.value.code == 2
     assert "as in `n_samples=1000" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("operator", ["kmeans", "kneighbors", "truncated_svd", "tsne"])
+def test_an_operators_table_has_no_time_where_nothing_was_measured(capsys, operator):
+    sizes = {"N": 10_000, "Q": 10, "D": 64, "K": 8}
+    pairs = [f"{letter}={sizes[letter]}" for letter in load_spec(operator).axes]
+    printed = run(capsys, operator, *pairs, "--device", "mi300x")
+    rows = [line for line in printed.splitlines() if line.split()[:1] in (["torch"], ["triton"])]
+    assert rows
+    for row in rows:
+        assert "floor only" in row or "–" in row
+    assert json.loads(run(capsys, operator, *pairs, "--device", "mi300x", "--json"))["floor_only"]
+    measured = run(capsys, operator, *pairs, "--device", "h100")
+    assert "floor only" not in measured

@@ -11,6 +11,7 @@ from onetrip.core.cost import ITEMSIZE
 from onetrip.core.errors import ArgumentError, complaint
 from onetrip.core.estimate import Estimate, default_dtype, estimate
 from onetrip.core.operators import cost_options, find_operator, load_spec
+from onetrip.core.selection import FLOOR_ONLY
 from onetrip.core.units import bytes_text, rate_text, three_digits, time_text
 
 
@@ -105,6 +106,7 @@ def _as_dict(answer: Estimate) -> dict[str, object]:
         "floor_ms": answer.floor_ms,
         "bound": answer.bound,
         "peak_bytes": answer.peak_bytes,
+        "floor_only": answer.choice.has_floor_only,
         "predictions": [asdict(prediction) for prediction in answer.predictions],
         "choice": {
             "impl": answer.choice.impl,
@@ -143,11 +145,12 @@ def _print(answer: Estimate) -> None:
     for prediction in answer.predictions:
         chosen = prediction.impl == answer.choice.impl
         note = prediction.unsupported or (f"← auto: {answer.choice.why}" if chosen else "")
-        latency_ms = prediction.latency_ms
+        unknown = answer.choice.has_floor_only and prediction.unsupported is None
+        latency_ms = None if unknown else prediction.latency_ms
         workspace = prediction.workspace_bytes
         table.add_row(
             f"[bold]{prediction.impl}[/]" if chosen else prediction.impl,
-            "–" if latency_ms is None else time_text(latency_ms),
+            FLOOR_ONLY if unknown else "–" if latency_ms is None else time_text(latency_ms),
             "–" if not latency_ms or not answer.floor_ms else f"{latency_ms / answer.floor_ms:.2f}",
             "–" if workspace is None else bytes_text(workspace),
             screen.plain(note),

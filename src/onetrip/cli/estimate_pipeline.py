@@ -7,8 +7,9 @@ import typer
 
 from onetrip.core.errors import ArgumentError, complaint
 from onetrip.core.operators import operator_names
+from onetrip.core.selection import FLOOR_ONLY
 from onetrip.core.units import bytes_text, time_text
-from onetrip.estimators.pipeline_cost import FLOOR_ONLY, PipelineEstimate, estimate_pipeline
+from onetrip.estimators.pipeline_cost import PipelineEstimate, estimate_pipeline
 from onetrip.estimators.stages import ESTIMATORS
 
 

@@ -20,6 +20,8 @@ from onetrip.core.errors import UnsupportedError
 from onetrip.core.spec import EMPTY
 
 Config = Mapping[str, int]
+# What is said in place of a time that no result on a device backs.
+FLOOR_ONLY = "floor only"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,11 @@ class Choice:
     config: Config
     why: str
     evidence: str = ""
+
+    @property
+    def has_floor_only(self) -> bool:
+        """Whether no result on this device backs a prediction."""
+        return FLOOR_ONLY in self.why
 
 
 class Select(Protocol):
@@ -81,7 +88,7 @@ def unmeasured(problem: Problem, *devices: str) -> str:
     """
     if problem.device_kind == "cpu" or short_name(problem.device_name) in devices:
         return ""
-    return "; floor only: not measured on this device"
+    return f"; {FLOOR_ONLY}: not measured on this device"
 
 
 def resolve(operator: str, select: Select, impl: str, problem: Problem) -> tuple[str, Config]:

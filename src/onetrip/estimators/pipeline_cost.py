@@ -9,8 +9,6 @@ from onetrip.core.errors import ArgumentError, complaint
 from onetrip.core.estimate import estimate
 from onetrip.estimators.stages import Sizes, Stage, plan_of
 
-FLOOR_ONLY = "floor only"
-
 
 @dataclass(frozen=True, slots=True)
 class StageEstimate:
@@ -163,13 +161,12 @@ def _estimate_stage(step: str, stage: Stage, device: Device, dtype: str) -> Stag
     )
     choice = found.choice
     (prediction,) = [one for one in found.predictions if one.impl == choice.impl]
-    latency_ms = prediction.latency_ms
-    measured = FLOOR_ONLY not in choice.why
+    latency_ms = None if choice.has_floor_only else prediction.latency_ms
     return replace(
         answer,
         impl=choice.impl,
         why="; ".join(part for part in (choice.why, stage.note) if part),
-        latency_ms=None if latency_ms is None or not measured else stage.times * latency_ms,
+        latency_ms=None if latency_ms is None else stage.times * latency_ms,
         floor_ms=stage.times * found.floor_ms,
         peak_bytes=found.peak_bytes,
     )
