@@ -98,6 +98,8 @@ def draw(title: str, points: list[Point], path: Path) -> None:
     ):
         panel.loglog(sizes, values, "o-")
         panel.set_xlabel("n_samples")
+        panel.set_xticks(sizes, labels=[f"{size:,}" for size in sizes])
+        panel.set_xticks([], minor=True)
         panel.set_ylabel(label)
         panel.set_title(f"{title}: samples$^{{{exponent(sizes, values, floor):.2f}}}$", fontsize=10)
         panel.grid(True, which="major", alpha=0.3)

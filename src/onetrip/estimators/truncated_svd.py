@@ -6,6 +6,7 @@ from typing import Any, Self
 import torch
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
+from torch import Tensor
 
 from onetrip.core.errors import ArgumentError, UnsupportedError, complaint
 from onetrip.estimators.arrays import DEVICES, Given, take
@@ -14,6 +15,7 @@ from onetrip.estimators.sparse_svd import sparse_truncated_svd
 from onetrip.ops.truncated_svd.api import truncated_svd
 
 SEEDS = 2**31 - 1
+_BLOCK_ROWS = 1 << 14
 
 
 class TruncatedSVD(LinearProjection):
@@ -130,7 +132,7 @@ class TruncatedSVD(LinearProjection):
             values, extra = truncated_svd(given.samples, **options)
         self.components_ = given.answer(extra["components"])
         coordinates = self._coordinates(given)
-        variance = coordinates.double().var(0, correction=0)
+        variance = _variance(coordinates)
         ratio = variance / extra["total_variance"].double()
         self.explained_variance_ = given.answer(variance.to(values.dtype))
         self.explained_variance_ratio_ = given.answer(ratio.to(values.dtype))
@@ -161,6 +163,14 @@ class TruncatedSVD(LinearProjection):
         tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _variance(coordinates: Tensor) -> Tensor:
+    """Variance of each column in float64, without a float64 copy of all rows."""
+    blocks = coordinates.split(_BLOCK_ROWS)
+    mean = torch.stack([block.double().sum(0) for block in blocks]).sum(0) / coordinates.shape[0]
+    squares = [(block.double() - mean).square_().sum(0) for block in blocks]
+    return torch.stack(squares).sum(0) / coordinates.shape[0]
 
 
 def refuse_normalizer(normalizer: str) -> None:
