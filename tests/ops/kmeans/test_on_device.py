@@ -54,7 +54,7 @@ def test_the_kernels_give_the_bits_of_the_cpu(data, D, dtype, options, optional_
 @pytest.mark.parametrize("tol", [0.0, 0.3])
 def test_an_iteration_launched_in_vain_leaves_no_trace(tol):
     """Clusters fall empty again and again, or the centres hardly move."""
-    inputs = make_inputs({"N": 300, "D": 4, "K": 40}, dtype=torch.float32, data="poor-start")
+    inputs = make_inputs({"N": 200, "D": 4, "K": 40}, dtype=torch.float32, data="poor-start")
     centers, values = onetrip.kmeans(**inputs, max_iter=8, tol=tol, impl="triton")
     expected, expected_values = onetrip.kmeans(**inputs, max_iter=8, tol=tol, impl="torch")
     assert torch.equal(centers, expected)
