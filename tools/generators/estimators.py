@@ -14,7 +14,8 @@ _COLUMNS = ("problem", "sizes", "onetrip", "peer", "time over peer", "memory", "
 def estimator_table(operator: str, estimator: str, device: str = "cpu-2-cores") -> str:
     """One line a problem: our best time, the fastest peer's, and the median of the paired ratio."""
     path = results_path(operator, device, results.FOLDER)
-    rows = [row for row in latest(read_results(path)) if row.get("estimator") == estimator]
+    # Estimators of one operator share a file, and may have races of one name.
+    rows = latest(row for row in read_results(path) if row.get("estimator") == estimator)
     problems: dict[str, dict[str, Mapping]] = {}
     for row in rows:
         problems.setdefault(row["workload"], {})[row["contender"]] = row
