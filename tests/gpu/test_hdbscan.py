@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import onetrip
+from onetrip.cluster import HDBSCAN
 from onetrip.ops.hdbscan.reference import make_inputs
 
 pytestmark = [
@@ -61,3 +62,17 @@ def test_far_away_and_in_one_place_the_tree_is_that_of_float64(offset):
     torch.testing.assert_close(weight.double(), expected, rtol=1e-6, atol=0)
     core = ends["core_distance"].double()
     torch.testing.assert_close(core, truth["core_distance"], rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize(("features", "data"), [(2, "random"), (16, "blobs")])
+def test_labels_are_those_of_the_cpu(features, data):
+    """Of all points, those that hang on equal weights too."""
+    x = make_inputs({"N": 10_000, "D": features}, dtype=torch.float32, data=data)["x"]
+    found, expected = (
+        HDBSCAN(min_cluster_size=25, min_samples=5).fit(samples) for samples in (x.cuda(), x)
+    )
+    assert found.labels_.is_cuda
+    assert torch.equal(found.labels_.cpu(), expected.labels_)
+    torch.testing.assert_close(
+        found.probabilities_.cpu(), expected.probabilities_, rtol=0, atol=1e-6
+    )
