@@ -42,8 +42,9 @@ def test_every_label_is_exact(impl, data, D):
 
 @pytest.mark.parametrize("impl", ["triton", "gluon"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
-def test_the_device_gives_the_bits_of_the_cpu(impl, dtype):
-    inputs = drawn("noise", dtype, N=5000, D=24, K=50)
+@pytest.mark.parametrize("data", ["noise", "poor-start"])
+def test_the_device_gives_the_bits_of_the_cpu(impl, dtype, data):
+    inputs = drawn(data, dtype, N=5000, D=24, K=50)
     skip_unsupported(impl, inputs["x"], 50)
     on_cpu = {name: tensor.cpu() for name, tensor in inputs.items()}
     centers, values = onetrip.kmeans(**inputs, max_iter=10, impl=impl)
