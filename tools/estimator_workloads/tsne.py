@@ -89,4 +89,4 @@ def growth(n_samples: int) -> Race:
 
 
 # Quadratic in time: a hundred thousand samples would take hours.
-GROWTH_SIZES = (1_000, 2_000, 5_000, 10_000, 20_000)
+GROWTH_SIZES = (500, 1_000, 2_000, 4_000, 8_000)
