@@ -90,3 +90,11 @@ def test_staging_asks_one_batch_ahead():
 def test_init_size_below_the_clusters_warns():
     with pytest.warns(RuntimeWarning, match="init_size=3 should be larger"):
         MiniBatchKMeans(5, init_size=3, random_state=0).fit(DIGITS)
+
+
+@pytest.mark.parametrize(("second", "share"), [([1.0, 2.0], 1.0), ([9.0, 9.0], 0.0)])
+def test_labels_near_a_tie_are_counted(second, share):
+    start = np.array([[1.0, 2.0], second])
+    model = MiniBatchKMeans(2, init=start, n_init=1, reassignment_ratio=0.0)
+    model.partial_fit(np.tile(start[:1], (10, 1)).astype(np.float32))
+    assert model.reevaluated_share_ == share

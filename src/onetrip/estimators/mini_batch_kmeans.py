@@ -61,6 +61,8 @@ class MiniBatchKMeans(BaseKMeans):
     cluster_centers_ : of shape (n_clusters, n_features), float32 or float64
     labels_ : int32 of shape (n_samples,), where `compute_labels`
     inertia_ : float
+    reevaluated_share_ : float, where `compute_labels`
+        Share of `labels_` that were too close to a tie and were evaluated anew.
     n_iter_ : int, passes over the samples
     n_steps_ : int, batches
     n_features_in_ : int
@@ -310,13 +312,15 @@ class MiniBatchKMeans(BaseKMeans):
 
     def _label(self, given: Given, weight: Tensor | None, centers: Tensor) -> None:
         rows = torch.arange(given.shape[0]).split(LABEL_ROWS)
-        labels, inertia = [], 0.0
+        labels, inertia, reevaluated = [], 0.0, 0.0
         for part, batch in zip(rows, staged(given.samples, centers.device, rows), strict=True):
             mine = None if weight is None else weight[part.to(weight.device)].to(centers.device)
             found = self._solve(prepare(batch, mine, "euclidean"), centers, max_iter=0)
             labels.append(found.labels)
             inertia += float(found.inertia)
+            reevaluated += found.reevaluated_share * len(part)
         self.labels_, self.inertia_ = given.answer(torch.cat(labels)), inertia
+        self.reevaluated_share_ = reevaluated / given.shape[0]
 
 
 def _drawer(rows: int, weight: Tensor | None) -> Callable[[np.ndarray], Tensor]:
