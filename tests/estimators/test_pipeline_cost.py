@@ -50,7 +50,8 @@ def test_a_fit_costs_what_its_operator_costs():
     assert fit.impl == alone.choice.impl
     assert fit.floor_ms == pytest.approx(3 * alone.floor_ms)
     assert fit.peak_bytes == alone.peak_bytes
-    assert fit.peak_bytes is not None and fit.peak_bytes > 100_000 * 64 * 4
+    assert fit.peak_bytes is not None
+    assert fit.peak_bytes > 100_000 * 64 * 4
 
 
 def test_mini_batches_cost_no_iterations_of_the_whole():
@@ -58,7 +59,8 @@ def test_mini_batches_cost_no_iterations_of_the_whole():
     assert stages["label"].operator == "kmeans"
     few = {s.does: s for s in estimated("MiniBatchKMeans", n_clusters=64, max_iter=1).stages}
     least, most = few["batches"].floor_ms, stages["batches"].floor_ms
-    assert least is not None and most is not None
+    assert least is not None
+    assert most is not None
     assert 0 < least < most / 50
     # They are the point of it: memory that does not grow with the samples.
     many = estimated("MiniBatchKMeans", n_clusters=64, n_samples=100_000_000).stages
