@@ -1,6 +1,7 @@
 """Later launches of a kernel skip the questions of the first."""
 
 import pytest
+import torch
 
 from onetrip.ops.kmeans.launches import Launches
 
@@ -45,3 +46,15 @@ def test_the_interpreter_is_asked_every_time(launches):
     for _ in range(launches):
         launch(kernel, 2, "x", 1, BLOCK=8, WIDE=False)
     assert len(kernel.asked) == launches
+
+
+def test_another_call_asks_only_for_other_kinds_of_arguments():
+    kernel, memory = Recorder(compiles=True), torch.zeros(64)
+    kinds = ((memory, 32), (memory[4:], 48), (memory[1:], 32), (memory, 33), (memory.double(), 32))
+    for x, n in kinds:
+        Launches()(kernel, 5, x, n, BLOCK=64, WIDE=True)
+    # The second begins at 16 bytes as well, and has a multiple of 16 too.
+    assert [arguments[1] for _, arguments, _ in kernel.asked] == [32, 32, 33, 32]
+    assert [arguments[1] for _, arguments in kernel.again] == [48]
+    Launches()(kernel, 6, memory, 32, BLOCK=32, WIDE=True)
+    assert len(kernel.asked) == 5

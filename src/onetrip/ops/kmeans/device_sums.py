@@ -42,7 +42,8 @@ class Sums:
             torch.empty(K * self._shares, dtype=torch.int32, device=device) for _ in range(2)
         )
         self.anew = True
-        self._magic = torch.tensor(points.magics, dtype=torch.float64, device=device)
+        # Filled there: a copy of it would stop the device.
+        self._magic = torch.full((1,), points.magics[0], dtype=torch.float64, device=device)
 
     def expect(self, moved: float) -> None:
         """Choose how to follow the next labels, when so many rows `moved` just now."""

@@ -2,6 +2,12 @@
 
 from typing import Any
 
+import torch
+from torch import Tensor
+
+# What a kernel was compiled for -> its compiled form, of all calls of this process.
+_COMPILED: dict[Any, Any] = {}
+
 
 class Launches:
     """Launches kernels, and asks at the first launch alone what a kernel is compiled for.
@@ -22,7 +28,35 @@ class Launches:
             again(*arguments, *constexprs)
             return
         grid = (programs, 1, 1)
-        compiled = kernel[grid](*arguments, **options)
-        if compiled is not None:  # as it is in the interpreter
-            constexprs = tuple(options[name] for name in kernel.arg_names if name in options)
-            self._known[key] = compiled[grid], constexprs
+        constexprs = tuple(options[name] for name in kernel.arg_names if name in options)
+        compiled_for = _compiled_for(kernel, arguments, options)
+        compiled = _COMPILED.get(compiled_for)
+        if compiled is None:
+            compiled = kernel[grid](*arguments, **options)
+            if compiled is None:  # as it is in the interpreter
+                return
+            if compiled_for is not None:
+                _COMPILED[compiled_for] = compiled
+        else:
+            compiled[grid](*arguments, *constexprs)
+        self._known[key] = compiled[grid], constexprs
+
+
+def _compiled_for(kernel: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    """What Triton compiles a kernel anew for, or None where an argument is of another type.
+
+    Its rules: the dtype of a tensor and whether it begins at 16 bytes; whether an integer is 1, is
+    a multiple of 16, and fits 32 bits.
+    """
+    kinds = []
+    for argument in arguments:
+        if isinstance(argument, Tensor):
+            kinds.append((argument.dtype, argument.data_ptr() % 16 == 0))
+        elif type(argument) is int:
+            kinds.append((argument == 1, argument % 16 == 0, abs(argument) < 2**31))
+        elif type(argument) is float:
+            kinds.append(float)
+        else:
+            return None
+    device = torch.cuda.current_device() if torch.cuda.is_available() else None
+    return (kernel, device, *kinds, *options.items())

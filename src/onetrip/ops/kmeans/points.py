@@ -132,7 +132,8 @@ def prepare(
 
         offset, centred = torch.zeros_like(x[0]), None
         sums = torch.stack(workers.map(measure, blocks)).sum(0)
-        count = torch.tensor([float(rows)], dtype=torch.float64, device=x.device)
+        # Filled there: a copy of it would stop the device.
+        count = torch.full((1,), float(rows), dtype=torch.float64, device=x.device)
         totals = reduced(torch.cat((sums, count)), dist.ReduceOp.SUM, group)
         mean = totals[:-2] / totals[-1]
         # Together: every number that a device is asked for stops it.

@@ -8,6 +8,7 @@ labels match the centres. Only an empty cluster makes a search in vain.
 """
 
 import importlib
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -32,17 +33,19 @@ _SEARCHES: Mapping[str, tuple[str, str]] = {
 
 
 class Reading:
-    """A copy of the report on its way to the host."""
+    """Copies of the report on their way to the host, one at a time."""
 
     def __init__(self, report: Tensor) -> None:
-        self._event = None
-        if report.is_cuda:
-            self._values = torch.empty(report.shape, dtype=report.dtype, pin_memory=True)
-            self._values.copy_(report, non_blocking=True)
-            self._event = torch.cuda.Event()
+        self._report = report
+        self._values = torch.empty_like(report, device="cpu", pin_memory=report.is_cuda)
+        self._event = torch.cuda.Event() if report.is_cuda else None
+
+    def begin(self) -> "Reading":
+        """Copy the report as it is when the device comes to it."""
+        self._values.copy_(self._report, non_blocking=True)
+        if self._event is not None:
             self._event.record()
-        else:
-            self._values = report.clone()
+        return self
 
     def values(self) -> list[float]:
         """The numbers, when they have arrived."""
@@ -73,13 +76,15 @@ class Iterations:
     def __init__(self, points: Points, search: Search, clusters: int, spherical: bool) -> None:
         self.points, self.search, self.spherical = points, search, spherical
         self.sums = Sums(points, clusters, search.moved, search.block_r)
+        # Of an iteration and of the one ahead of it.
+        self._readings = itertools.cycle([Reading(search.report) for _ in range(2)])
 
     def launch(self, centers: Tensor, before: Tensor, labels: Tensor, following: Tensor) -> Step:
         """Take `labels` into the sums, and search for the labels of the new means."""
         self.sums.follow(before, labels)
         after = torch.empty_like(centers)
         self.search.aim(after, centers, self.sums)
-        step = Step(centers, before, labels, after, following, Reading(self.search.report))
+        step = Step(centers, before, labels, after, following, next(self._readings).begin())
         if not self.spherical:
             self.search.label(after, following)
         return step
@@ -99,7 +104,7 @@ class Iterations:
         after = averages(self.points, *copies, step.centers, step.labels, self.spherical)
         self.search.count.zero_()
         self.search.aim(after, step.centers)
-        shift_square = Reading(self.search.report).values()[0]
+        shift_square = Reading(self.search.report).begin().values()[0]
         self.search.label(after, step.following)
         return replace(step, after=after), shift_square
 
