@@ -1,6 +1,7 @@
 """Set-up of every lane, before any test module and with it Triton is imported."""
 
 import os
+import signal
 import tempfile
 from pathlib import Path
 
@@ -23,6 +24,10 @@ for _variable in ("ONETRIP_LOG_LEVEL", "ONETRIP_DATABASE"):
 torch.set_num_threads(
     max(1, (os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
 )
+
+# A shell starts what runs behind it deaf to Ctrl-C, and so would be the commands that tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples in every run: a red test stays red until it is mended.
 settings.register_profile("onetrip", derandomize=True, deadline=None, max_examples=25)

@@ -18,7 +18,10 @@ def test_a_worker_that_is_stopped_leaves_the_lab(tmp_path, sent):
         assert process.stderr is not None
         assert process.stderr.readline() == "Working on cpu; Ctrl-C ends it.\n"
         process.send_signal(sent)
-        _, said = process.communicate(timeout=90)
+        try:
+            _, said = process.communicate(timeout=90)
+        finally:
+            process.kill()
     assert process.returncode == 130, said
     assert "Traceback" not in said
     with closing(connect(database)) as connection:
