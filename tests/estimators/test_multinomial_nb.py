@@ -127,7 +127,7 @@ def test_any_labels_pipelines_clones_and_pickles():
         (lambda: MultinomialNB().fit(-X, Y), "Negative values in data"),
         (lambda: MultinomialNB().fit(sparse.csr_array(-X), Y), "Negative values in data"),
         (lambda: MultinomialNB().fit(torch.tensor(-X), torch.tensor(Y)), "Negative values"),
-        (lambda: MultinomialNB().fit(torch.tensor(X), torch.tensor(X[:, 0])), "labels"),
+        (lambda: MultinomialNB().fit(torch.tensor(X), torch.tensor(X[:, 0] + 0.5)), "labels"),
         (lambda: MultinomialNB().fit(torch.tensor(X)[0], torch.tensor(Y)), "matrix"),
         (lambda: MultinomialNB().fit(X, None), "requires y to be passed"),
         (lambda: MultinomialNB(alpha=-1.0).fit(X, Y), "alpha"),

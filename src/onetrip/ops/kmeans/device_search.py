@@ -27,8 +27,8 @@ from onetrip.ops.kmeans.points import Points
 _TOP = 13
 # Columns of a tile of the second search, and the programs that share its rows.
 _RESOLVE_COLUMNS = 64
-# Rows that it takes at a time: they read the centres once.
-_RESOLVED = 32
+# Rows that it takes at a time: they read the centres once. AMD's registers hold half as many.
+_RESOLVED = 32 if torch.version.hip is None else 16
 # Columns come in pairs of tiles of 64, in which the kernel for Hopper takes them.
 _COLUMNS = 128
 _RESOLVERS = 1024

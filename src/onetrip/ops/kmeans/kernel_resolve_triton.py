@@ -178,14 +178,19 @@ _OF_PAIRS = ("raw_ptr", "centers_ptr", "count_ptr", "label_ptr", "D")
 
 COMPILE_CASES = tuple(
     CompileCase(
-        f"features-{width}",
+        f"features-{width}-rows-{rows}",
         _kmeans_resolve_kernel,
         _SIGNATURE,
-        {"HOLD_X": holds, "BLOCK_R": 32, "BLOCK_K": 64, "BLOCK_D": width, "BLOCK_M": 128},
+        {"HOLD_X": holds, "BLOCK_R": rows, "BLOCK_K": 64, "BLOCK_D": width, "BLOCK_M": 128},
         num_warps=8,
         num_stages=3,
+        targets=targets,
         multiples_of_16=("D", "WIDTH"),
-        max_spills=24,  # on AMD with 256 features, none elsewhere
+        max_spills=max_spills,
+    )
+    for rows, max_spills, targets in (
+        (32, 8, ("sm_80", "sm_90", "sm_100")),  # on sm_100 with 128 features a step
+        (16, 24, ("gfx942", "gfx950")),  # with 256 features
     )
     for width, holds in ((16, True), (128, False), (256, True))
 ) + (
