@@ -16,8 +16,8 @@ _FLOAT32_UNIT = 2.0**-24
 # Relative error of a singular value that an inexact Gram matrix may cause: four units of float32.
 _ALLOWED = 2.0**-22
 # Up to here threads that share a decomposition wait longer than they work: on two busy cores 64
-# columns took 0.4 ms on one thread and 40 on two, 256 took 6 and 61. On quiet cores 256 take 8 and 10,
-# 800 take 116 and 65.
+# columns took 0.4 ms on one thread and 40 on two, 256 took 6 and 61. On quiet cores 256 take 8 and
+# 10, 800 take 116 and 65.
 _ONE_THREAD = 512
 # Least share of the trace beside the components: 2^-23 of the trace is then a thousandth of it.
 _LEFT = 2.0**-13
