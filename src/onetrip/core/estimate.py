@@ -1,6 +1,7 @@
 """What a problem costs before it runs: floor, bytes, workspace, latency, the choice and why."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from onetrip.core.cost import ITEMSIZE, Cost, count_cost
@@ -103,9 +104,7 @@ def estimate(
         words = [spec.words.get(letter, letter) for letter in spec.axes]
         expected = f"exactly the sizes {words} of {operator}"
         raise ArgumentError(complaint("axes", expected=expected, got=sorted(axes)))
-    for letter, size in axes.items():
-        if not isinstance(size, int) or size < 0:
-            raise ArgumentError(complaint(letter, expected="an integer >= 0", got=repr(size)))
+    check_sizes(axes)
     found = device if isinstance(device, Device) else find_device(device)
     select = operator_module(operator, "select")
     problem = Problem(
@@ -173,3 +172,16 @@ def _input_bytes(spec: OperatorSpec, axes: dict[str, int], dtype: str) -> int:
         for tensor in spec.inputs
         if not tensor.optional
     )
+
+
+def check_sizes(sizes: Mapping[str, int]) -> None:
+    """Refuse what is no size.
+
+    Raises
+    ------
+    ArgumentError
+        Not an integer, or negative; the message names the size.
+    """
+    for name, size in sizes.items():
+        if not isinstance(size, int) or size < 0:
+            raise ArgumentError(complaint(name, expected="an integer >= 0", got=repr(size)))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from onetrip.core.cost import ITEMSIZE
 from onetrip.core.device import Device, find_device
 from onetrip.core.errors import ArgumentError, complaint
-from onetrip.core.estimate import estimate
+from onetrip.core.estimate import check_sizes, estimate
 from onetrip.estimators.stages import Sizes, Stage, plan_of
 
 
@@ -103,9 +103,7 @@ def estimate_pipeline(
     if dtype not in ITEMSIZE:
         expected = f"one of {sorted(ITEMSIZE)}"
         raise ArgumentError(complaint("dtype", expected=expected, got=repr(dtype)))
-    for word, size in sizes.items():
-        if not isinstance(size, int) or size < 0:
-            raise ArgumentError(complaint(word, expected="an integer >= 0", got=repr(size)))
+    check_sizes(sizes)
     found = device if isinstance(device, Device) else find_device(device)
     answers: list[StageEstimate] = []
     asked: set[str] = set()
