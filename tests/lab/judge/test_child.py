@@ -128,6 +128,30 @@ def test_a_flood_of_output_costs_little_and_leaves_its_end(start):
     assert len(child.log()) <= 16_000
 
 
+def test_what_was_printed_before_an_answer_is_in_the_log_at_once(start, monkeypatch):
+    def read_late(descriptor, size, read=os.read):
+        time.sleep(0.01)
+        return read(descriptor, size)
+
+    monkeypatch.setattr("onetrip.lab.judge.child.os.read", read_late)
+    child = start(
+        "while True:\n"
+        "    print('turn', order['sequence'], flush=True); answer(order)\n"
+        "    order = receive_message(link)[0]"
+    )
+    for turn in range(1, 20):
+        ask(child)
+        assert child.log().endswith(f"turn {turn}")
+
+
+def test_a_log_without_end_is_read_in_its_time(start):
+    child = start("answer(order)\nwhile True: sys.stdout.write('flood ' * 1000)")
+    ask(child)
+    began = time.monotonic()
+    assert "flood" in child.log()
+    assert time.monotonic() - began < 5
+
+
 def test_processes_of_its_group_die_with_it(start):
     child = start(
         "pid = os.fork()\nif pid == 0: time.sleep(60)\n"

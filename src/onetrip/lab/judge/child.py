@@ -32,6 +32,10 @@ _POLL_S = 0.25
 _TAIL_BYTES = 16_000
 # A flood of output is read this far; then the pipe fills, and who writes waits.
 _LONGEST_LOG_BYTES = 64 << 20
+# What a process printed before it answered is still on its way into the log for a moment; one
+# that prints without end is not waited for any longer.
+_DRAIN_S = 1.0
+_DRAIN_POLL_S = 0.001
 
 
 class Stopped(Exception):
@@ -115,6 +119,8 @@ class Child:
         theirs.close()
         self._sequence = 0
         self._log: deque[bytes] = deque()
+        # Held from the moment a chunk leaves the pipe until it is in the log.
+        self._log_lock = threading.Lock()
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
 
@@ -196,8 +202,16 @@ class Child:
         return self._walls.breach(self.pid) if self._walls else None
 
     def log(self) -> str:
-        """The end of what it printed."""
-        return b"".join(self._log)[-_TAIL_BYTES:].decode(errors="replace").strip()
+        """The end of what it has printed so far."""
+        end = time.monotonic() + _DRAIN_S
+        while self._reader.is_alive() and time.monotonic() < end:
+            with self._log_lock:
+                if not self._printed(0.0):
+                    break
+            time.sleep(_DRAIN_POLL_S)
+        with self._log_lock:
+            tail = b"".join(self._log)[-_TAIL_BYTES:]
+        return tail.decode(errors="replace").strip()
 
     def end(self) -> None:
         """Kill it with all that it started, and wait until it is gone."""
@@ -235,17 +249,24 @@ class Child:
         except subprocess.TimeoutExpired:
             return None
 
+    def _printed(self, timeout_s: float | None) -> bool:
+        """Whether something is in the pipe that the log has not."""
+        pipe = self._process.stdout
+        return pipe is not None and bool(select.select([pipe], [], [], timeout_s)[0])
+
     def _read_log(self) -> None:
         if self._process.stdout is None:
             return
         descriptor = self._process.stdout.fileno()
         taken = held = 0
         while taken < _LONGEST_LOG_BYTES:
-            chunk = os.read(descriptor, 1 << 16)
-            if not chunk:
-                return
-            self._log.append(chunk)
-            taken += len(chunk)
-            held += len(chunk)
-            while held - len(self._log[0]) > _TAIL_BYTES:
-                held -= len(self._log.popleft())
+            self._printed(None)
+            with self._log_lock:
+                chunk = os.read(descriptor, 1 << 16)
+                if not chunk:
+                    return
+                self._log.append(chunk)
+                taken += len(chunk)
+                held += len(chunk)
+                while held - len(self._log[0]) > _TAIL_BYTES:
+                    held -= len(self._log.popleft())
