@@ -136,7 +136,7 @@ def test_what_was_printed_before_an_answer_is_in_the_log_at_once(start, monkeypa
     monkeypatch.setattr("onetrip.lab.judge.child.os.read", read_late)
     child = start(
         "while True:\n"
-        "    print('turn', order['sequence'], flush=True); answer(order)\n"
+        "    print(' ' * 300_000, 'turn', order['sequence'], flush=True); answer(order)\n"
         "    order = receive_message(link)[0]"
     )
     for turn in range(1, 20):
