@@ -9,7 +9,7 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass
@@ -20,7 +20,7 @@ from onetrip.core import settings
 from onetrip.core.device import file_key
 from onetrip.core.errors import DataError
 from onetrip.core.operators import _OPS_DIR
-from onetrip.core.selection import Config, Problem
+from onetrip.core.selection import Choice, Config, Problem
 
 FORMAT = 1
 # A recorded problem speaks for another when no axis differs by more than this factor.
@@ -190,3 +190,20 @@ def known_config(operator: str, impl: str, problem: Problem) -> Config | None:
         return asked
     tuned = nearest(operator, problem, impl)
     return None if tuned is None else tuned.config
+
+
+def known_choice(
+    operator: str,
+    problem: Problem,
+    unsupported_reason: Callable[[str, Problem, Config], str | None],
+    default_config: Callable[[str, Problem], Config],
+) -> Choice | None:
+    """What the tuning table lets ``impl="auto"`` run; None leaves it to the operator's own rows.
+
+    `default_config` completes what an entry leaves open, and hears an override first.
+    """
+    tuned = nearest(operator, problem)
+    if tuned is None or unsupported_reason(tuned.impl, problem, tuned.config) is not None:
+        return None
+    why = f"tuned on this device for the nearest recorded problem {dict(tuned.axes)}"
+    return Choice(tuned.impl, default_config(tuned.impl, problem), why, tuned.evidence)

@@ -99,10 +99,9 @@ def search_space(impl: str, problem: Problem) -> Mapping[str, tuple[int, ...]]:
 
 def choose(problem: Problem) -> Choice:
     """What ``impl="auto"`` runs, and why."""
-    tuned = tuning.nearest(OPERATOR, problem)
-    if tuned is not None and unsupported_reason(tuned.impl, problem) is None:
-        why = f"tuned on this device for the nearest recorded problem {dict(tuned.axes)}"
-        return Choice(tuned.impl, tuned.config, why, tuned.evidence)
+    known = tuning.known_choice(OPERATOR, problem, unsupported_reason, default_config)
+    if known is not None:
+        return known
     for impl in ("gluon", "triton"):
         if impl == "gluon" and problem.axes["D"] < _GLUON_FROM_FEATURES:
             continue

@@ -172,10 +172,9 @@ def search_space(impl: str, problem: Problem) -> Mapping[str, tuple[int, ...]]:
 
 def choose(problem: Problem) -> Choice:
     """What ``impl="auto"`` runs, and why."""
-    tuned = tuning.nearest(OPERATOR, problem)
-    if tuned is not None and unsupported_reason(tuned.impl, problem, tuned.config) is None:
-        why = f"tuned on this device for the nearest recorded problem {dict(tuned.axes)}"
-        return Choice(tuned.impl, tuned.config, why, tuned.evidence)
+    known = tuning.known_choice(OPERATOR, problem, unsupported_reason, default_config)
+    if known is not None:
+        return known
     if unsupported_reason("gluon", problem) is None:
         why = "the Hopper kernels are the fastest on sm_90 in half precision"
         return Choice("gluon", default_config("gluon", problem), why, "results: bench h100")

@@ -67,10 +67,9 @@ def search_space(impl: str, problem: Problem) -> Mapping[str, tuple[int, ...]]:
 
 def choose(problem: Problem) -> Choice:
     """What ``impl="auto"`` runs, and why."""
-    tuned = tuning.nearest(OPERATOR, problem)
-    if tuned is not None and unsupported_reason(tuned.impl, problem) is None:
-        why = f"tuned on this device for the nearest recorded problem {dict(tuned.axes)}"
-        return Choice(tuned.impl, default_config(tuned.impl, problem), why, tuned.evidence)
+    known = tuning.known_choice(OPERATOR, problem, unsupported_reason, default_config)
+    if known is not None:
+        return known
     if problem.device_kind == "cuda" and unsupported_reason("triton", problem) is None:
         why = "every pair pushes, listed neighbours pull" + unmeasured(problem, "h100")
         return Choice("triton", default_config("triton", problem), why)
