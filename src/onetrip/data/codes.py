@@ -60,8 +60,9 @@ _CODES = (
     Code("U14", "row_count_mismatch", "warning", 'The unit has not as many rows as its line 1 says '
          '("Unique sequences").',
          "keep all rows and tell both numbers"),
-    Code("U15", "duplicate_unit", "warning", "Another unit has the same file name.",
-         "keep both and tell; `onetrip data oas manifest DIR` finds the same content, too"),
+    Code("U15", "duplicate_unit", "warning", "Another unit has the same file name, or the "
+         "same content.",
+         "keep both and tell; where a file took the place of one of an earlier run, tell that"),
     Code("U16", "chain_mismatch", "warning", "Rows have a locus that is not of the chain that "
          "line 1 says.",
          "tell; `standardise` sets such rows aside (R06)"),

@@ -154,15 +154,3 @@ def test_metadata_can_be_stated_where_it_is_missing(tmp_path, good):
     rows, rejects, error, _ = read(tmp_path, data, assume_metadata=stated)
     assert (error, rejects) == (None, [])
     assert [row["sequence"] for row in rows] == good
-
-
-def test_a_name_in_two_studies_is_told(oas_folder, tmp_path):
-    for study in ("A_2019", "B_2020"):
-        folder = tmp_path / "unpaired" / study
-        folder.mkdir(parents=True)
-        source = oas_folder / "unpaired" / "Alder_2019" / "SYN100_Heavy_IGHM.csv.gz"
-        (folder / source.name).write_bytes(source.read_bytes())
-    first, second = Oas().find(tmp_path)
-    remarks = [reject for got in Oas().read(first) for reject in got.rejects]
-    assert [(r.code, r.line) for r in remarks] == [("U15", 0)]
-    assert second.unit_id in remarks[0].message

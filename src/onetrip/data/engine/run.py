@@ -31,12 +31,16 @@ from onetrip.data.engine.stage_run import StageRun
 from onetrip.data.engine.task import SHARD_ROWS
 from onetrip.data.engine.tasks import Sizes, Upstream, tasks_of
 from onetrip.data.recipe import Recipe, load_recipe
-from onetrip.data.sources.source import Unit
+from onetrip.data.sources.source import Source, Unit
 from onetrip.data.step import LearnStep
 from onetrip.data.store.aside import full_disk_explained
 from onetrip.data.store.dataset import Dataset, write_finished
+from onetrip.data.store.listing import Listing
 from onetrip.data.store.manifest import Manifest
 from onetrip.data.store.quarantine import write_bad_units
+
+# Of all that the quarantine has.
+_REMARKS_TOLD = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +138,7 @@ def run(
         with dataset.locked(rank), full_disk_explained(dataset.folder):
             work = _Run(dataset, stages, units, limits, hands, progress or Silent(), share)
             with work.recorded(loaded, str(input)):
+                work.compare_units(loaded.source)
                 return work.run(loaded, Sizes(admission.task_bytes, shard_rows, bundle_bytes))
     finally:
         hands.close()
@@ -183,6 +188,7 @@ class _Run:
         self._ran: list[str] = []
         self._fresh: list[Outcome] = []
         self._so_far = self._damage
+        self._listing = Listing(dataset.folder, units)
 
     @contextmanager
     def recorded(self, recipe: Recipe, input: str) -> Iterator[None]:
@@ -207,6 +213,14 @@ class _Run:
         finally:
             manifest.close()
 
+    def compare_units(self, source: Source) -> None:
+        """Say what is odd about the units beside each other, and beside those of the run before."""
+        if not self._share.leads:
+            return
+        self._listing.compare(source)
+        for remark in self._listing.remarks[:_REMARKS_TOLD]:
+            self._progress.note(f"{remark.unit_id}: {remark.message}")
+
     def run(self, recipe: Recipe, sizes: Sizes) -> Result:
         """All stages; raises what ends the run, save limits that are exceeded."""
         if self._share.world == 1:
@@ -226,9 +240,11 @@ class _Run:
                 last,
                 self._accounts,
                 self._artifacts,
-                [shard.name for outcome in every for shard in outcome.quarantine],
+                self._listing.files
+                + [shard.name for outcome in every for shard in outcome.quarantine],
                 versions(),
             )
+            self._listing.keep({u.unit_id for one in every for u in one.units if u.state == "ok"})
             if self._ran:
                 remove_unnamed_rejects(self._dataset.folder)
         return self._result(self._damage.exit_code, "", rows)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from onetrip.data.engine.outcome import Outcome, load_outcome, sidecar_path
+from onetrip.data.store.listing import REMARKS
 
 
 def remove_superseded(folder: Path, outcomes: Sequence[Outcome]) -> None:
@@ -22,7 +23,7 @@ def remove_unnamed_rejects(dataset: Path) -> None:
     """Leave in the quarantine what a sidecar names, of this recipe or of an earlier one."""
     sidecars = (dataset / "stages").glob("*/task-*.json")
     outcomes = [outcome for path in sidecars if (outcome := load_outcome(path))]
-    named = {shard.name for outcome in outcomes for shard in outcome.quarantine}
+    named = {REMARKS, *(shard.name for outcome in outcomes for shard in outcome.quarantine)}
     for path in (dataset / "quarantine").glob("*.parquet"):
         if path.name not in named:
             path.unlink(missing_ok=True)

@@ -31,6 +31,14 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """What an earlier run knew of a unit: its stamp, and what stands for its content."""
+
+    stamp: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
 class Read:
     """One batch of a unit: its rows, what was set aside between them, how far the file is read.
 
@@ -81,6 +89,13 @@ class Source(ABC):
     def resolve(self, units: Sequence[Unit]) -> "Source":
         """The source with what its options leave open taken from the units; by default itself."""
         return self
+
+    def compare(self, units: Sequence[Unit], before: Mapping[str, Kept]) -> Sequence[Reject]:
+        """What is odd about units beside each other, and beside those of the run before.
+
+        Remarks at line 0: nothing is set aside. By default there is nothing to say.
+        """
+        return ()
 
     @abstractmethod
     def schema(self) -> pa.Schema:

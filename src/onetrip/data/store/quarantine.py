@@ -12,6 +12,7 @@ from onetrip.data.engine.outcome import Outcome, UnitOutcome, load_outcome
 from onetrip.data.reject import Reject
 from onetrip.data.store.aside import write_json
 from onetrip.data.store.dataset import Dataset
+from onetrip.data.store.listing import REMARKS
 from onetrip.data.store.status import last_run
 
 _ROWS_AT_ONCE = 4_096
@@ -106,4 +107,6 @@ def _every(dataset: Path) -> Iterator[tuple[str, Reject]]:
 
 
 def _files(dataset: Path) -> Sequence[tuple[str, Sequence[str]]]:
-    return [(stage.name, stage.quarantine) for stage in last_run(dataset).stages]
+    stages = last_run(dataset).stages
+    listed = [REMARKS] if (dataset / "quarantine" / REMARKS).exists() else []
+    return [(stages[0].name, listed), *((stage.name, stage.quarantine) for stage in stages)]

@@ -1,10 +1,9 @@
 """Which units there are: from OPIG's script of downloads, or from a folder of units."""
 
 import re
-import zlib
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -12,10 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from onetrip.core.errors import DataError, complaint
-from onetrip.data.sources.files import find_units
+from onetrip.data.sources.files import content_of, find_units
 from onetrip.data.sources.oas.inflate import Inflated
 from onetrip.data.sources.oas.lines import Lines
 from onetrip.data.sources.oas.metadata import parse_metadata
+from onetrip.data.sources.oas.twins import alike, contents_that_may_agree
 from onetrip.data.sources.source import Unit, UnitError
 from onetrip.data.store.aside import AsideFile, full_disk_explained
 from onetrip.data.store.writable import folder_to_write
@@ -79,8 +79,8 @@ def read_script(path: Path) -> Manifest:
 def read_folder(folder: Path) -> Manifest:
     """Units below a folder, with what line 1 says of each, and the code of those without one."""
     units = find_units(folder, ("*.csv.gz", "*.csv.gz.[0-9]"))
-    digests = {unit.unit_id: _digest(unit) for unit in units}
-    return Manifest(_with_twins([_entry_of_unit(unit) for unit in units], digests))
+    contents = contents_that_may_agree(units, content_of)
+    return Manifest(_with_twins([_entry_of_unit(unit) for unit in units], contents))
 
 
 def write_manifest(manifest: Manifest, path: Path) -> None:
@@ -142,29 +142,13 @@ def _entry_of_unit(unit: Unit) -> Entry:
     )
 
 
-def _digest(unit: Unit) -> str:
-    """Of the content: a gzip file ends in its checksum and its length."""
-    with unit.path.open("rb") as file:
-        file.seek(max(0, unit.bytes - 8))
-        return f"{unit.bytes}-{zlib.crc32(file.read()):08x}"
-
-
 def _with_twins(
-    entries: Iterable[Entry], digests: dict[str, str] | None = None
+    entries: Iterable[Entry], contents: Mapping[str, str] | None = None
 ) -> tuple[Entry, ...]:
     entries = sorted(entries, key=lambda entry: entry.path)
-    alike: dict[str, list[str]] = defaultdict(list)
-    for entry in entries:
-        alike[entry.path.rpartition("/")[2]].append(entry.path)
-        if digests:
-            alike[digests[entry.path]].append(entry.path)
-    twins = {
-        path: others[0]
-        for paths in alike.values()
-        for path in paths
-        if (others := [other for other in paths if other != path])
-    }
-    return tuple(Entry(**{**asdict(entry), "twin": twins.get(entry.path, "")}) for entry in entries)
+    contents = contents or {}
+    twins = alike((entry.path, contents.get(entry.path, "")) for entry in entries)
+    return tuple(replace(entry, twin=twins.get(entry.path, [""])[0]) for entry in entries)
 
 
 def summary(manifest: Manifest) -> dict[str, int]:

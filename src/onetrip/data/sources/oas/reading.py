@@ -73,8 +73,6 @@ class Reading:
     def read(self, skip_lines: int, skip_rows: int) -> Iterator[Read]:
         """Every row; with a damage, those before it in whole lines, and then UnitError."""
         self._lines, self._rows = skip_lines, skip_rows
-        if not skip_lines:
-            yield from self._remark(self._twin())
         yield from self._pass(skip_lines, None)
 
     def read_to_the_damage(self, skip_lines: int, skip_rows: int) -> Iterator[Read]:
@@ -182,21 +180,11 @@ class Reading:
         if self._wrong_loci:
             yield "U16", f"Line 1 says {metadata.values['Chain']}; {self._wrong_loci} rows differ."
 
-    def _twin(self) -> tuple[str, str]:
-        """Another unit of the same file name, in another study."""
-        parts = self._unit.unit_id.split("/")
-        root = self._unit.path.parents[len(parts) - 1]
-        pattern = "/".join(["*"] * (len(parts) - 1) + [parts[-1]])
-        twins = sorted(root.glob(pattern)) if len(parts) > 1 else []
-        others = [path.relative_to(root).as_posix() for path in twins if path != self._unit.path]
-        return ("U15", f"Also: {', '.join(others)}.") if others else ("", "")
-
     def _remark(self, *remarks: tuple[str, str]) -> Iterator[Read]:
         unit_id = self._unit.unit_id
         rejects = [
             Reject(unit_id, 0, code, "", explained(code, particulars), "")
             for code, particulars in remarks
-            if code
         ]
         if rejects:
             empty = pa.RecordBatch.from_pylist([], schema=self._schema)

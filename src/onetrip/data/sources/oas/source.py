@@ -1,6 +1,6 @@
 """The source `oas`: units of the Observed Antibody Space, whatever their vintage and condition."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal, Self
@@ -8,14 +8,16 @@ from typing import ClassVar, Literal, Self
 import pyarrow as pa
 
 from onetrip.core.errors import ArgumentError, DataError, complaint
-from onetrip.data.sources.files import find_units
+from onetrip.data.reject import Reject
+from onetrip.data.sources.files import content_of, find_units
 from onetrip.data.sources.oas.columns import Layout, wanted_columns
 from onetrip.data.sources.oas.header import layout_of, parse_header
 from onetrip.data.sources.oas.inflate import Inflated
 from onetrip.data.sources.oas.lines import Lines
 from onetrip.data.sources.oas.metadata import META_COLUMNS, assumed_metadata, is_header
 from onetrip.data.sources.oas.reading import LINES_ABOVE_ROWS, Reading
-from onetrip.data.sources.source import Read, Source, Unit, UnitError
+from onetrip.data.sources.oas.twins import twin_remarks
+from onetrip.data.sources.source import Kept, Read, Source, Unit, UnitError
 
 # The second: what wget calls a file whose name is there already, from another study.
 _PATTERNS = ("*.csv.gz", "*.csv.gz.[0-9]")
@@ -80,6 +82,10 @@ class Oas(Source):
             return self
         layouts = (_layout_of(unit) for unit in units)
         return replace(self, layout=next((one for one in layouts if one), "unpaired"))
+
+    def compare(self, units: Sequence[Unit], before: Mapping[str, Kept]) -> Sequence[Reject]:
+        """U15: units of one file name or content, and those that took the place of another."""
+        return twin_remarks(units, before, content_of)
 
     def schema(self) -> pa.Schema:
         """Provenance, metadata, then the columns, all but `row_in_unit` as strings."""
