@@ -5,6 +5,7 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -100,14 +101,19 @@ def lost_of(hacks, filled_in):
     """Those that did not win, with what the naive harness says of them."""
     # Some need an earlier try; the last one counts.
     turns = [hack for hack in hacks for _ in range(hack.times)]
-    done = subprocess.run(
-        [sys.executable, str(HERE / "naive.py")],
-        input=json.dumps([trial(hack, filled_in(hack)) for hack in turns]),
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    # A file, not a pipe: the end of a pipe comes when the daemon that a hack leaves behind ends.
+    with tempfile.TemporaryFile("w+") as errors:
+        done = subprocess.run(
+            [sys.executable, str(HERE / "naive.py")],
+            input=json.dumps([trial(hack, filled_in(hack)) for hack in turns]),
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            timeout=120,
+        )
+        errors.seek(0)
+        said = errors.read()
     reports = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(reports) == len(turns), done.stderr[-2000:]
+    assert len(reports) == len(turns), said[-2000:]
     last = {hack.file: (hack, report) for hack, report in zip(turns, reports, strict=True)}
     return {file: report for file, (hack, report) in last.items() if not won(hack, report)}
