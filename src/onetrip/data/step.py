@@ -4,7 +4,7 @@ Four kinds, by what they need to see at once:
 
 - `BatchStep`: one record batch. Runs on every partition alone.
 - `ExchangeStep`: all rows of one key. Rows are scattered to buckets by a hash of the key, and each
-  bucket is gathered alone.
+  bucket is gathered alone. Where parameters leave each row to itself, nothing is exchanged.
 - `DatasetStep`: everything, as a stream. One task.
 - `LearnStep`: everything, and no row changes: it leaves artifacts (a tokeniser, a report) that
   later steps may ask for by name.
@@ -92,7 +92,21 @@ class BatchStep(Step):
 
 @dataclass(frozen=True)
 class ExchangeStep(Step):
-    """Brings all rows of one key together through buckets in files."""
+    """Brings all rows of one key together through buckets in files.
+
+    With some parameters a step may need no other row to deal with one: then it is `alone`, and
+    runs on batches as a `BatchStep` does, without buckets.
+    """
+
+    @property
+    def alone(self) -> bool:
+        """Whether no row needs another with these parameters. Default: no."""
+        return False
+
+    def apply(self, batch: pa.RecordBatch) -> Applied:
+        """Gather one batch as a bucket of its own; for steps that are `alone`."""
+        (applied,) = self.gather(iter((batch,)))
+        return applied
 
     @abstractmethod
     def hashes(self, batch: pa.RecordBatch) -> np.ndarray:
@@ -151,3 +165,7 @@ class LearnStep(Step):
     @abstractmethod
     def learn(self, stream: Stream, context: Context) -> Mapping[str, bytes]:
         """Artifacts by file name: "tokenizer.json", "leakage.json"."""
+
+
+RowStep = BatchStep | ExchangeStep
+"""What turns batches into batches: an exchange among them only where it is `alone`."""

@@ -84,6 +84,31 @@ def test_exchange_fused_with_the_next_is_not_repeated(folder, tmp_path, recipe_o
     assert forecast(twice, folder, tmp_path / "out").stages[-1].says == "cached"
 
 
+def test_exchange_that_needs_no_other_row_is_not_exchanged(tmp_path, rows_of):
+    """Clonotypes as they are go without buckets, near ones through them, to the same numbers."""
+    path = tmp_path / "in" / "clones.csv"
+    path.parent.mkdir()
+    names = ["v_gene", "j_gene", "cdr3_aa", "sequence_aa"]
+    clones = [f"V{n % 7},J,{'ACDEFGHIKL'[n % 10] * 12},S{n}" for n in range(500)]
+    path.write_text("\n".join([",".join(names), *clones]))
+
+    def of(identity, out):
+        entry = {"cluster": {"identity": identity}}
+        recipe = {"source": {"csv": {"columns": names}}, "steps": [entry]}
+        result = run(recipe, path, tmp_path / out, executor="inline")
+        assert result.accounts["cluster"].rows_in == result.accounts["cluster"].rows_out == 500
+        return result.ran, {
+            row["sequence_aa"]: row["cluster_id"] for row in rows_of(tmp_path / out)
+        }
+
+    ran, exact = of(1.0, "exact")
+    exchanged, near = of(0.9, "near")
+    assert (ran, exchanged) == (("csv", "cluster"), ("csv", "cluster.scatter", "cluster"))
+    # No two of these are near: both ways number the same clonotypes.
+    assert exact == near
+    assert len(set(exact.values())) == 70
+
+
 def test_another_unit_runs_alone_and_one_that_is_gone_leaves_no_row(
     write_csv, tmp_path, recipe_of, rows_of
 ):

@@ -10,7 +10,7 @@ import pyarrow as pa
 from onetrip.core.errors import DataError
 from onetrip.data.engine.account import Account
 from onetrip.data.reject import RAW_BYTES, Reject, placed
-from onetrip.data.step import Applied, BatchStep, Step
+from onetrip.data.step import Applied, RowStep, Step
 
 # More rows than this that make one step raise are no accident: the task fails instead.
 BROKEN_ROWS = 64
@@ -28,7 +28,7 @@ class Chain:
     rejected with S03, all others go on.
     """
 
-    steps: Sequence[BatchStep]
+    steps: Sequence[RowStep]
     schemas: Sequence[pa.Schema]
     labels: Sequence[str]
     on_rejects: Callable[[Sequence[Reject]], None]
@@ -48,7 +48,7 @@ class Chain:
             batch = applied.batch
         return batch
 
-    def _guarded(self, step: BatchStep, batch: pa.RecordBatch, schema: pa.Schema) -> Applied:
+    def _guarded(self, step: RowStep, batch: pa.RecordBatch, schema: pa.Schema) -> Applied:
         try:
             applied = step.apply(batch)
         except Exception as error:

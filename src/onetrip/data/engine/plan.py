@@ -14,7 +14,7 @@ import pyarrow as pa
 from onetrip.core.errors import ArgumentError, DataError
 from onetrip.data.recipe import Recipe
 from onetrip.data.sources.source import Source
-from onetrip.data.step import BatchStep, DatasetStep, ExchangeStep, LearnStep, Step
+from onetrip.data.step import BatchStep, DatasetStep, ExchangeStep, LearnStep, RowStep, Step
 
 # Grows when the engine itself would write other rows, or in another form.
 ENGINE = 1
@@ -29,10 +29,10 @@ class Stage:
     """What runs between two writings.
 
     `head` says what is read: a source its units, an exchange its buckets, a step over the dataset
-    everything, None the shards of the stage before. `chain` are the batch steps behind it, `tail`
-    the exchange whose buckets are written in place of shards. `schema_in` are the columns on disk,
-    `head_schema` those behind the head, `chain_schemas` those behind each step of the chain; the
-    labels name them in accounts. `lines_above` are the lines of a unit above its row 1.
+    everything, None the shards of the stage before. `chain` are the steps behind it that run on
+    batches, `tail` the exchange whose buckets are written in place of shards. `schema_in` are the
+    columns on disk, `head_schema` those behind the head, `chain_schemas` those behind each step of
+    the chain; the labels name them in accounts. `lines_above` are the lines of a unit above row 1.
     """
 
     ordinal: int
@@ -42,7 +42,7 @@ class Stage:
     head: Head = None
     head_label: str = ""
     head_schema: pa.Schema | None = None
-    chain: tuple[BatchStep, ...] = ()
+    chain: tuple[RowStep, ...] = ()
     chain_labels: tuple[str, ...] = ()
     chain_schemas: tuple[pa.Schema, ...] = ()
     tail: ExchangeStep | None = None
@@ -76,7 +76,7 @@ def plan(recipe: Recipe) -> tuple[Stage, ...]:
         _check_reads(step, schema, recipe.steps[: ordinal - 1])
         key, before, schema = step.fingerprint(key, schema), schema, _behind(step, schema)
         label = labels[ordinal]
-        if isinstance(step, BatchStep):
+        if isinstance(step, BatchStep) or (isinstance(step, ExchangeStep) and step.alone):
             onto = stages.pop() if fused else Stage(ordinal, label, key, before)
             stages.append(_with_step(onto, ordinal, key, step, label, schema))
         elif isinstance(step, ExchangeStep):
@@ -99,7 +99,7 @@ def plan(recipe: Recipe) -> tuple[Stage, ...]:
 
 
 def _with_step(
-    stage: Stage, ordinal: int, key: str, step: BatchStep, label: str, schema: pa.Schema
+    stage: Stage, ordinal: int, key: str, step: RowStep, label: str, schema: pa.Schema
 ) -> Stage:
     return replace(
         stage,

@@ -19,7 +19,7 @@ from onetrip.data.engine.task import Moved, Places, Report, Task
 from onetrip.data.engine.unit_reading import read_units
 from onetrip.data.reject import Reject, placed
 from onetrip.data.sources.source import Source
-from onetrip.data.step import BatchStep, Context, DatasetStep, ExchangeStep, LearnStep, Step
+from onetrip.data.step import Context, DatasetStep, ExchangeStep, LearnStep, RowStep, Step
 
 
 def run_task(stage: Stage, task: Task, places: Places, report: Report) -> Outcome:
@@ -62,7 +62,7 @@ def _bound(stage: Stage, artifacts: Mapping[str, Path]) -> Stage:
     return replace(
         stage,
         head=bound(stage.head) if isinstance(stage.head, Step) else stage.head,
-        chain=tuple(cast(BatchStep, bound(step)) for step in stage.chain),
+        chain=tuple(cast(RowStep, bound(step)) for step in stage.chain),
         tail=None if stage.tail is None else cast(ExchangeStep, bound(stage.tail)),
     )
 
@@ -127,8 +127,9 @@ def _read_files(
             check_schema(step, applied, stage.head_schema or stage.schema_in)
             account.add(0, applied)
             reject(placed(applied.rejects, stage.lines_above))
-            if applied.batch.num_rows:
-                output.write(chain.apply(applied.batch))
+            # A bucket is large: what steps make of it in parts stays in a core's cache.
+            for at in range(0, applied.batch.num_rows, task.batch_rows):
+                output.write(chain.apply(applied.batch.slice(at, task.batch_rows)))
             if isinstance(step, DatasetStep):
                 report(Moved(_share(task, account), account.rows_out, rejected))
     return outcome

@@ -34,6 +34,8 @@ class Cluster(ExchangeStep):
     joined wherever so many of its residues agree (single linkage), and a component is named by
     the smallest number in it. A row that lacks a gene or the CDR3 goes by its whole sequence.
 
+    At an identity of 1 a row has its number in itself: it needs no other, and nothing is exchanged.
+
     Parameters
     ----------
     identity : share of the CDR3's residues that agree, above 0.5 up to 1; 0.9 is customary.
@@ -42,7 +44,7 @@ class Cluster(ExchangeStep):
     identity: float = 1.0
 
     name: ClassVar[str] = "cluster"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     summary: ClassVar[str] = "number clones by V gene, J gene and CDR3"
 
     def __post_init__(self) -> None:
@@ -56,6 +58,15 @@ class Cluster(ExchangeStep):
         """Upstream's columns and `cluster_id`."""
         require_chain_columns(self.name, upstream, *_GENES, "cdr3_aa", "sequence_aa")
         return with_field(upstream, "cluster_id", pa.uint64())
+
+    @property
+    def alone(self) -> bool:
+        """Whether clonotypes stay as they are, each numbered by its own text."""
+        return self.identity == 1
+
+    def apply(self, batch: pa.RecordBatch) -> Applied:
+        """Number the clones of one batch; for an identity of 1."""
+        return self._number(batch)
 
     def hashes(self, batch: pa.RecordBatch) -> np.ndarray:
         """What must meet: a clonotype, or all with its genes and its CDR3's length."""
