@@ -7,6 +7,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits, load_wine
 
+from onetrip.ops.hdbscan import tied_walk
 from onetrip.ops.hdbscan.api import spanning
 from onetrip.ops.hdbscan.chains import chains_of
 from onetrip.ops.hdbscan.linkage import single_linkage
@@ -155,10 +156,13 @@ def tied_samples():
 
 @pytest.mark.parametrize(("name", "X"), tied_samples().items())
 @pytest.mark.parametrize("min_samples", [1, 2, 6])
-def test_pairs_that_may_replace_edges(name, X, min_samples):
+@pytest.mark.parametrize("together", [1, 1024])
+def test_pairs_that_may_replace_edges(name, X, min_samples, together, monkeypatch):
     """In any order of points: which part is entered first changes with it."""
+    monkeypatch.setattr(tied_walk, "_TOGETHER", together)
+    monkeypatch.setattr(tied_walk, "_ALONE", together)
     generator = np.random.default_rng(3)
-    for _ in range(3):
+    for _ in range(2):
         x = torch.from_numpy(generator.permutation(X).astype(float))
         tree = spanning(x, min_samples=min_samples, alpha=1.0, precision="certified")
         assert tree.tied.shape[1] > 0 or min_samples < 6

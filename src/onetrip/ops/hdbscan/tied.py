@@ -7,16 +7,14 @@ entered first. Parts are walked as a whole, those between heavy edges before tho
 ones, and only where an edge beside the tree's may be taken.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from heapq import heappop, heappush
-from itertools import pairwise
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from onetrip.ops.hdbscan.chains import Chains, chains_of
+from onetrip.ops.hdbscan.tied_walk import Groups, walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +27,16 @@ class _Pairs:
 
     def __getitem__(self, chosen: Tensor) -> "_Pairs":
         return _Pairs(self.point[:, chosen], self.part[:, chosen], self.whole[chosen])
+
+    def split(self, first: int) -> tuple["_Pairs", "_Pairs"]:
+        """The `first` pairs, and the others."""
+        parts = (slice(None, first), slice(first, None))
+        begin, end = (_Pairs(self.point[:, p], self.part[:, p], self.whole[p]) for p in parts)
+        return begin, end
+
+    def rows(self) -> list[Tensor]:
+        """All five numbers of pairs, each [P]."""
+        return [*self.point, *self.part, self.whole]
 
 
 def as_met(
@@ -51,36 +59,39 @@ def as_met(
     ([0, 0], [1, 2])
     """
     N = source.shape[0] + 1
-    tied, tied_weight = _once(source, target, tied, tied_weight)
-    of_tree = torch.isin(weight, tied_weight).nonzero().squeeze(1)
+    nearer, above = source.new_zeros(N), weight.new_zeros(N)
+    nearer[target], above[target] = source, weight
+    reached = torch.arange(1, N, device=weight.device)
+    tied, tied_weight = _once(nearer, tied, tied_weight)
+    equal = torch.zeros(N, dtype=torch.bool, device=weight.device)
+    equal[1:-1] = weight[1:] == weight[:-1]
+    of_tree = (equal[1:] | equal[:-1]).nonzero().squeeze(1)
     point = torch.cat([torch.stack([source[of_tree], target[of_tree]]), tied], 1)
     pairs = _pairs(
         chains_of(source, target), weight, point, torch.cat([weight[of_tree], tied_weight])
     )
-    here = torch.arange(pairs.whole.shape[0], device=weight.device)
-    tree, other = pairs[here[: of_tree.shape[0]]], pairs[here[of_tree.shape[0] :]]
+    tree, other = pairs.split(of_tree.shape[0])
     other = other[_matters(tree, other, N).nonzero().squeeze(1)]
-    tree = tree[torch.isin(tree.whole, other.whole).nonzero().squeeze(1)]
-    nearer, above = source.new_zeros(N), weight.new_zeros(N)
-    nearer[target], above[target] = source, weight
+    if other.whole.numel() == 0:
+        return nearer[1:], reached, above[1:]
+    asked = torch.zeros(2 * N, dtype=torch.bool, device=weight.device)
+    asked[other.whole] = True
+    tree = tree[asked[tree.whole].nonzero().squeeze(1)]
     on_host = nearer.cpu(), above.cpu()
-    _walk(tree, other, on_host[0].numpy(), on_host[1].numpy())
+    walk(_groups(tree, other), on_host[0].numpy(), on_host[1].numpy())
     nearer, above = (values.to(weight.device) for values in on_host)
-    return nearer[1:], torch.arange(1, N, device=weight.device), above[1:]
+    return nearer[1:], reached, above[1:]
 
 
-def _once(
-    source: Tensor, target: Tensor, tied: Tensor, tied_weight: Tensor
-) -> tuple[Tensor, Tensor]:
+def _once(nearer: Tensor, tied: Tensor, tied_weight: Tensor) -> tuple[Tensor, Tensor]:
     """Tied pairs, each once, smaller number first, without those of the tree."""
-    N = source.shape[0] + 1
     low, high = tied.amin(0), tied.amax(0)
-    key, at = (low * N + high).sort()
-    in_tree = torch.minimum(source, target) * N + torch.maximum(source, target)
-    new = ~torch.isin(key, in_tree)
+    key, at = (low * nearer.shape[0] + high).sort()
+    low, high = low[at], high[at]
+    new = (nearer[low] != high) & (nearer[high] != low)
     new[1:] &= key[1:] != key[:-1]
-    new = at[new.nonzero().squeeze(1)]
-    return torch.stack([low[new], high[new]]), tied_weight[new]
+    new = new.nonzero().squeeze(1)
+    return torch.stack([low[new], high[new]]), tied_weight[at[new]]
 
 
 def _pairs(chains: Chains, weight: Tensor, point: Tensor, of_pair: Tensor) -> _Pairs:
@@ -107,58 +118,12 @@ def _matters(tree: _Pairs, other: _Pairs, N: int) -> Tensor:
     return (other.part[0] != other.part[1]) & ~behind
 
 
-def _walk(tree: _Pairs, other: _Pairs, nearer: np.ndarray, above: np.ndarray) -> None:
-    """Change the edges by which points are reached: the end before each, and the weight."""
-    whole, by_whole = torch.cat([tree.whole, other.whole]).sort(stable=True, descending=True)
-    point, part = torch.cat([tree.point, other.point], 1), torch.cat([tree.part, other.part], 1)
-    columns = torch.cat([point, part, tree.whole.new_zeros(1, whole.shape[0])])[:, by_whole]
-    columns[4] = by_whole < tree.whole.shape[0]
-    # An array makes lists of its numbers in a third of the time that a tensor takes.
-    pairs = list(zip(*columns.cpu().numpy().tolist(), strict=True))
-    counts = whole.unique_consecutive(return_counts=True)[1]
+def _groups(tree: _Pairs, other: _Pairs) -> Groups:
+    """Pairs in the host's memory, by what their parts are parts of."""
+    rows = [torch.cat([t, o], -1) for t, o in zip(tree.rows(), other.rows(), strict=True)]
+    columns = torch.stack(rows).cpu().numpy()
     # The number of a whole grows with its weight: heavy ones come first.
-    for start, end in pairwise([0, *counts.cumsum(0).tolist()]):
-        entry: dict[int, int] = {}
-        leaving: dict[int, list[tuple[int, int, int]]] = {}
-        for a, b, part_a, part_b, in_tree in pairs[start:end]:
-            leaving.setdefault(part_a, []).append((b, part_b, a))
-            leaving.setdefault(part_b, []).append((a, part_a, b))
-            if in_tree:
-                to, entered = (part_b, b) if nearer[b] == a else (part_a, a)
-                entry[to] = entered
-        (first,) = leaving.keys() - entry.keys()
-        weight = above[entered]
-        for to, entered, origin in _met(first, leaving):
-            if entered == entry[to]:
-                nearer[entered] = origin
-            else:
-                _enter(entered, entry[to], origin, weight, nearer, above)
-
-
-def _met(
-    part: int, leaving: dict[int, list[tuple[int, int, int]]]
-) -> Iterator[tuple[int, int, int]]:
-    """Every other part in the order of the walk, the point it is entered at, and from where."""
-    reached = {part}
-    frontier: list[tuple[int, int, int, int]] = []
-    while len(reached) < len(leaving):
-        # Of equal points the one that was met first: it is nearest from an earlier part.
-        for point, to, origin in leaving[part]:
-            if to not in reached:
-                heappush(frontier, (point, len(reached), to, origin))
-        while part in reached:
-            point, _, part, origin = heappop(frontier)
-        reached.add(part)
-        yield part, point, origin
-
-
-def _enter(
-    point: int, entry: int, origin: int, weight: float, nearer: np.ndarray, above: np.ndarray
-) -> None:
-    """Turn the way from `entry` to `point`: their part is entered there, from `origin`."""
-    while True:
-        further, heavier = nearer[point], above[point]
-        nearer[point], above[point] = origin, weight
-        if point == entry:
-            return
-        origin, weight, point = point, heavier, further
+    by_whole = np.argsort(-columns[4], kind="stable")
+    columns = columns[:, by_whole]
+    begin = np.flatnonzero(np.diff(columns[4], prepend=-1, append=-1))
+    return Groups(columns[:2], columns[2:4], by_whole < tree.whole.shape[0], begin)
