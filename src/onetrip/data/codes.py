@@ -68,6 +68,9 @@ _CODES = (
          "tell; `standardise` sets such rows aside (R06)"),
     Code("U17", "line_too_long", "unit", "A line so long that this is no table.",
          "quarantine the unit", "Download it again."),
+    Code("U18", "unreadable", "unit", "A link that leads nowhere, or a file or folder that may not "
+         "be read.",
+         "quarantine the unit", "Mend the link or the permission: the same command reads it then."),
     Code("R01", "field_count", "row", "A row has more or fewer fields than the header.",
          "quarantine the row"),
     Code("R02", "quote", "row", "A quote stands where none may, or is never closed.",

@@ -13,7 +13,8 @@ import pyarrow.csv
 
 from onetrip.core.errors import DataError, complaint
 from onetrip.data.reject import Reject
-from onetrip.data.sources.files import Block, find_units, first_line, of_first_readable, read_blocks
+from onetrip.data.sources.files import Block, first_line, of_first_readable, read_blocks
+from onetrip.data.sources.folder import find_units
 from onetrip.data.sources.source import Read, Source, Unit, UnitError
 
 _PROVENANCE = (pa.field("unit_id", pa.string()), pa.field("row_in_unit", pa.int64()))

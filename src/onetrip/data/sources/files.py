@@ -1,7 +1,6 @@
-"""Files of a folder as units, and their text in blocks of whole lines."""
+"""The text of a unit in blocks of whole lines, and the first unit that can be read."""
 
 import gzip
-import hashlib
 import io
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -11,33 +10,14 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar, cast
 
 from onetrip.core.errors import DataError, complaint
+from onetrip.data.sources.folder import opened
 from onetrip.data.sources.source import Unit, UnitError
 
 BLOCK_BYTES = 4 << 20
 
 Read = TypeVar("Read")
 
-_ENDS_BYTES = 4 << 10
 _GZIP = b"\x1f\x8b"
-
-
-def find_units(location: Path, patterns: Sequence[str]) -> tuple[Unit, ...]:
-    """Files below a folder that fit one of the patterns, or the one file, sorted by their path.
-
-    Hidden files (`.name`) are left out: systems and copying programs leave such beside real ones.
-    """
-    if location.is_file():
-        return (unit_of(location, location.parent),)
-    found = {
-        path
-        for pattern in patterns
-        for path in location.rglob(pattern)
-        if path.is_file() and not path.name.startswith(".")
-    }
-    if not found:
-        expected = f"a file, or a folder with files like {' or '.join(patterns)}"
-        raise DataError(complaint("input", expected=expected, got=repr(str(location))))
-    return tuple(unit_of(path, location) for path in sorted(found))
 
 
 def of_first_readable(units: Sequence[Unit], read: Callable[[Unit], Read]) -> Read:
@@ -55,29 +35,6 @@ def of_first_readable(units: Sequence[Unit], read: Callable[[Unit], Read]) -> Re
     raise DataError(complaint("input", expected=expected, got=f"{len(units)}, the first {wrong}"))
 
 
-def unit_of(path: Path, folder: Path) -> Unit:
-    """A file as a unit; size and time of the last change stand for its content."""
-    status = path.stat()
-    stamp = f"{status.st_size}-{status.st_mtime_ns}"
-    return Unit(path.relative_to(folder).as_posix(), path.absolute(), status.st_size, stamp)
-
-
-def content_of(unit: Unit) -> str:
-    """Stands for the content of a file: its length, its first and its last 4 KiB.
-
-    A gzip file ends in the checksum of its text. "" where it cannot be read.
-    """
-    digest = hashlib.blake2b(unit.bytes.to_bytes(8, "little"), digest_size=16)
-    try:
-        with unit.path.open("rb") as file:
-            digest.update(file.read(_ENDS_BYTES))
-            file.seek(max(0, unit.bytes - _ENDS_BYTES))
-            digest.update(file.read(_ENDS_BYTES))
-    except OSError:
-        return ""
-    return digest.hexdigest()
-
-
 @dataclass(frozen=True, slots=True)
 class Block:
     """Whole lines of a file: the text, how many lines, and how far the file on disk is read."""
@@ -89,7 +46,7 @@ class Block:
 
 def read_blocks(path: Path, skip_lines: int = 0) -> Iterator[Block]:
     """The text of a file, plain or gzip, in blocks of whole lines; raises UnitError U04 and U05."""
-    with path.open("rb") as raw, _inflated(raw) as file:
+    with opened(path) as raw, _inflated(raw) as file:
         rest = b""
         while True:
             try:

@@ -9,7 +9,8 @@ from typing import ClassVar, Self
 import pyarrow as pa
 
 from onetrip.data.reject import Reject
-from onetrip.data.sources.files import find_units, first_line, of_first_readable, read_blocks
+from onetrip.data.sources.files import first_line, of_first_readable, read_blocks
+from onetrip.data.sources.folder import find_units, opened
 from onetrip.data.sources.source import Read, Source, Unit, UnitError
 
 
@@ -51,8 +52,7 @@ class Jsonl(Source):
     def read(self, unit: Unit, *, skip_lines: int = 0, skip_rows: int = 0) -> Iterator[Read]:
         """Read a file block by block; empty lines are no rows."""
         lines, schema = skip_lines, self.schema()
-        if not unit.bytes:
-            raise UnitError("U03", "The file is empty.")
+        _check_bytes(unit)
         for block in read_blocks(unit.path, skip_lines):
             found: list[tuple[int, dict[str, object]]] = []
             rejects: list[Reject] = []
@@ -81,11 +81,18 @@ class Jsonl(Source):
 
 
 def _keys(unit: Unit) -> tuple[str, ...]:
-    row = _parsed(unit, 1, first_line(unit.path)) if unit.bytes else {}
+    _check_bytes(unit)
+    row = _parsed(unit, 1, first_line(unit.path))
     if isinstance(row, Reject) or not row:
         reason = row.message if isinstance(row, Reject) else "No keys."
         raise UnitError("U10", f"Its first line is no JSON object: {reason}")
     return tuple(row)
+
+
+def _check_bytes(unit: Unit) -> None:
+    with opened(unit.path):
+        if not unit.bytes:
+            raise UnitError("U03", "The file is empty.")
 
 
 def _parsed(unit: Unit, line: int, text: bytes) -> dict[str, object] | Reject:

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from onetrip.core.errors import DataError, complaint
-from onetrip.data.sources.files import find_units, of_first_readable
+from onetrip.data.sources.files import of_first_readable
+from onetrip.data.sources.folder import find_units, opened
 from onetrip.data.sources.source import Read, Source, Unit, UnitError
 
 _BATCH_ROWS = 32_768
@@ -59,6 +60,7 @@ class Parquet(Source):
     def read(self, unit: Unit, *, skip_lines: int = 0, skip_rows: int = 0) -> Iterator[Read]:
         """Read a file row group by row group; here a line is a row."""
         schema, stored = self.schema(), self._stored()
+        opened(unit.path).close()
         try:
             file = pq.ParquetFile(unit.path, memory_map=True)
         except pa.ArrowInvalid as error:
@@ -91,6 +93,7 @@ class Parquet(Source):
 
 
 def _schema(unit: Unit) -> pa.Schema:
+    opened(unit.path).close()
     try:
         return pq.read_schema(unit.path).remove_metadata()
     except pa.ArrowInvalid as error:

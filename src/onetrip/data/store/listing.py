@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from onetrip.data.reject import SCHEMA, Reject
-from onetrip.data.sources.files import content_of
+from onetrip.data.sources.folder import content_of
 from onetrip.data.sources.source import Kept, Source, Unit
 from onetrip.data.store.aside import AsideFile, write_json
 

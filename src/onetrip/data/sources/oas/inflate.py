@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import BinaryIO
 
 from onetrip.data.codes import explained
+from onetrip.data.sources.folder import opened
 from onetrip.data.sources.source import UnitError
 
 MAGIC = b"\x1f\x8b"
@@ -74,7 +75,7 @@ class Inflated:
 
     def _blocks(self) -> Iterator[bytes]:
         module = inflater()
-        with self._path.open("rb") as file:
+        with opened(self._path) as file:
             _check_magic(file.read(_RAW_CHARACTERS))
             file.seek(0)
             data = self._piece(file)

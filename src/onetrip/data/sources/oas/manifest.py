@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from onetrip.core.errors import DataError, complaint
-from onetrip.data.sources.files import content_of, find_units
+from onetrip.data.sources.folder import content_of, find_units
 from onetrip.data.sources.oas.inflate import Inflated
 from onetrip.data.sources.oas.lines import Lines
 from onetrip.data.sources.oas.metadata import parse_metadata

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from onetrip.core.errors import ArgumentError, DataError, complaint
 from onetrip.data.reject import Reject
-from onetrip.data.sources.files import content_of, find_units
+from onetrip.data.sources.folder import content_of, find_units
 from onetrip.data.sources.oas.columns import Layout, wanted_columns
 from onetrip.data.sources.oas.header import layout_of, parse_header
 from onetrip.data.sources.oas.inflate import Inflated
