@@ -210,14 +210,18 @@ def test_ctrl_c_stops_in_order_keeps_what_is_done_and_ends_with_130(here, how, o
     command = [sys.executable, "-c", program, "data", "run", "recipe.yaml", "in", "-o", "out"]
     bearing = ["--workers", "1", "--max-bad-rows", "9%", "--progress", "none"]
     process = subprocess.Popen([*command, *bearing], stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        if any((here / "out").glob("stages/01-*")):
-            break
-        time.sleep(0.05)
-    time.sleep(0.2)
-    process.send_signal(how)
-    _, err = process.communicate(timeout=20)
+    try:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            if any((here / "out").glob("stages/01-*")):
+                break
+            time.sleep(0.05)
+        time.sleep(0.2)
+        process.send_signal(how)
+        _, err = process.communicate(timeout=20)
+    finally:
+        # One that goes on fails the test in place of outliving it.
+        process.kill()
     assert process.returncode == 130
     assert "Traceback" not in err
     assert "onetrip: interrupted. What is done is kept: the same command goes on." in err

@@ -173,7 +173,7 @@ def test_full_disk_keeps_what_is_finished_and_goes_on(write_csv, tmp_path, recip
 def test_second_run_into_the_same_folder_is_refused(folder, tmp_path, recipe_of):
     slow = recipe_of({NUMBERS: {"pause_s": 3.0}})
     process = start(slow, folder, tmp_path / "out")
-    while not (tmp_path / "out" / "manifest.sqlite").exists():
+    while process.poll() is None and not (tmp_path / "out" / "manifest.sqlite").exists():
         time.sleep(0.02)
     with pytest.raises(DataError, match="Another run writes"):
         run(slow, folder, tmp_path / "out", workers=1)

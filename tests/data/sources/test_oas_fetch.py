@@ -72,6 +72,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 return self.answer(200, unit[: len(unit) // 2])
             case "never_ends" if "Birch" in self.path:
                 return self.drip(unit)
+            case "falls_silent" if "Birch" in self.path:
+                return self.partial(0, unit[: len(unit) // 2], len(unit), still_open=True)
             case "drops" | "ignores_range":
                 if start >= len(unit):
                     return self.answer(416, b"", {"Content-Range": f"bytes */{len(unit)}"})
@@ -94,14 +96,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
         while not self.server.closing.wait(0.02):
             self.wfile.write(b"x")
 
-    def partial(self, start, body, total):
-        """Less than was promised, perhaps; then the line goes dead."""
+    def partial(self, start, body, total, *, still_open=False):
+        """Less than was promised, perhaps; then the line goes dead, or stays open."""
         self.send_response(206 if start else 200)
         if start:
             self.send_header("Content-Range", f"bytes {start}-{total - 1}/{total}")
         self.send_header("Content-Length", str(total - start))
         self.end_headers()
         self.wfile.write(body)
+        if still_open:
+            self.wfile.flush()
+            self.server.closing.wait()
 
 
 @pytest.fixture(scope="module")
@@ -201,20 +206,30 @@ def test_unwanted_units_end_at_line_1(served, unit, tmp_path):
     assert not list(tmp_path.rglob("*.part"))
 
 
-def test_what_ends_a_fetch_ends_the_downloads_at_hand(served, unit, tmp_path):
+@pytest.mark.parametrize("mood", ["never_ends", "falls_silent"])
+def test_what_ends_a_fetch_ends_the_downloads_at_hand(mood, served, unit, tmp_path):
     names = [f"unpaired/{study}/csv/A_Heavy_IGHG.csv.gz" for study in ("Alder_2019", "Birch_2020")]
-    _, entries = served("never_ends", names)
+    server, entries = served(mood, names)
     slow = tmp_path / "unpaired" / "Birch_2020" / "A_Heavy_IGHG.csv.gz.part"
+    # A fetch that goes on ends with the server, and so fails here in place of hanging.
+    limit = threading.Timer(8, server.closing.set)
+    limit.start()
 
     def ctrl_c(result):
-        while not slow.exists() or slow.stat().st_size < 1000:
+        while not server.closing.is_set():
+            if slow.exists() and slow.stat().st_size >= 1000:
+                raise KeyboardInterrupt
             time.sleep(0.01)
-        raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fetch(entries, tmp_path, timeout_s=5, told=ctrl_c)
-    # What came stays, for the next run to go on with.
-    assert slow.stat().st_size >= 1000
+        fetch(entries, tmp_path, timeout_s=30, attempts=1, told=ctrl_c)
+    limit.cancel()
+    assert not server.closing.is_set(), "it ended with its server, not with Ctrl-C"
+    # What came stays, for the next run to go on with, and nothing is written behind our back.
+    size = slow.stat().st_size
+    assert size >= 1000
+    time.sleep(0.1)
+    assert slow.stat().st_size == size
 
 
 def test_a_full_disk_ends_a_fetch(served, tmp_path):

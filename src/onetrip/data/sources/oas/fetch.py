@@ -6,7 +6,6 @@ import urllib.error
 import urllib.request
 import zlib
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,6 +13,7 @@ from threading import Event
 from typing import Literal
 
 from onetrip.core.errors import ArgumentError, complaint
+from onetrip.data.sources.oas.downloads import side_by_side
 from onetrip.data.sources.oas.inflate import MAGIC, Inflated, is_web_page
 from onetrip.data.sources.oas.manifest import Entry
 from onetrip.data.sources.oas.metadata import Metadata, parse_metadata
@@ -122,12 +122,8 @@ def fetch(
         told(result)
         return result
 
-    with full_disk_explained(folder), ThreadPoolExecutor(connections, "onetrip-fetch") as pool:
-        try:
-            return list(pool.map(one, chosen))
-        finally:
-            # Whatever ends this (Ctrl-C, a full disk) ends the downloads at hand, too.
-            ended.set()
+    with full_disk_explained(folder):
+        return side_by_side(one, chosen, connections, ended)
 
 
 def _of_study(entries: Sequence[Entry], study: str | None) -> Sequence[Entry]:
