@@ -39,6 +39,13 @@ def padded(name, count):
     return [(f"{name}-{n}-{'x' * 150}", n) for n in range(count)]
 
 
+def has_begun(out):
+    try:
+        return last_run(out).state == "running"
+    except DataError:
+        return False
+
+
 def files_of(out):
     return {path.name for path in out.glob("stages/*/*") if not path.name.startswith(".")}
 
@@ -170,10 +177,16 @@ def test_full_disk_keeps_what_is_finished_and_goes_on(write_csv, tmp_path, recip
     assert len(rows_of(tmp_path / "out")) == 60_100
 
 
+def test_status_of_a_run_that_has_hardly_begun_is_an_error_that_says_so(tmp_path):
+    (tmp_path / "manifest.sqlite").touch()
+    with pytest.raises(DataError, match="a folder in which a run has begun"):
+        last_run(tmp_path)
+
+
 def test_second_run_into_the_same_folder_is_refused(folder, tmp_path, recipe_of):
     slow = recipe_of({NUMBERS: {"pause_s": 3.0}})
     process = start(slow, folder, tmp_path / "out")
-    while process.poll() is None and not (tmp_path / "out" / "manifest.sqlite").exists():
+    while process.poll() is None and not has_begun(tmp_path / "out"):
         time.sleep(0.02)
     with pytest.raises(DataError, match="Another run writes"):
         run(slow, folder, tmp_path / "out", workers=1)

@@ -46,7 +46,7 @@ class Manifest:
         self._database = sqlite3.connect(path, isolation_level=None, timeout=30)
         self._database.execute("PRAGMA journal_mode=WAL")
         self._database.execute("PRAGMA synchronous=NORMAL")
-        self._database.executescript(_SCHEMA)
+        self._database.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
         self._run = 0
 
     def begin(

@@ -69,7 +69,9 @@ def last_run(dataset: str | Path) -> RunStatus:
         raise DataError(complaint("dataset", expected=expected, got=repr(str(dataset))))
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
         database.row_factory = sqlite3.Row
-        run = database.execute("SELECT * FROM runs ORDER BY run DESC LIMIT 1").fetchone()
+        begun = database.execute("SELECT 1 FROM sqlite_master WHERE name = 'runs'").fetchone()
+        runs = "SELECT * FROM runs ORDER BY run DESC LIMIT 1"
+        run = database.execute(runs).fetchone() if begun else None
         if run is None:
             expected = "a folder in which a run has begun"
             raise DataError(complaint("dataset", expected=expected, got=repr(str(dataset))))
