@@ -99,7 +99,7 @@ def test_chains_are_merges_one_by_one(shape, points):
         chains = chains_of(source, target)
         joined, size = merged(source, target)
         assert np.array_equal(torch.stack([chains.left, chains.right]).numpy(), joined)
-        assert np.array_equal(chains.size.numpy(), size)
+        assert np.array_equal(chains.sizes().numpy(), size)
         assert chains.above[torch.from_numpy(joined)].tolist() == [[*range(points - 1)]] * 2
         assert int(chains.above[-1]) == points - 1
 

@@ -12,19 +12,23 @@ algorithm for single linkage clustering on GPU", 2024.
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from onetrip.ops.hdbscan.pointers import highest
 
+if TYPE_CHECKING:
+    from onetrip.ops.hdbscan.device_chains import DeviceChains
+
 
 @dataclass(frozen=True, slots=True)
 class Chains:
     """The merges of N points: edge m of E = N - 1 makes the node N + m. Points are nodes below N.
 
-    `left`, `right` [E]: nodes that hold the source and the target of edge m; `size` [E], points
-    under node N + m; `above` [2N - 1], the edge that merges each node, E for the last node.
+    `left`, `right` [E]: nodes that hold the source and the target of edge m; `above` [2N - 1], the
+    edge that merges each node, E for the last node.
 
     `edge` [E]: edges chain by chain, in order; what hangs under a chain stands before it. `begin`,
     `end` [E]: where in `edge` the chain of each place begins, and where its last edge is.
@@ -33,12 +37,30 @@ class Chains:
 
     left: Tensor
     right: Tensor
-    size: Tensor
     above: Tensor
     edge: Tensor
     begin: Tensor
     end: Tensor
     bounds: list[int]
+
+    def sizes(self) -> Tensor:
+        """Points [E] under the node that every edge makes.
+
+        >>> chains_of(torch.tensor([0, 1]), torch.tensor([1, 2])).sizes().tolist()
+        [2, 3]
+        """
+        E = self.edge.shape[0]
+        under = torch.bincount(self.above[: E + 1], minlength=E + 1)
+        size = torch.empty_like(self.edge)
+        for low, high in pairwise(self.bounds):
+            edge, start = self.edge[low:high], self.begin[low:high] - low
+            added = under[edge]
+            along = added.cumsum(0)
+            held = along + (added - along)[start]
+            size[edge] = held
+            is_last = self.end[low:high] == torch.arange(low, high, device=edge.device)
+            under.index_add_(0, self.above[E + 1 + edge], held * is_last)
+        return size
 
     def places(self) -> Tensor:
         """Place of every point [N] where what holds a source stands before what holds its target.
@@ -49,16 +71,19 @@ class Chains:
         E = self.edge.shape[0]
         N = E + 1
         left = torch.cat([self.left, self.left.new_full((1,), N + E - 1)])
-        sizes = torch.cat([self.size.new_ones(N), self.size])
+        sizes = torch.cat([torch.ones_like(left), self.sizes()])
         # Of every edge's node, and of the whole; from the last chains to the first.
-        start = self.size.new_zeros(N)
-        before = N + self.edge.roll(1)
-        pushed = torch.where(left[self.edge] == before, 0, sizes[left[self.edge]])
+        start = torch.zeros_like(left)
+        pushed = sizes[self.left[self.edge]].masked_fill_(
+            self.left[self.edge] == N + self.edge.roll(1), 0
+        )
+        along = pushed.cumsum(0)
+        # From a place to the end of its chain.
+        along = along[self.end] - along
+        last = N + self.edge[self.end]
         for low, high in reversed(list(pairwise(self.bounds))):
-            edge, end = self.edge[low:high], self.end[low:high]
-            top = self._start(N + self.edge[end], left, sizes, start)
-            along = pushed[low:high].cumsum(0)
-            start[edge] = top + along[end - low] - along
+            top = self._start(last[low:high], left, sizes, start)
+            start[self.edge[low:high]] = top + along[low:high]
         return self._start(torch.arange(N, device=left.device), left, sizes, start)
 
     def climb(self, point: Tensor, limit: Tensor) -> Tensor:
@@ -105,13 +130,17 @@ class _Contraction:
     offsets: list[int]
 
 
-def chains_of(source: Tensor, target: Tensor) -> Chains:
+def chains_of(source: Tensor, target: Tensor) -> "Chains | DeviceChains":
     """Merge the ends of the edges [E] of a tree, in order; E > 0.
 
     >>> chains = chains_of(torch.tensor([0, 1]), torch.tensor([1, 2]))
-    >>> chains.left.tolist(), chains.right.tolist(), chains.size.tolist()
-    ([0, 3], [1, 2], [2, 3])
+    >>> chains.left.tolist(), chains.right.tolist()
+    ([0, 3], [1, 2])
     """
+    if source.is_cuda:
+        from onetrip.ops.hdbscan.device_chains import DeviceChains
+
+        return DeviceChains(source, target)
     E, device = source.shape[0], source.device
     N = E + 1
     found = _contracted(source, target)
@@ -141,16 +170,7 @@ def chains_of(source: Tensor, target: Tensor) -> Chains:
     left, right = torch.where(left < 0, of_edge, left), torch.where(right < 0, of_edge, right)
 
     bounds = torch.searchsorted(chain, torch.tensor(found.offsets[1:], device=device)).tolist()
-    under = torch.bincount(above[:N], minlength=N)
-    size = torch.empty(E, dtype=torch.int64, device=device)
-    for low, high in pairwise(bounds):
-        member, start = edge[low:high], begin[low:high] - low
-        added = under[member]
-        along = added.cumsum(0)
-        held = along + (added - along)[start]
-        size[member] = held
-        under.index_add_(0, merging[low:high], held * is_last[low:high])
-    return Chains(left, right, size, above, edge, begin, end, bounds)
+    return Chains(left, right, above, edge, begin, end, bounds)
 
 
 def _contracted(source: Tensor, target: Tensor) -> _Contraction:

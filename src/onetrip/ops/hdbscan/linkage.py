@@ -54,7 +54,7 @@ def single_linkage(source: Tensor, target: Tensor, weight: Tensor) -> Linkage:
     ([0, 3], [1, 2], [2, 3])
     """
     chains = chains_of(source, target)
-    return Linkage(chains.left, chains.right, weight, chains.size)
+    return Linkage(chains.left, chains.right, weight, chains.sizes())
 
 
 def cut(tree: Linkage, distance: float, min_cluster_size: int) -> Tensor:

@@ -8,6 +8,7 @@ ones, and only where an edge beside the tree's may be taken.
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,6 +16,9 @@ from torch import Tensor
 
 from onetrip.ops.hdbscan.chains import Chains, chains_of
 from onetrip.ops.hdbscan.tied_walk import Groups, walk
+
+if TYPE_CHECKING:
+    from onetrip.ops.hdbscan.device_chains import DeviceChains
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,9 @@ def _once(nearer: Tensor, tied: Tensor, tied_weight: Tensor) -> tuple[Tensor, Te
     return torch.stack([low[new], high[new]]), tied_weight[at[new]]
 
 
-def _pairs(chains: Chains, weight: Tensor, point: Tensor, of_pair: Tensor) -> _Pairs:
+def _pairs(
+    chains: "Chains | DeviceChains", weight: Tensor, point: Tensor, of_pair: Tensor
+) -> _Pairs:
     """Parts that pairs [2, P] as heavy as `of_pair` [P] lie between, the smaller number first."""
     lighter = torch.searchsorted(weight, of_pair)
     up_to = torch.searchsorted(weight, of_pair, right=True)
