@@ -5,6 +5,11 @@ from dataclasses import dataclass, field
 
 from onetrip.core.spec import EMPTY
 
+# Seconds, in any lane; runs in CI; worth timing on a device.
+SMOKE = frozenset({"smoke", "cpu"})
+CPU = frozenset({"cpu"})
+BENCH = frozenset({"bench"})
+
 
 @dataclass(frozen=True, slots=True)
 class Workload:
@@ -15,7 +20,7 @@ class Workload:
     name : unique within its operator.
     axes : letter -> size.
     dtype : dtype of the floating inputs.
-    tags : "smoke" (seconds, any lane), "cpu" (runs in CI), "bench" (worth timing on a device).
+    tags : `SMOKE`, `CPU` or `BENCH`.
     why : what this shape shows that others do not, and where it comes from.
     options : keyword arguments of the public function.
     optional_inputs : names of optional tensors that `make_inputs` must make.

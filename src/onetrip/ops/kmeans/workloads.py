@@ -1,17 +1,13 @@
 """Problems on which k-means is tested and measured."""
 
-from onetrip.core.workload import Workload
-
-_SMOKE = frozenset({"smoke", "cpu"})
-_CPU = frozenset({"cpu"})
-_BENCH = frozenset({"bench"})
+from onetrip.core.workload import BENCH, CPU, SMOKE, Workload
 
 WORKLOADS = (
     Workload(
         "ragged",
         {"N": 131, "D": 5, "K": 7},
         "float32",
-        _SMOKE,
+        SMOKE,
         why="one full and one ragged tile on every axis; few clusters, found in columns",
         options={"max_iter": 20},
     ),
@@ -19,7 +15,7 @@ WORKLOADS = (
         "poor-start",
         {"N": 150, "D": 3, "K": 40},
         "float32",
-        _SMOKE,
+        SMOKE,
         why="clusters move and fall empty; enough of them to be searched along rows",
         options={"max_iter": 12, "tol": 0.0},
         data="poor-start",
@@ -28,7 +24,7 @@ WORKLOADS = (
         "weighted",
         {"N": 97, "D": 17, "K": 6},
         "float32",
-        _CPU,
+        CPU,
         why="weights in sums, averages and inertia; an early stop by tolerance",
         options={"max_iter": 20, "tol": 0.05},
         optional_inputs=("sample_weight",),
@@ -38,7 +34,7 @@ WORKLOADS = (
         "offset",
         {"N": 120, "D": 8, "K": 9},
         "float32",
-        _CPU,
+        CPU,
         why="a common offset of 100, which scores without centring do not survive",
         options={"max_iter": 10},
         data="offset",
@@ -47,7 +43,7 @@ WORKLOADS = (
         "cosine",
         {"N": 90, "D": 12, "K": 5},
         "float32",
-        _CPU,
+        CPU,
         why="rows and centres of unit length",
         options={"max_iter": 8, "metric": "cosine"},
         data="noise",
@@ -56,7 +52,7 @@ WORKLOADS = (
         "half",
         {"N": 100, "D": 16, "K": 6},
         "float16",
-        _CPU,
+        CPU,
         why="half precision input, centres in float32",
         options={"max_iter": 10},
     ),
@@ -64,7 +60,7 @@ WORKLOADS = (
         "labels-only",
         {"N": 60, "D": 4, "K": 3},
         "float32",
-        _CPU,
+        CPU,
         why="no iteration: the labels and the inertia of given centres, as predict and score ask",
         options={"max_iter": 0},
     ),
@@ -73,7 +69,7 @@ WORKLOADS = (
             f"vectors-{name}",
             {"N": N, "D": D, "K": K},
             "float32",
-            _BENCH,
+            BENCH,
             why=why,
             options={"max_iter": 20, "tol": 0.0},
             data="noise",

@@ -1,17 +1,13 @@
 """Problems on which kneighbors is tested and measured."""
 
-from onetrip.core.workload import Workload
-
-_SMOKE = frozenset({"smoke", "cpu"})
-_CPU = frozenset({"cpu"})
-_BENCH = frozenset({"bench"})
+from onetrip.core.workload import BENCH, CPU, SMOKE, Workload
 
 WORKLOADS = (
     Workload(
         "ragged",
         {"Q": 13, "N": 67, "D": 21, "K": 5},
         "float32",
-        _SMOKE,
+        SMOKE,
         why="full and ragged tiles on every axis of the smallest tiles",
         options={"n_neighbors": 5},
     ),
@@ -19,7 +15,7 @@ WORKLOADS = (
         "offset",
         {"Q": 9, "N": 60, "D": 8, "K": 3},
         "float32",
-        _CPU,
+        CPU,
         why="norms are 280 and distances 1: scores that are not centred lose every digit",
         options={"n_neighbors": 3, "metric": "sqeuclidean"},
         data="offset",
@@ -28,7 +24,7 @@ WORKLOADS = (
         "duplicated",
         {"Q": 9, "N": 60, "D": 12, "K": 7},
         "float32",
-        _CPU,
+        CPU,
         why="every distance is there three times: ties go to the smallest index",
         options={"n_neighbors": 7},
         data="duplicated",
@@ -37,7 +33,7 @@ WORKLOADS = (
         "self",
         {"Q": 36, "N": 36, "D": 10, "K": 4},
         "float32",
-        _CPU,
+        CPU,
         why="the corpus asks, and nobody is their own neighbour",
         options={"n_neighbors": 4, "exclude_self": True},
         data="self",
@@ -46,7 +42,7 @@ WORKLOADS = (
         "cosine",
         {"Q": 9, "N": 40, "D": 24, "K": 4},
         "float32",
-        _CPU,
+        CPU,
         why="rows are scaled to length 1 on the way",
         options={"n_neighbors": 4, "metric": "cosine"},
     ),
@@ -54,7 +50,7 @@ WORKLOADS = (
         "inner-product",
         {"Q": 9, "N": 40, "D": 24, "K": 4},
         "float32",
-        _CPU,
+        CPU,
         why="the largest come first",
         options={"n_neighbors": 4, "metric": "inner_product"},
     ),
@@ -62,7 +58,7 @@ WORKLOADS = (
         "half",
         {"Q": 9, "N": 40, "D": 40, "K": 4},
         "float16",
-        _CPU,
+        CPU,
         why="half precision is data, not the arithmetic",
         options={"n_neighbors": 4},
     ),
@@ -70,7 +66,7 @@ WORKLOADS = (
         "square",
         {"Q": 100_000, "N": 100_000, "D": 128, "K": 10},
         "float32",
-        _BENCH,
+        BENCH,
         why="a neighbour graph of 100k samples: as much selection as product",
         options={"n_neighbors": 10},
     ),
@@ -78,7 +74,7 @@ WORKLOADS = (
         "wide",
         {"Q": 10_000, "N": 1_000_000, "D": 128, "K": 10},
         "float32",
-        _BENCH,
+        BENCH,
         why="a batch of queries against a million embeddings",
         options={"n_neighbors": 10},
     ),
@@ -86,7 +82,7 @@ WORKLOADS = (
         "one-query",
         {"Q": 1, "N": 10_000_000, "D": 128, "K": 10},
         "float32",
-        _BENCH,
+        BENCH,
         why="one query reads the corpus once: bandwidth",
         options={"n_neighbors": 10},
     ),
@@ -94,7 +90,7 @@ WORKLOADS = (
         "many-neighbors",
         {"Q": 100_000, "N": 100_000, "D": 128, "K": 64},
         "float32",
-        _BENCH,
+        BENCH,
         why="lists of 64: selection is most of the work",
         options={"n_neighbors": 64},
     ),

@@ -1,24 +1,20 @@
 """Problems on which linear cross entropy is tested and measured."""
 
-from onetrip.core.workload import Workload
-
-_SMOKE = frozenset({"smoke", "cpu"})
-_CPU = frozenset({"cpu"})
-_BENCH = frozenset({"bench"})
+from onetrip.core.workload import BENCH, CPU, SMOKE, Workload
 
 WORKLOADS = (
     Workload(
         "ragged",
         {"N": 67, "D": 40, "V": 143},
         "float32",
-        _SMOKE,
+        SMOKE,
         why="one full and one ragged tile on every axis of the smallest tiles",
     ),
     Workload(
         "prime",
         {"N": 37, "D": 61, "V": 307},
         "float32",
-        _CPU,
+        CPU,
         why="no axis is a multiple of anything; rows are not 16-byte aligned",
         optional_inputs=("linear_bias",),
     ),
@@ -26,21 +22,21 @@ WORKLOADS = (
         "one-token",
         {"N": 1, "D": 16, "V": 33},
         "float32",
-        _SMOKE,
+        SMOKE,
         why="a single row",
     ),
     Workload(
         "half",
         {"N": 48, "D": 64, "V": 260},
         "float16",
-        _CPU,
+        CPU,
         why="float16 has no room for large exponentials",
     ),
     Workload(
         "gemma-like",
         {"N": 50, "D": 48, "V": 270},
         "float32",
-        _SMOKE,
+        SMOKE,
         why="soft-capped logits (Gemma 2) on peaked data",
         options={"softcap": 30.0},
         data="peaked",
@@ -49,7 +45,7 @@ WORKLOADS = (
         "granite-like",
         {"N": 40, "D": 32, "V": 150},
         "float32",
-        _CPU,
+        CPU,
         why="scaled logits (Granite, Cohere) with z-loss",
         options={"logit_scale": 0.125, "z_loss": 1e-2},
     ),
@@ -57,7 +53,7 @@ WORKLOADS = (
         "everything",
         {"N": 45, "D": 32, "V": 145},
         "float32",
-        _SMOKE,
+        SMOKE,
         why="every option and every optional tensor at once",
         options={
             "softcap": 5.0,
@@ -72,7 +68,7 @@ WORKLOADS = (
         "rl",
         {"N": 64, "D": 32, "V": 129},
         "float32",
-        _CPU,
+        CPU,
         why="what preference and RL trainers ask for: per-token loss, log-probability, entropy",
         options={"reduction": "none", "aux": ("logprob", "entropy")},
         data="peaked",
@@ -81,7 +77,7 @@ WORKLOADS = (
         "offset",
         {"N": 33, "D": 24, "V": 90},
         "float32",
-        _CPU,
+        CPU,
         why="a large offset common to all logits, which the maximum must take out",
         data="offset",
     ),
@@ -89,7 +85,7 @@ WORKLOADS = (
         "gpt2-cpu",
         {"N": 2048, "D": 768, "V": 50257},
         "float32",
-        _BENCH,
+        BENCH,
         why="GPT-2 small's head on a laptop: 412 MB of logits in plain torch",
         data="peaked",
     ),
@@ -97,7 +93,7 @@ WORKLOADS = (
         "gpt2-small",
         {"N": 8192, "D": 768, "V": 50257},
         "bfloat16",
-        _BENCH,
+        BENCH,
         why="GPT-2 small: odd vocabulary, little arithmetic per logit",
         data="peaked",
     ),
@@ -105,7 +101,7 @@ WORKLOADS = (
         "gemma2-2b",
         {"N": 8192, "D": 2304, "V": 256000},
         "bfloat16",
-        _BENCH,
+        BENCH,
         why="Gemma-2 2B: the largest vocabulary in wide use, 3.9 GiB of bfloat16 logits",
         data="peaked",
     ),
@@ -113,7 +109,7 @@ WORKLOADS = (
         "llama3-8b",
         {"N": 8192, "D": 4096, "V": 128256},
         "bfloat16",
-        _BENCH,
+        BENCH,
         why="Llama-3 8B: a wide hidden state",
         data="peaked",
     ),

@@ -1,17 +1,13 @@
 """Problems on which truncated_svd is tested and measured."""
 
-from onetrip.core.workload import Workload
-
-_SMOKE = frozenset({"smoke", "cpu"})
-_CPU = frozenset({"cpu"})
-_BENCH = frozenset({"bench"})
+from onetrip.core.workload import BENCH, CPU, SMOKE, Workload
 
 WORKLOADS = (
     Workload(
         "tall",
         {"N": 75, "D": 20, "K": 4},
         "float32",
-        _SMOKE,
+        SMOKE,
         why="more samples than features: the Gram matrix of features",
         options={"n_components": 4},
     ),
@@ -19,7 +15,7 @@ WORKLOADS = (
         "wide",
         {"N": 18, "D": 70, "K": 5},
         "float32",
-        _SMOKE,
+        SMOKE,
         why="fewer samples than features: the Gram matrix of samples, vectors in a second trip",
         options={"n_components": 5},
     ),
@@ -27,7 +23,7 @@ WORKLOADS = (
         "centred",
         {"N": 67, "D": 21, "K": 3},
         "float32",
-        _SMOKE,
+        SMOKE,
         why="a mean a hundred times the spread, which squares would drown",
         options={"n_components": 3, "center": True},
         data="offset",
@@ -36,7 +32,7 @@ WORKLOADS = (
         "half",
         {"N": 64, "D": 24, "K": 3},
         "float16",
-        _CPU,
+        CPU,
         why="half precision in, float32 out",
         options={"n_components": 3, "center": True},
     ),
@@ -44,7 +40,7 @@ WORKLOADS = (
         "randomized",
         {"N": 60, "D": 16, "K": 4},
         "float32",
-        _CPU,
+        CPU,
         why="random directions, power iterations, and the Gram matrix never formed",
         options={"n_components": 4, "solver": "randomized", "n_oversamples": 12},
     ),
@@ -52,7 +48,7 @@ WORKLOADS = (
         "steep",
         {"N": 70, "D": 12, "K": 12},
         "float32",
-        _CPU,
+        CPU,
         why="singular values over six decades: the Gram matrix alone loses half the digits",
         options={"n_components": 12},
         data="steep",
@@ -61,7 +57,7 @@ WORKLOADS = (
         "wide-double",
         {"N": 14, "D": 40, "K": 3},
         "float64",
-        _CPU,
+        CPU,
         why="float64 tiles are the caller's own memory, which centring must leave alone",
         options={"n_components": 3, "center": True},
     ),
@@ -69,7 +65,7 @@ WORKLOADS = (
         "million",
         {"N": 1_000_000, "D": 256, "K": 32},
         "float32",
-        _BENCH,
+        BENCH,
         why="many samples: bandwidth against float64 products",
         options={"n_components": 32, "center": True},
     ),
@@ -77,7 +73,7 @@ WORKLOADS = (
         "thousand-features",
         {"N": 500_000, "D": 1024, "K": 64},
         "float32",
-        _BENCH,
+        BENCH,
         why="a Gram matrix large enough for its eigenvectors to count",
         options={"n_components": 64},
     ),

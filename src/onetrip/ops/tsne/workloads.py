@@ -1,17 +1,13 @@
 """Problems on which tsne is tested and measured."""
 
-from onetrip.core.workload import Workload
-
-_SMOKE = frozenset({"smoke", "cpu"})
-_CPU = frozenset({"cpu"})
-_BENCH = frozenset({"bench"})
+from onetrip.core.workload import BENCH, CPU, SMOKE, Workload
 
 WORKLOADS = (
     Workload(
         "plane",
         {"N": 20, "D": 3},
         "float32",
-        _SMOKE,
+        SMOKE,
         why="two dimensions, one ragged tile, both phases of the schedule",
         options={"perplexity": 5.0, "max_iter": 4, "exploration_iter": 2},
     ),
@@ -19,7 +15,7 @@ WORKLOADS = (
         "space",
         {"N": 24, "D": 3},
         "float32",
-        _CPU,
+        CPU,
         why="three dimensions: two degrees of freedom in Student's distribution",
         options={"perplexity": 5.0, "max_iter": 4, "exploration_iter": 2, "n_components": 3},
     ),
@@ -27,7 +23,7 @@ WORKLOADS = (
         "recomputed",
         {"N": 35, "D": 4},
         "float32",
-        _CPU,
+        CPU,
         why="two tiles, no memory for affinities: they are recomputed from x in every iteration",
         options={
             "perplexity": 6.0,
@@ -41,7 +37,7 @@ WORKLOADS = (
         "half",
         {"N": 24, "D": 4},
         "float16",
-        _CPU,
+        CPU,
         why="half precision in, float32 out",
         options={"perplexity": 5.0, "max_iter": 3},
     ),
@@ -49,7 +45,7 @@ WORKLOADS = (
         "20k",
         {"N": 20_000, "D": 128},
         "float32",
-        _BENCH,
+        BENCH,
         why="the largest that a dense implementation fits comfortably: 1.6 GB a matrix",
         options={"max_iter": 500},
     ),
@@ -57,7 +53,7 @@ WORKLOADS = (
         "100k",
         {"N": 100_000, "D": 50},
         "float32",
-        _BENCH,
+        BENCH,
         why="no [N, N] matrix fits: 40 GB",
         options={"max_iter": 500},
     ),
