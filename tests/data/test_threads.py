@@ -5,9 +5,15 @@ import time
 from itertools import count
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from onetrip.data.ahead import ahead
+from onetrip.data.ahead import ahead, one_core
+from onetrip.data.engine.plan import plan
+from onetrip.data.engine.task import Places, Task
+from onetrip.data.engine.worker import run_task
+from onetrip.data.recipe import load_recipe
+from onetrip.data.sources.oas.synthetic.unit import write_unit
 from onetrip.data.store import aside, shards
 from onetrip.data.store.behind import Behind
 from onetrip.data.store.shards import ShardWriter
@@ -132,3 +138,31 @@ def test_shards_end_where_they_did_however_quick_the_writer(tmp_path, monkeypatc
         writer.write(batch)
     writer.end_shard()
     assert [shard.rows for shard in writer.closed_shards] == [10, 10, 10]
+
+
+def test_with_one_core_each_is_made_when_it_is_asked_for_and_no_thread_starts():
+    made = []
+    with one_core(only=True), ahead((made.append(n) or n for n in range(9)), 3, itself, 2) as got:
+        assert (next(got), made) == (0, [0])
+        assert alive() == set()
+        assert list(got) == list(range(1, 9))
+    with ahead(iter([1]), 1, itself) as got:
+        assert alive() != set()
+        assert list(got) == [1]
+
+
+def test_a_task_in_one_thread_makes_what_one_in_several_does(tmp_path):
+    unit = tmp_path / "in" / "a.csv.gz"
+    unit.parent.mkdir()
+    write_unit(unit, 3_000)
+    recipe = load_recipe({"source": "oas"})
+    (stage,), units = plan(recipe), tuple(recipe.source.find(unit.parent))
+    made = {}
+    for cores in (1, 2):
+        places = Places(*(tmp_path / f"{name}{cores}" for name in "srat"))
+        task = Task("key", "label", 1, units=units, cores=cores)
+        outcome = run_task(stage, task, places, lambda moved: None)
+        (shard,) = outcome.shards
+        made[cores] = pq.read_table(places.stage / shard.name), outcome.accounts["oas"].as_dict()
+    assert made[1][0].num_rows == 3_000
+    assert made[1] == made[2]

@@ -1,4 +1,8 @@
-"""Run an iterator in threads of its own, some items ahead of who takes them."""
+"""Run an iterator in threads of its own, some items ahead of who takes them.
+
+Where every other core has a process of its own, a thread more only moves text from one core's cache
+to another's: `one_core` says so, and then nothing runs ahead.
+"""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -11,6 +15,18 @@ Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 _END: Any = object()
+_on_one_core = False
+
+
+@contextmanager
+def one_core(only: bool) -> Iterator[None]:
+    """Whether this process has but one core to work on, for as long as the context lasts."""
+    global _on_one_core
+    before, _on_one_core = _on_one_core, only
+    try:
+        yield
+    finally:
+        _on_one_core = before
 
 
 @contextmanager
@@ -23,11 +39,15 @@ def ahead(
     together they use two cores. Items are taken one at a time, and a thread works on what it took
     itself, which its core has at hand. What that raises is raised to who takes the results. Up to
     `depth` of them wait, one more for each thread is being made; the threads end with the context.
+    On `one_core` each is made when it is asked for.
 
     >>> with ahead(iter(range(3)), 1, str) as texts:
     ...     list(texts)
     ['0', '1', '2']
     """
+    if _on_one_core:
+        yield map(work, items)
+        return
     last = Event()
     last.set()
     waiting: deque[Future[Made]] = deque()

@@ -50,7 +50,7 @@ def admit(workers: int | None, memory: str, cores: int | None = None) -> Admissi
             complaint("memory", expected=f"at least {least}", got=memory, way_out=f"{arithmetic}.")
         )
     if workers is None:
-        workers = min(fitting, cores or _cores())
+        workers = min(fitting, cores or cores_here())
     if workers < 1:
         raise ArgumentError(complaint("workers", expected="at least 1", got=workers))
     if workers > fitting:
@@ -70,5 +70,6 @@ def read_memory(text: str, argument: str = "memory") -> int:
     return int(float(match[1]) * _UNITS[match[2]])
 
 
-def _cores() -> int:
+def cores_here() -> int:
+    """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -29,7 +29,7 @@ class Task:
 
     `bytes` is its weight for the order of tasks and for progress; `rows` how many go in, where
     that is known before; `buckets` how many a scatter makes. `given_up` names units that are not
-    read again, and why.
+    read again, and why. `cores` are free for it: with one, it works in one thread.
     """
 
     key: str
@@ -43,6 +43,7 @@ class Task:
     batch_rows: int = BATCH_ROWS
     shard_rows: int = SHARD_ROWS
     memory_bytes: int = 256 << 20
+    cores: int = 2
     given_up: Mapping[str, str] = field(default_factory=dict)
     artifacts: Mapping[str, Path] = field(default_factory=dict)
     checkpoint: Checkpoint | None = None

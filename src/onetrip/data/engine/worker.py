@@ -8,6 +8,7 @@ from typing import cast
 
 import pyarrow as pa
 
+from onetrip.data.ahead import one_core
 from onetrip.data.engine.account import Account
 from onetrip.data.engine.chain import Chain, check_schema
 from onetrip.data.engine.exchange import read_bucket
@@ -39,10 +40,11 @@ def run_task(stage: Stage, task: Task, places: Places, report: Report) -> Outcom
     for folder in (places.stage, places.quarantine):
         folder.mkdir(parents=True, exist_ok=True)
     stage = _bound(stage, task.artifacts)
-    if isinstance(stage.head, LearnStep):
-        outcome = _learn(stage.head, task, places)
-    else:
-        outcome = _rows_out(stage, task, places, report)
+    with one_core(task.cores == 1):
+        if isinstance(stage.head, LearnStep):
+            outcome = _learn(stage.head, task, places)
+        else:
+            outcome = _rows_out(stage, task, places, report)
     outcome.seconds += time.perf_counter() - began
     outcome.cpu_seconds += time.process_time() - began_cpu
     for label, account in outcome.accounts.items():

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from typing import ClassVar
 
@@ -20,6 +20,7 @@ from onetrip.data.engine.executors.executor import (
     Lost,
     Progressed,
 )
+from onetrip.data.engine.memory import cores_here
 from onetrip.data.engine.outcome import Outcome
 from onetrip.data.engine.plan import Stage
 from onetrip.data.engine.task import Moved, Places, Task
@@ -103,7 +104,7 @@ class LocalExecutor(Executor):
                     return
                 free = _start()
                 self._workers.append(free)
-            task = self._waiting.popleft()
+            task = self._with_cores(self._waiting.popleft())
             free.task, free.unit_id = task, ""
             try:
                 if free.stage is not self._stage:
@@ -113,6 +114,12 @@ class LocalExecutor(Executor):
             except BrokenPipeError:
                 # It died between two tasks; its end of file is read next and tells so.
                 continue
+
+    def _with_cores(self, task: Task) -> Task:
+        """The task with its share of the cores: tasks that run beside it have theirs."""
+        busy = sum(worker.task is not None for worker in self._workers)
+        together = min(self._count, busy + 1 + len(self._waiting))
+        return replace(task, cores=max(1, cores_here() // together))
 
     def _message(self, worker: _Worker) -> Iterator[Event]:
         task = worker.task

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from onetrip.core.errors import require
@@ -52,7 +53,9 @@ class RayExecutor(Executor):
         while self._waiting or self._running:
             while self._waiting and len(self._running) < self._count:
                 task = self._waiting.popleft()
-                self._running[self._remote.remote(self._stage, task, self._places)] = task
+                # Ray gives each task one core.
+                alone = replace(task, cores=1)
+                self._running[self._remote.remote(self._stage, alone, self._places)] = task
             ready, _ = self._ray.wait(list(self._running), num_returns=1)
             for reference in ready:
                 yield self._ended(reference, self._running.pop(reference))
