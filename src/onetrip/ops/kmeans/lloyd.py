@@ -159,7 +159,7 @@ def lloyd(
     if not settled:
         assigner.finish(centers, movement, workers)
     looks = max(1, assigner.looks)
-    inertia = _inertia(points, centers, assigner.labels, workers)
+    inertia = inertia_of(points, centers, assigner.labels, workers)
     return Solution(
         centers,
         assigner.labels,
@@ -177,7 +177,7 @@ def _over_processes(count: int, points: Points) -> int:
     return int(reduced(own, dist.ReduceOp.SUM, points.group))
 
 
-def _inertia(points: Points, centers: Tensor, labels: Tensor, workers: Workers) -> Tensor:
+def inertia_of(points: Points, centers: Tensor, labels: Tensor, workers: Workers) -> Tensor:
     """Weighted sum of squared distances to the own centre, in float64, exact for these terms."""
     per_row = torch.empty(labels.shape[0], dtype=torch.float64, device=centers.device)
 

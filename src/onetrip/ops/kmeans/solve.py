@@ -9,7 +9,10 @@ from torch import Tensor
 from onetrip.core import selection
 from onetrip.core.selection import Config, Problem
 from onetrip.ops.kmeans import select
+from onetrip.ops.kmeans.few_lloyd import lloyd_of_few
+from onetrip.ops.kmeans.few_nearest import MOST_CENTERS
 from onetrip.ops.kmeans.lloyd import Solution, lloyd
+from onetrip.ops.kmeans.movement import worth_bounds
 from onetrip.ops.kmeans.points import Points
 from onetrip.ops.kmeans.torch_impl import TorchAssigner
 from onetrip.ops.kmeans.workers import rows_workers
@@ -52,5 +55,15 @@ def solve(
 
         return lloyd_on_device(points, start, impl, config, certified, **stop)
     with torch.no_grad(), rows_workers(points.x) as workers:
+        if certified and not spherical and is_of_few(points, start):
+            return lloyd_of_few(points, start, workers, max_iter=max_iter, tol=tol)
         assigner = TorchAssigner(points, centers.shape[0], config, certified)
         return lloyd(points, start, assigner, workers, **stop)
+
+
+def is_of_few(points: Points, centers: Tensor) -> bool:
+    """Whether there are so few centres, and products, that a search of all rows is fastest."""
+    if points.group is not None or not points.x.is_cpu or centers.shape[0] > MOST_CENTERS:
+        return False
+    N, D = points.x.shape
+    return not worth_bounds(N, D, centers.shape[0])

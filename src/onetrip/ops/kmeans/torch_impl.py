@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from onetrip.core.selection import Config
-from onetrip.ops.kmeans.movement import Bounds, Movement, Rest
+from onetrip.ops.kmeans.movement import Bounds, Movement, Rest, worth_bounds
 from onetrip.ops.kmeans.points import Placed
 from onetrip.ops.kmeans.resolve import nearest_anew
 from onetrip.ops.kmeans.two_nearest import Reach, Rounding, certain_least, rounding_of, two_least
@@ -21,10 +21,6 @@ from onetrip.tile.certified import UNIT_ROUNDOFF, distance_bound, score_bound
 
 # With fewer centres the product of a row costs no more than the distance that might spare it.
 _TIGHTEN_FROM = 128
-# With fewer products a row, or in all, than this, bounds cost more than the products that they
-# might spare: measured on two cores at 8 clusters of 16 features, and on 1797 digits.
-_BOUND_FROM = 512
-_BOUND_FROM_ALL = 1 << 23
 # Up to here asking which scores are beyond reach is faster than asking for the second least:
 # measured on one core, 179 against 306 ns a row at 64 centres of 32 features, 720 against 930 at
 # 256, but 9.3 against 7.2 µs at 1024 of 256.
@@ -81,8 +77,7 @@ class TorchAssigner:
         self._is_few = clusters <= _FEW and self._block_rows * clusters < 1 << 24
         self._is_few &= certified
         self._of_few: Rounding | None = None
-        products = clusters * points.x.shape[1]
-        self.is_bounded = products >= _BOUND_FROM and N * products >= _BOUND_FROM_ALL
+        self.is_bounded = worth_bounds(N, points.x.shape[1], clusters)
         self._bounds: Bounds | None = None
         self._rest = Rest()
         dtype = str(points.x.dtype).removeprefix("torch.")

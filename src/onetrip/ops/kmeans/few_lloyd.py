@@ -1,0 +1,104 @@
+"""Lloyd's iterations of few clusters on a CPU: every row at every iteration, in few calls.
+
+The same iterations as `lloyd.py`, whose bounds and whose calls of torch cost more here than the
+products. The sums are as exact, so that the centres are the same bits.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from onetrip.ops.kmeans.few_nearest import FewNearest
+from onetrip.ops.kmeans.lloyd import Solution, averages, inertia_of
+from onetrip.ops.kmeans.points import Points
+from onetrip.ops.kmeans.workers import Workers, slices
+
+# Terms of one pass over changed rows: 256 KiB of float64, which stay in a core's cache.
+_TERMS = 1 << 15
+
+
+def lloyd_of_few(
+    points: Points, centers: Tensor, workers: Workers, *, max_iter: int, tol: float
+) -> Solution:
+    """Iterate from `centers` [K, D] as `lloyd` does, for at most 255 centres on a CPU."""
+    search = FewNearest(points, centers.shape[0], often=max_iter > 1)
+    sums = _Sums(points, centers.shape[0])
+    labels, n_iter, settled = None, 0, False
+    while n_iter < max_iter:
+        found = search.label(centers, workers)
+        n_iter += 1
+        settled = not sums.move(labels, found)
+        labels = found
+        if settled:
+            break
+        after = sums.averages(centers, labels)
+        step = after.numpy().astype(np.float64) - centers.numpy()
+        centers = after
+        if float(np.vdot(step, step)) <= tol * points.variance:
+            break
+    if labels is None or not settled:
+        labels = search.label(centers, workers)
+    found = torch.from_numpy(labels.astype(np.int32))
+    inertia = inertia_of(points, centers, found, workers)
+    return Solution(centers, found, inertia, n_iter, search.anew / search.looks)
+
+
+class _Sums:
+    """Weighted sum and weight of each cluster, kept while rows change their labels."""
+
+    def __init__(self, points: Points, clusters: int) -> None:
+        self._points = points
+        self._x = points.x.numpy()
+        self._clusters = clusters
+        width = points.x.shape[1] * len(points.magics)
+        self._step = max(256, _TERMS // width)
+        self._terms = torch.zeros(clusters, width, dtype=torch.float64)
+        self._weight = np.zeros(clusters)
+        self._row_weight = None if points.weight is None else points.weight.numpy()
+        self._eye = np.eye(clusters)
+
+    def move(self, before: np.ndarray | None, after: np.ndarray) -> bool:
+        """Take rows whose label changed from one sum to another; whether there were any."""
+        if before is None:
+            self._add(slice(0, after.size), after, None)
+            return True
+        rows = (before != after).nonzero()[0]
+        if rows.size:
+            self._add(rows, after[rows], before[rows])
+        return rows.size > 0
+
+    def _add(self, rows: slice | np.ndarray, new: np.ndarray, old: np.ndarray | None) -> None:
+        """Add `rows` to the clusters `new`, and take them from the clusters `old`."""
+        mine = None if self._row_weight is None else self._row_weight[rows]
+        self._weight += np.bincount(new, mine, self._clusters)
+        if old is not None:
+            self._weight -= np.bincount(old, mine, self._clusters)
+        for part in slices(slice(0, new.size), self._step):
+            sign = self._eye.take(new[part], 0)
+            if old is not None:
+                sign -= self._eye.take(old[part], 0)
+            terms = self._terms_of(part if isinstance(rows, slice) else rows[part])
+            self._terms.addmm_(torch.from_numpy(sign).T, torch.from_numpy(terms))
+
+    def _terms_of(self, rows: slice | np.ndarray) -> np.ndarray:
+        """What `Points.terms` returns, in fewer calls."""
+        chosen = self._x[rows] if isinstance(rows, slice) else self._x.take(rows, 0)
+        rest, parts = chosen.astype(np.float64), []
+        if self._row_weight is not None:
+            rest *= self._row_weight[rows][:, None]
+        for magic in self._points.magics[:-1]:
+            parts.append((rest + magic) - magic)
+            rest -= parts[-1]
+        rest += self._points.magics[-1]
+        rest -= self._points.magics[-1]
+        return np.hstack((*parts, rest)) if parts else rest
+
+    def averages(self, centers: Tensor, labels: np.ndarray) -> Tensor:
+        """Centres [K, D] of the clusters; an empty one takes the row farthest from its own."""
+        if self._weight.min() == 0.0:
+            found = torch.from_numpy(labels.astype(np.int32))
+            weight = torch.from_numpy(self._weight.copy())
+            return averages(self._points, self._terms.clone(), weight, centers, found, False)
+        sums = self._points.joined(self._terms).numpy()
+        mean = sums / self._weight[:, None]
+        return torch.from_numpy(mean).to(centers.dtype)

@@ -1,0 +1,104 @@
+"""Few clusters on a CPU: the iterations in NumPy end where those in torch do, bit by bit."""
+
+import numpy as np
+import pytest
+import torch
+
+from onetrip.ops.kmeans import few_nearest
+from onetrip.ops.kmeans.few_lloyd import lloyd_of_few
+from onetrip.ops.kmeans.few_nearest import MOST_CENTERS, FewNearest
+from onetrip.ops.kmeans.lloyd import Solution, lloyd
+from onetrip.ops.kmeans.points import Points, place, prepare
+from onetrip.ops.kmeans.select import default_config
+from onetrip.ops.kmeans.solve import is_of_few, problem_of
+from onetrip.ops.kmeans.torch_impl import TorchAssigner
+from onetrip.ops.kmeans.workers import Workers, rows_workers
+
+ALONE = Workers(1, None)
+
+
+def by_torch(points: Points, start: torch.Tensor, **stop) -> Solution:
+    config = default_config("torch", problem_of(points.x, len(start), {}))
+    assigner = TorchAssigner(points, len(start), config, True)
+    return lloyd(points, start, assigner, ALONE, spherical=False, **stop)
+
+
+def assert_same(one: Solution, other: Solution) -> None:
+    assert torch.equal(one.centers, other.centers)
+    assert torch.equal(one.labels, other.labels)
+    assert torch.equal(one.inertia, other.inertia)
+    assert one.n_iter == other.n_iter
+
+
+def nearest(x: torch.Tensor, centers: torch.Tensor) -> np.ndarray:
+    """By differences in float64, ties to the first."""
+    difference = x.double()[:, None] - centers.double()
+    return difference.square().sum(2).numpy().argmin(1)
+
+
+@pytest.mark.parametrize("max_iter", [0, 1, 4, 100])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_iterations_are_those_of_torch(dtype, weighted, max_iter):
+    generator = torch.Generator().manual_seed(max_iter)
+    x = (torch.randn(700, 5, generator=generator) + 3.0).to(dtype)
+    weight = torch.rand(700, generator=generator) if weighted else None
+    points = prepare(x, weight, "euclidean")
+    stop = {"max_iter": max_iter, "tol": 1e-3}
+    found = lloyd_of_few(points, x[:6].clone(), ALONE, **stop)
+    assert_same(found, by_torch(points, x[:6].clone(), **stop))
+    assert np.array_equal(found.labels.numpy(), nearest(x, found.centers))
+
+
+def test_tiles_and_threads_leave_no_trace(monkeypatch):
+    x = torch.randn(3000, 16, generator=torch.Generator().manual_seed(0))
+    points = prepare(x, None, "euclidean")
+    stop = {"max_iter": 30, "tol": 0.0}
+    whole = lloyd_of_few(points, x[:8].clone(), ALONE, **stop)
+    monkeypatch.setattr(few_nearest, "_SCORES", 0)
+    monkeypatch.setattr(few_nearest, "_MOST_COPIED", 0)
+    monkeypatch.setattr("onetrip.ops.kmeans.workers.WORTH_THREADS", 0)
+    with rows_workers(x) as workers:
+        assert_same(lloyd_of_few(points, x[:8].clone(), workers, **stop), whole)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_empty_clusters_take_the_farthest_rows(weighted):
+    x = torch.randn(400, 3, generator=torch.Generator().manual_seed(1))
+    weight = torch.rand(400, generator=torch.Generator().manual_seed(2)) if weighted else None
+    start = torch.cat((x[:3], x[:3] + 1000.0))
+    points = prepare(x, weight, "euclidean")
+    stop = {"max_iter": 50, "tol": 0.0}
+    found = lloyd_of_few(points, start, ALONE, **stop)
+    assert_same(found, by_torch(points, start, **stop))
+    assert found.labels.unique().numel() == 6
+
+
+@pytest.mark.parametrize("offset", [0.0, 1000.0])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_rows_between_centres_go_where_float64_says(dtype, offset):
+    """Rows on the middle of two centres, and a unit of rounding from it."""
+    generator = torch.Generator().manual_seed(3)
+    centers = (torch.randn(40, 7, generator=generator) + offset).to(dtype)
+    one, other = torch.randint(40, (2, 3000), generator=generator)
+    x = 0.5 * (centers[one] + centers[other])
+    x[::3] *= 1.0 + torch.finfo(dtype).eps
+    search = FewNearest(place(x, None, torch.full((7,), offset)), 40)
+    assert np.array_equal(search.label(centers, ALONE), nearest(x, centers))
+    assert 0 < search.anew <= search.looks == 3000
+
+
+def test_equal_centres_give_the_first():
+    x = torch.randn(300, 4, generator=torch.Generator().manual_seed(4))
+    centers = x[:2].repeat(MOST_CENTERS // 2 + 1, 1)[:MOST_CENTERS]
+    search = FewNearest(place(x, None, torch.zeros(4)), MOST_CENTERS)
+    assert np.array_equal(search.label(centers, ALONE), nearest(x, centers[:2]))
+
+
+def test_who_is_of_few():
+    points = prepare(torch.randn(100, 4), None, "euclidean")
+    assert is_of_few(points, torch.zeros(MOST_CENTERS, 4))
+    assert not is_of_few(points, torch.zeros(MOST_CENTERS + 1, 4))
+    many = prepare(torch.randn(9000, 32), None, "euclidean")
+    assert is_of_few(many, torch.zeros(8, 32))
+    assert not is_of_few(many, torch.zeros(32, 32))
