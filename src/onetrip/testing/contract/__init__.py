@@ -36,6 +36,13 @@ _OF_SMALL_WORKLOADS = (
     hygiene.check_peak_memory,
     declared.check_configs,
 )
+# Of an operator without a backward pass they would run the forward pass again.
+_OF_BACKWARD_PASSES = (
+    values.check_gradients,
+    autograd.check_frozen_inputs,
+    autograd.check_second_backward,
+    autograd.check_backward_of_a_part,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +106,8 @@ def _checks_of(case: Case) -> list[ContractCheck]:
     checks = list(_OF_WORKLOADS)
     if "smoke" in workload.tags:
         checks += _OF_SMALL_WORKLOADS
+    if not case.operator.spec.differentiable:
+        checks = [check for check in checks if check not in _OF_BACKWARD_PASSES]
     made = [_check(check, check.__name__ + suffix, case, reason) for check in checks]
     if reason is not None:
         refusal = values.check_unsupported_raises

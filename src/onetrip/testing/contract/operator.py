@@ -110,6 +110,11 @@ class Case:
             self.device, self.workload.axes, self.workload.dtype, self.workload.options
         )
 
+    @property
+    def interpreted(self) -> bool:
+        """Whether a kernel runs without a device: in Triton's interpreter, step by step."""
+        return self.impl not in ("reference", "torch") and self.device.type == "cpu"
+
     def unsupported_reason(self, config: Config | None = None) -> str | None:
         """Why this case cannot run here, or None."""
         return self.operator.select.unsupported_reason(self.impl, self.problem, config)
