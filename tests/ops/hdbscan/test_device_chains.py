@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from onetrip.estimators.hdbscan import _merges
+from onetrip.ops.hdbscan import condense, linkage, prim_order, tied
+from onetrip.ops.hdbscan.api import spanning
 from onetrip.ops.hdbscan.chains import chains_of
 from onetrip.ops.hdbscan.device_chains import DeviceChains
 from onetrip.ops.hdbscan.kernel_chains import highest_of, walk_tour
@@ -66,3 +70,53 @@ def test_tours_are_walked_to_their_end():
     found = walk_tour(tour, steps=(POINTS - 1).bit_length())
     assert (found & 0xFFFFFFFF == name[-1]).all()
     assert torch.equal((found >> 32)[name], torch.arange(POINTS - 1, -1, -1))
+
+
+def waits(function):
+    """How often the host asks a device for numbers: reads, copies, sizes that depend on values."""
+    count = [0]
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            name = func.overloadpacket.__name__
+            asks = name in ("_local_scalar_dense", "nonzero", "equal", "_unique2")
+            asks |= name == "unique_consecutive"
+            if name in ("index", "index_put_"):
+                asks |= any(at is not None and at.dtype == torch.bool for at in args[1])
+            count[0] += asks
+            return func(*args, **(kwargs or {}))
+
+    with pytest.MonkeyPatch.context() as patch, Watch():
+        for name in ("cpu", "tolist"):
+            taken = getattr(torch.Tensor, name)
+
+            def counted(tensor, *, taken=taken):
+                count[0] += 1
+                return taken(tensor)
+
+            patch.setattr(torch.Tensor, name, counted)
+        function()
+    return count[0]
+
+
+def test_waits_are_counted():
+    x = torch.arange(3)
+    assert waits(lambda: (int(x[0]), x.tolist(), x.cpu(), x[x > 0], x + 1)) == 4
+
+
+def test_host_waits_rarely_for_merges_and_clusters(monkeypatch):
+    """Kernels stand in for what a GPU would run; how often is bounded whatever the points."""
+    for module in (tied, prim_order, linkage):
+        monkeypatch.setattr(module, "chains_of", DeviceChains)
+    for module in (linkage, condense):
+        monkeypatch.setattr(module, "highest", lambda above: highest_of(above.clone()))
+    x = torch.from_numpy(np.random.default_rng(0).standard_normal((POINTS, 2)))
+    tree = spanning(x, min_samples=6, alpha=1.0, precision="certified")
+    assert tree.tied.shape[1] > 0
+    found = []
+    count = waits(lambda: found.append(condense.condense(_merges(tree), 5)))
+    monkeypatch.undo()
+    assert count <= 24
+    expected = condense.condense(_merges(tree), 5)
+    for name in ("parent", "child", "lambda_val", "child_size"):
+        assert np.array_equal(getattr(found[0], name), getattr(expected, name))

@@ -60,13 +60,17 @@ def condense(tree: Linkage, min_cluster_size: int) -> Condensed:
     number = torch.empty_like(nodes)
     number[heads] = N + torch.arange(heads.shape[0], device=nodes.device)
     born = heads[1:]
-    found = (
-        torch.cat([number[head[holder]], number[head[above[born]]]]),
-        torch.cat([nodes[:N], number[born]]),
-        torch.cat([density[holder], density[above[born]]]),
-        torch.cat([torch.ones_like(holder), size[born]]),
+    # What is copied at once is waited for once.
+    found = torch.stack(
+        [
+            torch.cat([number[head[holder]], number[head[above[born]]]]),
+            torch.cat([nodes[:N], number[born]]),
+            torch.cat([torch.ones_like(holder), size[born]]),
+        ]
     )
-    return Condensed(*(values.cpu().numpy() for values in found))
+    parent, child, child_size = found.cpu().numpy()
+    lambda_val = torch.cat([density[holder], density[above[born]]]).cpu().numpy()
+    return Condensed(parent, child, lambda_val, child_size)
 
 
 def births(tree: Condensed) -> np.ndarray:

@@ -12,7 +12,7 @@ from onetrip.ops.hdbscan import kernel_places as places
 from onetrip.ops.hdbscan.kernel_chains import BLOCK, highest_of
 
 # Passes between two questions to the device whether one vertex is left; one more changes nothing.
-_PASSES = 2
+_PASSES = 3
 _BLOCK: dict[str, Any] = {"BLOCK": BLOCK}
 
 
@@ -111,7 +111,7 @@ def _contracted(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     small = torch.int32
     vertex = torch.arange(N, dtype=small, device=device)
     parent, first = vertex.clone(), torch.empty_like(vertex)
-    # Each pass halves the vertices at least; two more look at the last one.
+    # Each pass halves the vertices at least.
     most = N.bit_length() + _PASSES
     wide = small if most * N < torch.iinfo(small).max else torch.int64
     chain = torch.full((E,), -1, dtype=wide, device=device)

@@ -42,7 +42,8 @@ class Linkage:
 
     def cpu(self) -> "Linkage":
         """The same in the host's memory."""
-        return Linkage(self.left.cpu(), self.right.cpu(), self.distance.cpu(), self.size.cpu())
+        left, right, size = torch.stack([self.left, self.right, self.size]).cpu()
+        return Linkage(left, right, self.distance.cpu(), size)
 
 
 def single_linkage(source: Tensor, target: Tensor, weight: Tensor) -> Linkage:

@@ -20,7 +20,10 @@ def tied_pairs(
     scale : squared distances are divided by it.
     chosen : Tensor [N - 1], squared weights of the tree's edges, ascending.
     """
-    several = chosen[1:][chosen[1:] == chosen[:-1]].unique_consecutive()
+    equal = chosen[1:] == chosen[:-1]
+    begins = equal.clone()
+    begins[1:] &= ~equal[:-1]
+    several = chosen[1:][begins]
     if several.numel() == 0:
         return place.new_empty((2, 0), dtype=torch.int64), core[:0]
     pairs, weights = [], []
