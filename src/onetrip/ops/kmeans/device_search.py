@@ -47,7 +47,10 @@ class Search:
     ----------
     report : Tensor [4], float64, squared step of all centres, weight of the lightest, rows that
         changed, rows in doubt; since the last report
+    bias : float, what every score carries beside half the square of its centre
     """
+
+    bias = 0.0
 
     def __init__(
         self, points: Points, start: Tensor, config: Config, *, certified: bool, spherical: bool
@@ -106,7 +109,7 @@ class Search:
             _kmeans_centers_kernel, triton.cdiv(K, block_k),
             terms, totals, before, self.points.offset, centers, self.half, self.level,
             self.center_norm, self.center_residue, self.step, self.center_scale,
-            self.scale / self.center_scale, K, D, self.width,
+            self.scale / self.center_scale, self.bias, K, D, self.width,
             FROM_SUMS=sums is not None, BLOCK_K=block_k, BLOCK_D=min(_WIDEST, self.width),
         )  # fmt: skip
         lightest = self.step if sums is None else totals

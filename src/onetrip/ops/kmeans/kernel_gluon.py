@@ -299,8 +299,8 @@ _FLOATS = ("norm_ptr", "residue_ptr", "level_ptr", "reach_ptr", "limit_ptr")
 _INTS = ("label_ptr", "other_ptr")
 
 
-def _tile(dtype: gl.dtype, name: str, columns: int) -> str:
-    block = [64, columns]
+def _tile(dtype: gl.dtype, name: str, columns: int, rows: int = 64) -> str:
+    block = [rows, columns]
     return descriptor_type(name, block, gl.NVMMASharedLayout.get_default_for(block, dtype))
 
 

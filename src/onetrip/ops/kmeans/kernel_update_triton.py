@@ -40,6 +40,7 @@ def _kmeans_centers_kernel(
     step_ptr,
     scale,
     ratio,
+    bias,
     K,
     D,
     WIDTH,
@@ -79,7 +80,7 @@ def _kmeans_centers_kernel(
         gap = wide - half.to(tl.float64)
         lost += tl.sum(gap * gap, 1)
     tl.store(step_ptr + offs_k, step, mask=mask_k)
-    tl.store(level_ptr + offs_k, (0.5 * ratio * square).to(tl.float32), mask=mask_k)
+    tl.store(level_ptr + offs_k, (0.5 * ratio * square + bias).to(tl.float32), mask=mask_k)
     tl.store(norm_ptr + offs_k, tl.sqrt(square).to(tl.float32), mask=mask_k)
     tl.store(residue_ptr + offs_k, tl.sqrt(lost).to(tl.float32), mask=mask_k)
 
@@ -124,6 +125,7 @@ def _kmeans_report_kernel(
     tl.store(reach_ptr, safety * (largest + of_norm))
     tl.store(reach_ptr + 1, safety * (of_norm + 2.0**-22 * largest))
     tl.store(reach_ptr + 2, safety * 2.0**-22 * tl.max(level, 0))
+    tl.store(reach_ptr + 3, 1.0)  # a one that no compiler knows
     tl.store(report_ptr, tl.sum(step, 0))
     tl.store(report_ptr + 1, tl.min(lightest, 0))
     tl.store(report_ptr + 2, tl.load(moved_ptr).to(tl.float64))
@@ -158,7 +160,7 @@ _KINDS = {
     **dict.fromkeys(_INTS, "*i32"),
     **dict.fromkeys(_DOUBLES, "*fp64"),
     **dict.fromkeys(("N", "D", "K", "WIDTH"), "i32"),
-    **dict.fromkeys(("scale", "ratio", "safety"), "fp32"),
+    **dict.fromkeys(("scale", "ratio", "bias", "safety"), "fp32"),
     "half_ptr": "*fp16",
 }
 _ROWS = {"BLOCK_N": 16, "BLOCK_D": 128}

@@ -9,7 +9,7 @@ labels match the centres. Only an empty cluster makes a search in vain.
 
 import importlib
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -25,10 +25,10 @@ from onetrip.ops.kmeans.lloyd import Solution, averages
 from onetrip.ops.kmeans.points import Points
 
 _WIDEST = 128
-# impl -> module, class of its search.
+# impl -> module and what makes its search.
 _SEARCHES: Mapping[str, tuple[str, str]] = {
     "triton": ("device_search", "Search"),
-    "gluon": ("gluon_impl", "HopperSearch"),
+    "gluon": ("gluon_impl", "hopper_search"),
 }
 
 
@@ -124,7 +124,9 @@ def lloyd_on_device(
     with torch.no_grad(), torch.cuda.device_of(points.x):
         K = centers.shape[0]
         file, name = _SEARCHES[impl]
-        make: type[Search] = getattr(importlib.import_module(f"onetrip.ops.kmeans.{file}"), name)
+        make: Callable[..., Search] = getattr(
+            importlib.import_module(f"onetrip.ops.kmeans.{file}"), name
+        )
         search = make(points, centers, config, certified=certified, spherical=spherical)
         iterations = Iterations(points, search, K, spherical)
         # What the iterations hold is free again before the inertia is taken.
