@@ -123,6 +123,8 @@ def estimate(
         backward=backward,
         options=problem.options,
     )
+    # A bound holds for rare ways too; where an operator knows what is usual, that is told.
+    expected_bytes = getattr(select, "expected_bytes", None)
     predictions = []
     for impl in spec.implementations:
         reason = select.unsupported_reason(impl, problem)
@@ -130,11 +132,15 @@ def estimate(
             predictions.append(Prediction(impl, None, None, reason))
             continue
         config = select.default_config(impl, problem)
+        if expected_bytes is None:
+            workspace_bytes = select.workspace_bytes(impl, problem, config)
+        else:
+            workspace_bytes = expected_bytes(impl, problem, config, backward)
         predictions.append(
             Prediction(
                 impl,
                 select.predict_ms(impl, problem, found, config, backward),
-                select.workspace_bytes(impl, problem, config),
+                workspace_bytes,
                 None,
             )
         )

@@ -6,7 +6,8 @@ An operator's `select.py` defines, with neither torch nor triton:
 - ``choose(problem) -> Choice``: what ``impl="auto"`` runs, and why;
 - ``default_config(impl, problem) -> Config``: what a named implementation runs;
 - ``search_space(impl, problem) -> Mapping[str, tuple[int, ...]]``: what `onetrip tune` tries;
-- ``workspace_bytes(impl, problem, config) -> int``: memory beyond inputs, outputs, gradients;
+- ``workspace_bytes(impl, problem, config) -> int``: memory beyond inputs, outputs, gradients, at
+  most; where most calls take less, ``expected_bytes(impl, problem, config, backward)`` says what;
 - ``predict_ms(impl, problem, device, config, backward) -> float``: latency from the device's
   ceilings, without running anything.
 """

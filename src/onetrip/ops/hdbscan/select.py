@@ -22,6 +22,8 @@ _PRODUCTS_MANY: Config = {"BLOCK_N": 64, "BLOCK_M": 64, "num_warps": 8}
 _FEW_PRODUCT_FEATURES = 32
 # Lists hold so many near points more than core distances need: most edges are among them.
 EXTRA_SAMPLES = 11
+# Rows of lists that are looked through at once for pairs as heavy as edges.
+TIED_ROWS = 1 << 16
 # A tile of products keeps its columns in registers, and one column for each listed point.
 MAX_PRODUCT_FEATURES = 64
 MAX_PRODUCT_SAMPLES = 32
@@ -102,8 +104,10 @@ def workspace_bytes(impl: str, problem: Problem, config: Config) -> int:
         return N * N * (8 * D + 64)  # differences, distances, reachability, sorted pairs
     if impl == "triton" and "BLOCK_N" in config:
         slots = 1 << (2 * min(_samples(problem) + EXTRA_SAMPLES, N) - 1).bit_length()
-        # Lists of places and squares; what rounds keep of a row; the points in the tree's order.
-        return N * (8 * slots + 250 + 16 * max(D, 1)) + (1 << 16)
+        # Lists of places and squares; what rounds keep of a row; the points in the tree's order;
+        # lists whose equal weights are looked at, so many rows at once.
+        rows = N * (8 * slots + 120 + 8 * max(D, 1))
+        return rows + 24 * slots * min(N, TIED_ROWS) + (1 << 16)
     if impl == "triton":
         # Places, components, bests and bounds of rows; the points in the tree's order.
         return N * (200 + 6 * max(8, ITEMSIZE[problem.dtype]) * max(D, 1)) + (1 << 16)

@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor
 
-# Rows of lists whose weights are held at once.
-_ROWS = 1 << 16
+from onetrip.ops.hdbscan.select import TIED_ROWS
 
 
 def tied_pairs(
@@ -27,10 +26,10 @@ def tied_pairs(
     if several.numel() == 0:
         return place.new_empty((2, 0), dtype=torch.int64), core[:0]
     pairs, weights = [], []
-    for start in range(0, place.shape[0], _ROWS):
-        near = place[start : start + _ROWS].long()
+    for start in range(0, place.shape[0], TIED_ROWS):
+        near = place[start : start + TIED_ROWS].long()
         itself = torch.arange(start, start + near.shape[0], device=near.device)[:, None]
-        weight = torch.maximum(square[start : start + _ROWS] / scale, core[near])
+        weight = torch.maximum(square[start : start + TIED_ROWS] / scale, core[near])
         weight = torch.maximum(weight, core[itself])
         at = torch.searchsorted(several, weight).clamp_max_(several.numel() - 1)
         row, column = ((several[at] == weight) & (near != itself)).nonzero(as_tuple=True)

@@ -156,7 +156,23 @@ def workspace_bytes(impl: str, problem: Problem, config: Config) -> int:
     return min(_WORKERS, -(-max(Q, 1) // rows)) * (tile + corpus + queries + exact) + results
 
 
+def expected_bytes(impl: str, problem: Problem, config: Config, backward: bool) -> int:
+    """What one call takes, where no query needs a second search."""
+    if impl != "triton":
+        return workspace_bytes(impl, problem, config)
+    k = neighbors_of(problem)
+    return _scores_bytes(problem, k, config) + 4 * problem.axes["Q"] * k
+
+
 def _triton_bytes(problem: Problem, k: int, config: Config) -> int:
+    Q, D = problem.axes["Q"], problem.axes["D"]
+    results = 2 * Q * (k * 16 + 32) + (8 << 20)
+    few = Q <= FEW_QUERIES and _is_euclidean(problem)
+    return results + _scores_bytes(problem, k, config) + (0 if few else 8192 * D * 12)
+
+
+def _scores_bytes(problem: Problem, k: int, config: Config) -> int:
+    """What stands of scores at a time, and of a few queries nothing else."""
     Q, N, D = (problem.axes[letter] for letter in "QND")
     blocks = make_blocks(Q, N, D, k, config)
     tile = few_tile(N, k)
@@ -166,11 +182,15 @@ def _triton_bytes(problem: Problem, k: int, config: Config) -> int:
         # The rounds of products, or a second search by differences of what they left.
         together = queries_of_a_round(Q, N, D, k, blocks)
         scores = max(scores, together * bytes_of_a_query(N, k, blocks))
-    elif problem.options.get("metric", "euclidean") in ("euclidean", "sqeuclidean"):
-        return 2 * Q * (k * 16 + 32) + scores + (8 << 20)
+    elif _is_euclidean(problem):
+        return scores
     # Float16 rows, what is added to their products, and norms.
     rows = (Q + N + blocks.queries + blocks.columns + 64) * (blocks.padded * 2 + 12)
-    return 2 * Q * (k * 16 + 32) + scores + rows + 8192 * D * 12 + (8 << 20)
+    return scores + rows
+
+
+def _is_euclidean(problem: Problem) -> bool:
+    return problem.options.get("metric", "euclidean") in ("euclidean", "sqeuclidean")
 
 
 def predict_ms(

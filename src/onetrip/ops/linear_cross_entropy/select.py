@@ -43,6 +43,8 @@ _DEFAULTS: Mapping[tuple[str, str], Config] = {
 }  # fmt: skip
 
 # Share of the device's ceiling that each implementation's products reach (results/).
+# Columns of a tile, `COLS` of `kernel_gluon.py`.
+_GLUON_COLUMNS = 256
 _EFFICIENCY = {"gluon": 0.90, "triton": 0.72, "torch": 0.80, "reference": 0.80}
 
 
@@ -264,6 +266,15 @@ def workspace_bytes(impl: str, problem: Problem, config: Config) -> int:
         rows = min(N, config["rows"], rows_per_block(N, D, V, budget_of(problem)))
         return 4 * rows * (V + 2 * D) + 4 * ROW_VECTORS * N
     return plan_for(impl, problem, config).workspace_bytes + _copies_bytes(impl, problem)
+
+
+def expected_bytes(impl: str, problem: Problem, config: Config, backward: bool) -> int:
+    """What one call takes: of a forward pass alone, no more than the statistics of tiles."""
+    if backward or impl != "gluon":
+        return workspace_bytes(impl, problem, config)
+    N, V = problem.axes["N"], problem.axes["V"]
+    groups = -(-V // (_GLUON_COLUMNS * config["GROUP"]))
+    return N * (8 * groups + 20)
 
 
 def predict_ms(

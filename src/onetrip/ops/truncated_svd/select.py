@@ -99,6 +99,15 @@ def workspace_bytes(impl: str, problem: Problem, config: Config) -> int:
     return needed
 
 
+def expected_bytes(impl: str, problem: Problem, config: Config, backward: bool) -> int:
+    """What one call takes: on a GPU, the Gram matrix and its parts, unless these need mending."""
+    if impl != "triton":
+        return workspace_bytes(impl, problem, config)
+    smaller = min(problem.axes["N"], problem.axes["D"])
+    parts = plan.gram_parts(smaller, config["BLOCK_S"], config["programs"])
+    return 8 * smaller * (parts * (smaller + 1) + smaller)
+
+
 def predict_ms(
     impl: str, problem: Problem, device: Device, config: Config, backward: bool
 ) -> float:
