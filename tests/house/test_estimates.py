@@ -62,6 +62,7 @@ def test_memory_is_near(key):
     """Measured is what a call takes beyond its inputs: workspace and outputs."""
     row = LINES[key]
     answer, prediction = estimated(key)
+    assert prediction.workspace_bytes is not None
     predicted_bytes = prediction.workspace_bytes + answer.cost.bytes_written
     if row["operator"] == "multinomial_nb":
         # This race makes the counts that it starts from in the call.
