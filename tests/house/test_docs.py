@@ -204,9 +204,34 @@ def test_results_lines_carry_their_environment():
             assert record.get("environment"), f"{place} has no environment block"
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("examples/**/*.py")), ids=name_of)
-def test_example_runs(path, tmp_path):
-    run = subprocess.run(
-        [sys.executable, str(path)], cwd=tmp_path, capture_output=True, text=True, timeout=120
-    )
+EXAMPLES = sorted(ROOT.glob("examples/**/*.py"))
+PROGRAMS = [path for path in EXAMPLES if '__name__ == "__main__"' in path.read_text("utf-8")]
+
+# In one process, as torch takes longer than they do; each finds what lies beside it and no other.
+RUN_DEFINITIONS = """
+import os, runpy, sys
+
+for path in sys.argv[1:]:
+    sys.path[0] = os.path.dirname(path)
+    runpy.run_path(path, run_name="__main__")
+    for name, module in list(sys.modules.items()):
+        if (getattr(module, "__file__", None) or "").startswith(sys.path[0]):
+            del sys.modules[name]
+"""
+
+
+def run_python(folder, *arguments):
+    command = [sys.executable, *map(str, arguments)]
+    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
     assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=name_of)
+def test_example_runs(path, tmp_path):
+    run_python(tmp_path, path)
+
+
+def test_examples_that_only_define_run(tmp_path):
+    definitions = [path for path in EXAMPLES if path not in PROGRAMS]
+    assert len(definitions) >= 8
+    run_python(tmp_path, "-c", RUN_DEFINITIONS, *definitions)
