@@ -1,13 +1,19 @@
 """Clusters that share similar sequences become one; MMseqs2 itself where it is installed."""
 
 import shutil
+import signal
+import subprocess
 import sys
+import time
+from types import SimpleNamespace
 
+import psutil
 import pyarrow as pa
 import pytest
 
 from onetrip.core.errors import ArgumentError, DataError, MissingDependencyError
 from onetrip.data.steps.antibody.linclust import Linclust
+from onetrip.data.store.aside import is_full_disk
 
 STAND_IN = """#!{python}
 import sys
@@ -72,6 +78,48 @@ def test_failure_of_the_program_is_told(run_step, stand_in, context):
     batch = rows_of(["ABX"], [1])
     with pytest.raises(DataError, match="Out of luck"):
         run_step(Linclust(program=stand_in("fail")), [batch], context=context)
+
+
+def test_a_full_disk_is_told_as_such(run_step, stand_in, context, monkeypatch):
+    full = SimpleNamespace(total=1 << 30, used=1 << 30, free=0)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
+    with pytest.raises(OSError, match="No space left") as raised:
+        run_step(Linclust(program=stand_in("fail")), [rows_of(["ABX"], [1])], context=context)
+    assert is_full_disk(raised.value)
+
+
+DRIVER = """
+import sys
+from onetrip.data.engine.run import run
+source, out, program = sys.argv[1:]
+steps = ["standardise", "derive", "cluster", {"linclust": {"program": program}}]
+run({"source": "oas", "steps": steps}, source, out, workers=1)
+"""
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL], ids=["stopped", "killed"])
+def test_the_program_ends_with_the_run(sent, oas_folder, tmp_path):
+    program = tmp_path / "mmseqs"
+    program.write_text(
+        f"#!/bin/sh\nsleep 60 &\necho $! > {tmp_path}/id.new\n"
+        f"mv {tmp_path}/id.new {tmp_path}/id\nwait\n"
+    )
+    program.chmod(0o755)
+    arguments = [str(oas_folder / "unpaired"), str(tmp_path / "out"), str(program)]
+    process = subprocess.Popen([sys.executable, "-c", DRIVER, *arguments])
+    deadline = time.monotonic() + 30
+    while not (tmp_path / "id").exists() and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    sleeping = psutil.Process(int((tmp_path / "id").read_text()))
+    process.send_signal(sent)
+    process.wait(timeout=20)
+    _, alive = psutil.wait_procs([sleeping], timeout=5)
+    for one in alive:
+        one.kill()
+    assert not alive
+    if sent == signal.SIGINT:
+        assert not (tmp_path / "out" / "scratch").exists()
 
 
 def test_wrong_use_is_refused(tmp_path):

@@ -139,7 +139,14 @@ def run(
             work = _Run(dataset, stages, units, limits, hands, progress or Silent(), share)
             with work.recorded(loaded, str(input)):
                 work.compare_units(loaded.source)
-                return work.run(loaded, Sizes(admission.task_bytes, shard_rows, bundle_bytes))
+                sizes = Sizes(admission.task_bytes, shard_rows, bundle_bytes)
+                try:
+                    return work.run(loaded, sizes)
+                finally:
+                    # What workers that are stopped now hold there may be large.
+                    hands.close()
+                    if world == 1:
+                        remove_scratch(dataset.folder)
     finally:
         hands.close()
         if progress:

@@ -1,5 +1,7 @@
 """MMseqs2, where it is installed: clusters of similar sequences in linear time."""
 
+import errno
+import os
 import shutil
 import subprocess
 from collections import deque
@@ -13,6 +15,8 @@ from onetrip.core.errors import DataError, MissingDependencyError
 
 _NAMES = ("representative", "member")
 _LAST_LINES = 12
+# Its messages about a full disk differ by module; what it wrote is still there when it ends.
+_FULL_BYTES = 1 << 20
 
 
 def find_mmseqs(program: str = "mmseqs") -> str:
@@ -57,6 +61,8 @@ def linclust(
     with log.open("wb") as file:
         code = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, check=False)
     if code.returncode:
+        if shutil.disk_usage(scratch).free < _FULL_BYTES:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(scratch))
         with log.open(errors="replace") as file:
             said = "".join(deque(file, _LAST_LINES))
         raise DataError(f"`{' '.join(command)}` ended with {code.returncode}:\n{said}")

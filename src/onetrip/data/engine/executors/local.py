@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from typing import ClassVar
@@ -85,13 +86,13 @@ class LocalExecutor(Executor):
     def close(self) -> None:
         """Stop the workers, and remove what they left aside."""
         for worker in self._workers:
-            worker.process.terminate()
+            _signal_all(worker.process, signal.SIGTERM)
             worker.connection.close()
         for worker in self._workers:
             try:
                 worker.process.wait(timeout=5)
             except subprocess.TimeoutExpired:
-                worker.process.kill()
+                _signal_all(worker.process, signal.SIGKILL)
                 worker.process.wait()
         self._workers, self._waiting = [], deque()
         self._clean()
@@ -130,6 +131,9 @@ class LocalExecutor(Executor):
         except (EOFError, ConnectionResetError) as error:
             self._workers.remove(worker)
             worker.connection.close()
+            # Not yet reaped, so that its number still means its group.
+            os.waitid(os.P_PID, worker.process.pid, os.WEXITED | os.WNOWAIT)
+            _signal_all(worker.process, signal.SIGKILL)
             code = worker.process.wait()
             self._clean()
             if not worker.ready:
@@ -175,6 +179,12 @@ def _start() -> _Worker:
             process_group=0,
         )
     return _Worker(process, Connection(ours.detach()))
+
+
+def _signal_all(process: subprocess.Popen[bytes], number: int) -> None:
+    """Signal a worker and what it started: a program that a step calls must not outlive it."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
 
 
 def _ending(code: int) -> str:

@@ -1,6 +1,7 @@
 """The life of a local worker: take a task, run it, say how it went, until nobody asks."""
 
 import os
+import signal
 import threading
 import time
 from multiprocessing.connection import Connection
@@ -50,6 +51,9 @@ def _end_with(parent: int) -> None:
     """End this process at once when its parent has: what is half written has no name yet."""
     while os.getppid() == parent:
         time.sleep(_LOOK_S)
+    if os.getpgrp() == os.getpid():
+        # Programs that a step started, too.
+        os.killpg(0, signal.SIGKILL)
     os._exit(1)
 
 
