@@ -10,12 +10,15 @@ and `stream` take the best of several rounds, in wall and in CPU seconds.
 """
 
 import argparse
+import itertools
 import json
 import sys
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -36,6 +39,13 @@ _BATCH_ROWS = 65_536
 _DISTINCT = 0.6
 # What a row would take in a compressed file; the engine reckons with four times as much in memory.
 _ROW_BYTES = 40
+_CHAINS_A_PACK = 4
+# What a batch is like, which files it is made of, and what `stream` is told.
+_FORMS: Sequence[tuple[str, str, dict[str, Any]]] = (
+    ("padded", "chains", {}),
+    ("end to end", "chains", {"layout": "packed"}),
+    ("of `pack`, with document ids", "packs", {"columns": ("input_ids", "document_ids")}),
+)
 
 
 def sequences(numbers: np.ndarray) -> pa.Array:
@@ -187,38 +197,53 @@ def tokenise(options: argparse.Namespace) -> dict[str, Any]:
     return _best(_BATCH_ROWS, options.rounds, lambda: Tokenise().apply(batch))
 
 
-def stream(options: argparse.Namespace) -> dict[str, Any]:
-    """`stream` over 1,048,576 tokenised chains, shuffled and padded, in one process."""
+def stream(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """`stream` over 1,048,576 tokenised chains in one process, in every form and order."""
     import torch
 
     import onetrip.data
-    from onetrip.data.steps.tokenise import Tokenise
 
     torch.set_num_threads(1)
-    groups = 16
     with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
-        writer = None
+        rows = _write_chains(Path(folder))
+        lines = []
+        for (form, stored, arguments), shuffle_buffer in itertools.product(_FORMS, (65_536, 0)):
+            size = options.batch_size // (_CHAINS_A_PACK if stored == "packs" else 1)
+            batches = onetrip.data.stream(
+                Path(folder) / stored, size, shuffle_buffer=shuffle_buffer, **arguments
+            )
+            timed = _best(rows, options.rounds, lambda batches=batches: deque(batches, maxlen=0))
+            order = "shuffled" if shuffle_buffer else "in order"
+            lines.append({**timed, "batch_size": size, "form": form, "order": order})
+    return lines
+
+
+def _write_chains(folder: Path) -> int:
+    """The same chains as rows of their length and laid into rows of 512; how many there are."""
+    from onetrip.data.steps.pack import Pack
+    from onetrip.data.steps.tokenise import Tokenise
+
+    groups = 16
+    with ExitStack() as open_files:
+        writers: dict[str, pq.ParquetWriter] = {}
         for group in range(groups):
             numbers = np.arange(group * _BATCH_ROWS, (group + 1) * _BATCH_ROWS)
-            chains = pa.record_batch({"sequence_aa": sequences(numbers)})
-            tokens = Tokenise().apply(chains).batch
-            writer = writer or pq.ParquetWriter(
-                Path(folder) / "train-00000.parquet", tokens.schema, compression="zstd"
-            )
-            writer.write_batch(tokens)
-        if writer is not None:
-            writer.close()
-        batches = onetrip.data.stream(folder, options.batch_size)
-        rows = groups * _BATCH_ROWS
-        timed = _best(rows, options.rounds, lambda: sum(len(b["input_ids"]) for b in batches))
-    return {**timed, "batch_size": options.batch_size}
+            tokens = Tokenise().apply(pa.record_batch({"sequence_aa": sequences(numbers)})).batch
+            for stored, batch in (("chains", tokens), ("packs", Pack().apply(tokens).batch)):
+                if stored not in writers:
+                    path = folder / stored / "train-00000.parquet"
+                    path.parent.mkdir()
+                    writer = pq.ParquetWriter(path, batch.schema, compression="zstd")
+                    writers[stored] = open_files.enter_context(writer)
+                writers[stored].write_batch(batch)
+    return groups * _BATCH_ROWS
 
 
 JOBS = {"dedup": dedup, "tokenise": tokenise, "stream": stream}
 
 
 def main() -> None:
-    """Measure one job; print it as a line of JSON, and keep the line with --save."""
+    """Measure one job; print lines of JSON, and keep them with --save."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -232,20 +257,21 @@ def main() -> None:
     parser.add_argument("--save", action="store_true")
     options = parser.parse_args()
     load = psutil.getloadavg()[0]
-    line = {
-        "bar": options.job,
-        "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        **JOBS[options.job](options),
+    measured = JOBS[options.job](options)
+    common = {
         "load": round(load, 1),
         "environment": environment(),
         "command": " ".join(["python", "tools/data_exchange_bars.py", *sys.argv[1:]]),
     }
-    print(json.dumps(line))
-    if options.save:
-        path = Path(__file__).parents[1] / "results" / "data" / f"{DEVICE}.jsonl"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+    when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    for one in measured if isinstance(measured, list) else [measured]:
+        line = json.dumps({"bar": options.job, "when": when, **one, **common})
+        print(line)
+        if options.save:
+            path = Path(__file__).parents[1] / "results" / "data" / f"{DEVICE}.jsonl"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("a") as file:
+                file.write(line + "\n")
 
 
 if __name__ == "__main__":
