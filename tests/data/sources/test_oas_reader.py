@@ -164,7 +164,8 @@ def test_small_chunks_make_many_reads_of_the_same_rows(monkeypatch, tmp_path, wh
     (unit,) = source.find(path)
     whole = pa.Table.from_batches(got.batch for got in source.read(unit))
     monkeypatch.setattr(lines, "CHUNK_BYTES", 10_000)
-    monkeypatch.setattr(inflate, "BLOCK_BYTES", 3_000)
+    for module in (inflate, lines):
+        monkeypatch.setattr(module, "BLOCK_BYTES", 3_000)
     monkeypatch.setattr(inflate, "READ_BYTES", 1_000)
     reads = list(source.read(unit))
     assert len(reads) > 10

@@ -2,14 +2,17 @@
 
 import importlib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from onetrip.data.codes import explained
 from onetrip.data.sources.folder import opened
 from onetrip.data.sources.source import UnitError
+
+# Puts text into memory: how many bytes, 0 where there is none left.
+Fill = Callable[[memoryview], int]
 
 MAGIC = b"\x1f\x8b"
 # Compressed bytes read at once, and inflated bytes that come out at once at most. Blocks of 1 MiB
@@ -48,6 +51,7 @@ class Inflated:
         self._path, self._fine_from = path, fine_from
         self.position = 0
         self.garbage_bytes = 0
+        self._fill: Fill | None = None
 
     def __iter__(self) -> Iterator[bytes]:
         """Blocks of at most `BLOCK_BYTES`.
@@ -72,6 +76,42 @@ class Inflated:
             yield from filter(None, [b"".join(gathered)])
             raise
         yield from filter(None, [b"".join(gathered)])
+
+    def fill(self, memory: memoryview) -> int:
+        """Inflate into `memory`; how many bytes there are, 0 at the end.
+
+        The same text as by iteration, and the same errors. Where isal inflates into memory itself,
+        it costs an eighth less. What that cannot read is read again from the start, block by block:
+        one place alone says what is wrong, and where.
+        """
+        if self._fill is None:
+            reader = getattr(inflater(), "_GzipReader", None)
+            if reader is None or self._fine_from is not None:
+                self._fill = filler(iter(self))
+            else:
+                straight = self._straight(reader)
+                next(straight)
+                self._fill = straight.send
+        return self._fill(memory)
+
+    def _straight(self, reader: Callable[..., Any]) -> Generator[int, memoryview]:
+        """Takes memory and says how much of it isal filled."""
+        filled = count = 0
+        with self._path.open("rb", buffering=0) as file:
+            _check_magic(file.read(_RAW_CHARACTERS))
+            file.seek(0)
+            member = reader(file, BLOCK_BYTES)
+            while True:
+                memory = yield count
+                try:
+                    count = member.readinto(memory)
+                except (EOFError, OSError, inflater().error):
+                    break
+                filled += count
+                self.position = file.tell()
+        fill = filler(_behind(filled, iter(self)))
+        while True:
+            memory = yield fill(memory)
 
     def _blocks(self) -> Iterator[bytes]:
         module = inflater()
@@ -105,19 +145,48 @@ class Inflated:
         return file.read(max(1, min(READ_BYTES, self._fine_from - file.tell())))
 
     def _behind_member(self, data: bytes, file: BinaryIO) -> bytes:
-        """What stands behind a member: another one, nothing or zeros, or garbage."""
-        while len(data) < len(MAGIC) and (more := self._piece(file)):
+        """What stands behind a member and zeros: another one, nothing, or garbage."""
+        # Padding is no garbage, nor need it be the end.
+        while len(data := data.lstrip(b"\0")) < len(MAGIC) and (more := self._piece(file)):
             data += more
         if data.startswith(MAGIC):
             return data
-        zeros_only = not data.strip(b"\0")
-        behind = len(data)
-        while data := file.read(READ_BYTES):
-            zeros_only = zeros_only and not data.strip(b"\0")
-            behind += len(data)
-        self.garbage_bytes = 0 if zeros_only else behind
+        while data:
+            self.garbage_bytes += len(data)
+            data = file.read(READ_BYTES)
         self.position = file.tell()
         return b""
+
+
+def filler(blocks: Iterator[bytes]) -> Fill:
+    """Blocks put into memory one after the other.
+
+    >>> fill, memory = filler(iter([b"abc", b"", b"d"])), bytearray(2)
+    >>> [bytes(memory[: fill(memoryview(memory))]) for _ in range(4)]
+    [b'ab', b'c', b'd', b'']
+    """
+    left = memoryview(b"")
+
+    def fill(memory: memoryview) -> int:
+        nonlocal left
+        while not left:
+            block = next(blocks, None)
+            if block is None:
+                return 0
+            left = memoryview(block)
+        count = min(len(left), len(memory))
+        memory[:count], left = left[:count], left[count:]
+        return count
+
+    return fill
+
+
+def _behind(count: int, blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """What follows the first `count` bytes."""
+    for block in blocks:
+        if count < len(block):
+            yield block[count:]
+        count = max(0, count - len(block))
 
 
 def _check_magic(data: bytes) -> None:

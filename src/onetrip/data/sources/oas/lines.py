@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from onetrip.data.codes import explained
+from onetrip.data.sources.oas.inflate import BLOCK_BYTES, Fill, filler
 from onetrip.data.sources.oas.marks import MarkedText
 from onetrip.data.sources.source import UnitError
 
@@ -38,7 +39,7 @@ class Chunk:
 
 
 class Lines:
-    """The lines of a stream of blocks.
+    """The lines of a text that comes in blocks, or that is put into memory piece by piece.
 
     Attributes
     ----------
@@ -46,8 +47,8 @@ class Lines:
     rest : what was left of the last line, which has no end, when the blocks broke off.
     """
 
-    def __init__(self, blocks: Iterator[bytes]) -> None:
-        self._blocks = blocks
+    def __init__(self, text: Iterator[bytes] | Fill) -> None:
+        self._put = text if callable(text) else filler(text)
         self._left = b""
         self._spare: deque[MarkedText] = deque()
         self.behind = 0
@@ -116,15 +117,16 @@ class Lines:
         while text.size < CHUNK_BYTES or not text.end_of(_NEWLINE):
             if text.size > LINE_BYTES:
                 raise UnitError("U17", _TOO_LONG)
-            block = next(self._blocks, b"")
-            if not block:
+            count = self._put(text.room(BLOCK_BYTES))
+            if not count:
                 return False
-            text.append(block)
+            text.take(count)
         return True
 
     def _take_block(self) -> bool:
         if len(self._left) > LINE_BYTES:
             raise UnitError("U17", _TOO_LONG, line=self.behind + 1)
-        block = next(self._blocks, b"")
-        self._left += block
-        return bool(block)
+        block = memoryview(bytearray(BLOCK_BYTES))
+        count = self._put(block)
+        self._left += block[:count]
+        return count > 0

@@ -40,11 +40,19 @@ class MarkedText:
 
     def append(self, block: bytes) -> None:
         """Take a block."""
-        stop = self.size + len(block)
+        self.room(len(block))[:] = block
+        self.take(len(block))
+
+    def room(self, size: int) -> memoryview:
+        """Memory for so many bytes behind the text; `take` says how many came."""
+        stop = self.size + size
         if stop > len(self._data):
             self._grow(stop + stop // 2)
-        memoryview(self._data)[self.size : stop] = block
-        self.size = stop
+        return memoryview(self._data)[self.size : stop]
+
+    def take(self, count: int) -> None:
+        """Have these first bytes of the room as text."""
+        stop = self.size = self.size + count
         whole = stop - stop % _COVERED
         self._mark(self._marked, whole)
         self._marked = whole

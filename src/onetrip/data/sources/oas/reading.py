@@ -95,7 +95,7 @@ class Reading:
 
     def _pass(self, skip_lines: int, fine_from: int | None) -> Iterator[Read]:
         inflated = self._inflated = Inflated(self._unit.path, fine_from)
-        lines = Lines(iter(inflated))
+        lines = Lines(inflated.fill)
         head = self._head(lines)
         if skip_lines:
             lines.skip(skip_lines - lines.behind)

@@ -102,7 +102,7 @@ class Oas(Source):
 
 
 def _layout_of(unit: Unit) -> Layout | None:
-    lines = Lines(iter(Inflated(unit.path)))
+    lines = Lines(Inflated(unit.path).fill)
     try:
         first = lines.readline().decode("utf-8", "replace")
         header = first.encode() if is_header(first) else lines.readline()
