@@ -8,6 +8,7 @@ import triton
 from torch import Tensor
 
 from onetrip.core.selection import Config
+from onetrip.ops.kmeans.device_points import residues
 from onetrip.ops.kmeans.device_sums import Sums
 from onetrip.ops.kmeans.kernel_resolve_triton import (
     _kmeans_doubts_kernel,
@@ -76,6 +77,9 @@ class Search:
         of_means = of_rows + 2.0 * of_offset if spherical else of_rows
         self.center_scale = _scale(max(of_means, of_start))
         self._allocate(N, K, D)
+        if points.lost is not None:
+            residues(points.lost, D, self.scale, out=self.residue)
+            return
         self._launch(
             _kmeans_rows_kernel, triton.cdiv(N, self.block_r),
             points.centred, points.norm, self.residue, self.scale, N, D,

@@ -35,6 +35,13 @@ class Placed:
     norm: Tensor
     weight: Tensor | None
 
+    def rows(self, rows: Tensor) -> "Placed":
+        """Some of the samples, by number [R]."""
+        x = self.x.index_select(0, rows)
+        centred = x if self.centred is self.x else self.centred.index_select(0, rows)
+        weight = None if self.weight is None else self.weight.index_select(0, rows)
+        return Placed(x, centred, self.offset, self.norm.index_select(0, rows), weight)
+
 
 @dataclass(frozen=True, slots=True)
 class Points(Placed):
@@ -47,12 +54,14 @@ class Points(Placed):
     magics : grids of the sums of weighted rows of `x`: one, or for float64 one more for what
         the first rounds off
     group : processes that hold the other samples, or None
+    lost : Tensor [N], what float16 takes from each row of `centred`, where a device has found it
     """
 
     total_weight: float
     variance: float
     magics: tuple[float, ...]
     group: dist.ProcessGroup | None
+    lost: Tensor | None = None
 
     def terms(self, rows: Tensor) -> Tensor:
         """Weighted rows [R, D · grids] of `x` in float64, on the grids: their sums are exact."""
@@ -119,6 +128,12 @@ def prepare(
         weight = sample_weight.double()
         total_weight = exact_total(weight, group).item()
         weight = on_grid(weight.clone(), grid_magic(total_weight))
+    if x.is_cuda and x.dtype == torch.float32:
+        from onetrip.ops.kmeans.device_points import prepare_on_device
+
+        placed = prepare_on_device(x, weight, total_weight, group)
+        if placed is not None:
+            return placed
     with rows_workers(x) as workers:
         block_rows = pass_rows(x) if x.is_cpu else max(1, _DEVICE_ELEMENTS // x.shape[1])
         blocks = slices(slice(0, rows), block_rows)

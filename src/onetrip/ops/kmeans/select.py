@@ -48,9 +48,9 @@ _COMPARISON = 6
 # launches and waits of an iteration, and its labels, doubts and sums, a row.
 _ITERATION_MS = 0.23
 _ROW_NS = 0.075
-# What a row keeps: norm, bounds in float64, labels, on a CPU; norm, residue, limit, three labels,
-# three lists of doubts and two of sums, on a device.
-_ROW_BYTES = {"torch": 64, "triton": 44, "gluon": 44}
+# What a row keeps: norm, bounds in float64, labels, on a CPU; norm, what a half takes, residue,
+# limit, three labels, three lists of doubts and two of sums, on a device.
+_ROW_BYTES = {"torch": 64, "triton": 48, "gluon": 48}
 # Counters of clusters, and padding of small tensors.
 _COUNTERS_BYTES = 1 << 20
 

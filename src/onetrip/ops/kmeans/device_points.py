@@ -1,0 +1,114 @@
+# pyright: reportArgumentType=false, reportCallIssue=false
+"""Samples on a device, made ready by one reading: means, norms, what half precision takes."""
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.distributed as dist
+import triton
+from torch import Tensor
+
+from onetrip.ops.kmeans.exact_sums import grid_magic, reduced
+from onetrip.ops.kmeans.kernel_points_triton import _kmeans_points_kernel
+from onetrip.ops.kmeans.points import Points
+
+# Features of a row that a program holds at once.
+MOST_FEATURES = 256
+# Elements of a block of rows, and the programs that share the rows.
+_ELEMENTS = 2048
+_PROGRAMS = 1056
+# The interpreter takes as long for a small block as for a large one.
+_INTERPRETED_ROWS = 1024
+# Between these a float32 holds the squares that count.
+_LEAST_NORM = 2.0**-40
+_LARGEST_NORM = 2.0**60
+
+
+class Measured(NamedTuple):
+    """What one reading of samples [N, D] tells.
+
+    `norm` and `lost` [N], float32: length of each row, and of what float16 takes from it, from
+    above, but for what has no significant bits there. `mean` [D], float64, the number of `samples`,
+    the sum of `squares`, the square `away` of the mean and its `highest` feature are of all
+    processes, the length of the `longest` row is of this one.
+    """
+
+    norm: Tensor
+    lost: Tensor
+    mean: Tensor
+    samples: float
+    squares: float
+    away: float
+    highest: float
+    longest: float
+
+
+def prepare_on_device(
+    x: Tensor, weight: Tensor | None, total_weight: float | None, group: dist.ProcessGroup | None
+) -> Points | None:
+    """`prepare` for float32 samples [N, D].
+
+    None where a row is too long for the kernel, in features or in what its squares are.
+    """
+    if x.shape[1] > MOST_FEATURES:
+        return None
+    found = measured(x, group)
+    offset, centred, highest = torch.zeros_like(x[0]), x, 0.0
+    variance = found.squares / found.samples - found.away
+    if found.away > variance:
+        offset = found.mean.to(x.dtype)
+        centred, highest = x - offset, found.highest
+        found = measured(centred, group)
+        variance = found.squares / found.samples
+    if not (math.isfinite(found.squares) and _LEAST_NORM < found.longest < _LARGEST_NORM):
+        return None
+    longest = found.longest + highest
+    heaviest = 1.0 if weight is None else float(weight.max().clamp(min=1.0))
+    if group is not None:
+        numbers = torch.tensor([longest, heaviest], dtype=torch.float64, device=x.device)
+        longest, heaviest = reduced(numbers, dist.ReduceOp.MAX, group).tolist()
+    return Points(
+        x=x,
+        centred=centred,
+        offset=offset,
+        norm=found.norm,
+        weight=weight,
+        total_weight=found.samples if total_weight is None else total_weight,
+        variance=variance / x.shape[1],
+        magics=(grid_magic(1.01 * longest * heaviest * found.samples),),
+        group=group,
+        lost=found.lost,
+    )
+
+
+def measured(x: Tensor, group: dist.ProcessGroup | None) -> Measured:
+    """Read float32 samples [N, D] of up to `MOST_FEATURES` features once; the host waits once."""
+    N, D = x.shape
+    block_d = max(16, triton.next_power_of_2(D))
+    block_n = _ELEMENTS // block_d if x.is_cuda else _INTERPRETED_ROWS
+    programs = min(_PROGRAMS, triton.cdiv(N, block_n))
+    norm, lost = torch.empty(2, N, device=x.device).unbind()
+    totals = torch.empty(programs, D + 2, dtype=torch.float64, device=x.device)
+    with torch.cuda.device_of(x):
+        _kmeans_points_kernel[(programs,)](
+            x, norm, lost, totals, N, D, BLOCK_N=block_n, BLOCK_D=block_d
+        )
+    # Filled there: a copy of it would stop the device.
+    count = torch.full((1,), float(N), dtype=torch.float64, device=x.device)
+    sums = reduced(torch.cat((totals[:, : D + 1].sum(0), count)), dist.ReduceOp.SUM, group)
+    mean = sums[:D] / sums[D + 1]
+    # Together: every number that a device is asked for stops it.
+    of_mean = mean.square().sum(), mean.abs().max()
+    numbers = torch.stack((sums[D + 1], sums[D], *of_mean, totals[:, D + 1].max()))
+    return Measured(norm, lost, mean, *numbers.tolist())
+
+
+def residues(lost: Tensor, features: int, scale: float, out: Tensor) -> None:
+    """What half precision takes from each row, in units of `scale`, to `out` [N], from `lost` [N].
+
+    Digits below the last of a half are lost whole: 2^-25 of a feature at most. Squares that
+    vanished were below 2^-126.
+    """
+    below = math.sqrt(features) * (2.0**-25 + 2.0**-63 * scale)
+    torch.mul(lost, scale, out=out).add_(below)
