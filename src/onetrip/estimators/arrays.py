@@ -126,16 +126,27 @@ def take(
     )
     values = checked.data if sparse.issparse(checked) else checked
     if finite and values.dtype.kind == "f" and values.size and not get_config()["assume_finite"]:
-        # As scikit-learn's own check, a trip that stores nothing, which tells the size besides.
-        with np.errstate(invalid="ignore"):
-            largest = float(max(-values.min(), values.max()))
-        if not math.isfinite(largest):
-            assert_all_finite(values, estimator_name=type(estimator).__name__, input_name="X")
-        refuse_too_large(largest, as_tensor(values[:0]).dtype)
+        dtype = as_tensor(values[:0]).dtype
+        if not _is_surely_small(values, dtype):
+            # As scikit-learn's own check, a trip that stores nothing, which tells the size besides.
+            with np.errstate(invalid="ignore"):
+                largest = float(max(-values.min(), values.max()))
+            if not math.isfinite(largest):
+                assert_all_finite(values, estimator_name=type(estimator).__name__, input_name="X")
+            refuse_too_large(largest, dtype)
     where = where or torch.device("cpu")
     if sparse.issparse(checked):
         return Given(None, checked, False, where)
     return Given(as_tensor(checked).to(where), None, False, torch.device("cpu"))
+
+
+def _is_surely_small(values: np.ndarray, dtype: torch.dtype) -> bool:
+    """Whether the sum of all squares, which a BLAS has in one trip, bounds each as is needed."""
+    limit = _LARGEST.get(dtype, 0.0)
+    if values.dtype not in (np.float32, np.float64) or not values.flags.c_contiguous:
+        return False
+    flat = as_tensor(values).view(-1)
+    return float(torch.dot(flat, flat)) <= limit**2
 
 
 def as_tensor(array: np.ndarray) -> Tensor:

@@ -13,6 +13,10 @@ from onetrip.estimators.arrays import take
 from onetrip.estimators.linear_projection import LinearProjection
 from onetrip.ops.truncated_svd.project import project
 
+# Squared length of the mean, over the variance along the components, up to which taking it out of
+# coordinates costs at most five of float64's 53 bits.
+_NEAR = 1024.0
+
 
 class GaussianModel(LinearProjection):
     """Components with their variances, and noise of one variance in all other directions.
@@ -84,6 +88,10 @@ class GaussianModel(LinearProjection):
 
     def _mean(self) -> Tensor | None:
         return torch.as_tensor(self.mean_)
+
+    def _mean_is_near(self) -> bool:
+        offset = torch.as_tensor(self.mean_).double().square().sum()
+        return bool(offset <= _NEAR * torch.as_tensor(self.explained_variance_).double().sum())
 
     def _scale(self) -> Tensor | None:
         if not self.whiten:

@@ -67,12 +67,22 @@ class LinearProjection(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         else:
             where = given.samples.device
             moved = None if mean is None else mean.to(where)
-            found = project(given.samples, moved, components.to(where))
+            components = components.to(where)
+            if moved is not None and self._mean_is_near() and given.samples.dtype == torch.float64:
+                # Digits to spare: it is taken out of the products, and no sample is copied.
+                found = project(given.samples, None, components)
+                found -= moved.to(found) @ components.T.to(found)
+            else:
+                found = project(given.samples, moved, components)
         return found if scale is None else found / scale.to(found)
 
     def _mean(self) -> Tensor | None:
         """What is subtracted from a sample."""
         return None
+
+    def _mean_is_near(self) -> bool:
+        """Whether the mean is so short that products with it cost few of float64's digits."""
+        return False
 
     def _scale(self) -> Tensor | None:
         """What coordinates are divided by."""

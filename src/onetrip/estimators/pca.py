@@ -53,7 +53,7 @@ class PCA(GaussianModel):
         Of the randomized solver.
     precision : {"certified", "fast"}, default "certified"
         "fast" leaves out the correction: singular values below 1e-6 of the largest lose digits,
-        those below 1e-8 are noise.
+        those below 1e-7 are noise.
     device : "auto" or a torch device, default "auto"
         "auto" computes where the samples are.
 

@@ -75,7 +75,7 @@ def truncated_svd(
         Of the randomized solver's directions.
     precision : {"certified", "fast"}, default "certified"
         "fast" never takes the second trip: singular values below 1e-6 of the largest lose digits,
-        those below 1e-8 are noise; with "triton" those below 1e-2 and 1e-3.
+        those below 1e-7 are noise; with "triton" those below 1e-2 and 1e-3.
     impl : {"auto", "reference", "torch", "triton"}, default "auto"
         "auto" follows `select.py`. A named implementation never falls back.
 

@@ -16,10 +16,12 @@ class Moments:
     `gram` [S, S] is the Gram matrix of the smaller side, S = min(N, D), of the centred x if
     centring was asked for; `mean` [D]; `total` [] is the summed square of the deviations from it.
     An entry i, j of `gram` is off by about the geometric mean of `errors` [S] at i and at j, beyond
-    the rounding of float64; None where all was summed in float64.
+    the rounding of float64; None where all was summed in float64. `cancelled` [] is what taking the
+    mean out of `gram` took from its trace: rounding is relative to that, too.
     """
 
     gram: Tensor
     mean: Tensor
     total: Tensor
     errors: Tensor | None = None
+    cancelled: Tensor | None = None

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from onetrip.core.selection import Config
+from onetrip.ops.truncated_svd.krylov import few_eigenvectors
 from onetrip.ops.truncated_svd.moments import Moments
 from onetrip.ops.truncated_svd.torch_impl import back_through, gram_moments, square_through
 from onetrip.tile.side_by_side import on_one_thread
@@ -19,6 +20,8 @@ _ALLOWED = 2.0**-22
 # columns took 0.4 ms on one thread and 40 on two, 256 took 6 and 61. On quiet cores 256 take 8 and
 # 10, 800 take 116 and 65.
 _ONE_THREAD = 512
+# Up to here the thin products of a few eigenvectors take less than to wake a thread.
+_FEW_ON_ONE_THREAD = 1024
 # Least share of the trace beside the components: 2^-23 of the trace is then a thousandth of it.
 _LEFT = 2.0**-13
 
@@ -57,7 +60,7 @@ def decompose(
     shift = moments.mean if center else None
     if x.shape[0] < x.shape[1]:
         return *_right_vectors(back_through(x, shift, vectors, config)), moments
-    if correct != "never" and _is_uncertain(singular_values, x.shape[1], correct):
+    if correct != "never" and _is_uncertain(singular_values, moments, correct):
         return *_corrected(x, shift, vectors, singular_values, config), moments
     return singular_values, vectors.T, moments
 
@@ -70,6 +73,11 @@ def leading_eigenvectors(matrix: Tensor, kept: int) -> tuple[Tensor, Tensor]:
     (tensor([3.]), tensor([[0.],
             [1.]]))
     """
+    if matrix.is_cpu and len(matrix) > _ONE_THREAD and matrix.dtype == torch.float64:
+        with on_one_thread(where=len(matrix) <= _FEW_ON_ONE_THREAD):
+            found = few_eigenvectors(matrix, kept)
+        if found is not None:
+            return found
     with on_one_thread(where=len(matrix) <= _ONE_THREAD):
         values, vectors = torch.linalg.eigh(matrix)
         return values.flip(0)[:kept], vectors[:, -kept:].flip(1)
@@ -112,14 +120,18 @@ def is_exact_enough(
     return len(values) == smaller or trace - math.fsum(values) > _LEFT * trace
 
 
-def _is_uncertain(singular_values: Tensor, D: int, correct: str) -> bool:
+def _is_uncertain(singular_values: Tensor, moments: Moments, correct: str) -> bool:
     """Whether rounding of the Gram matrix may show in the smallest of the singular values.
 
-    An eigenvalue is off by at most about √D·u·σ₁², so σ by the half of that over σ.
+    An eigenvalue is off by at most about √D·u·(σ₁² + what the mean took), so σ by the half of that
+    over σ.
     """
-    largest, smallest = torch.stack([singular_values[0], singular_values[-1]]).tolist()
+    ends = [singular_values[0].square(), singular_values[-1].square()]
+    if moments.cancelled is not None:
+        ends[0] = ends[0] + moments.cancelled
+    largest, smallest = torch.stack(ends).tolist()
     allowed = _FLOAT32_UNIT if correct == "float32" else 32.0 * _FLOAT64_UNIT
-    return 0.5 * math.sqrt(D) * _FLOAT64_UNIT * largest**2 > allowed * smallest**2
+    return 0.5 * math.sqrt(len(moments.gram)) * _FLOAT64_UNIT * largest > allowed * smallest
 
 
 def _corrected(
