@@ -22,8 +22,9 @@ from onetrip.core.errors import ArgumentError, ShapeError, complaint
 from onetrip.estimators.arrays import DEVICES, Given, as_tensor, take
 from onetrip.estimators.kmeans_start import is_array
 from onetrip.ops.kmeans.distances import distances_to
+from onetrip.ops.kmeans.labels import labels_of
 from onetrip.ops.kmeans.lloyd import Solution
-from onetrip.ops.kmeans.points import Placed, Points, prepare
+from onetrip.ops.kmeans.points import Placed, Points, place, prepare
 from onetrip.ops.kmeans.solve import solve
 
 
@@ -63,7 +64,14 @@ class BaseKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
 
     def predict(self, X):
         """Index of the nearest centre of each sample, int32 of shape (n_samples,)."""
-        given, points = self._fitted_input(X, None)
+        check_is_fitted(self)
+        given = self._take(X, reset=False)
+        if given.samples.is_cpu and self._metric == "euclidean":
+            centers = self._fitted_centers()
+            placed = place(given.samples, None, _common_offset(centers))
+            labels = labels_of(placed, centers.to(placed.x), self.precision)
+            return given.answer(torch.from_numpy(labels.astype(np.int32)))
+        points = self._points(given, None)
         return given.answer(self._solve(points, self._centers(points), max_iter=0).labels)
 
     def transform(self, X):
@@ -106,9 +114,11 @@ class BaseKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
         return prepare(given.samples, weights_of(given, sample_weight), self._metric, group)
 
     def _centers(self, points: Placed) -> Tensor:
+        return self._fitted_centers().to(points.x)
+
+    def _fitted_centers(self) -> Tensor:
         centers = self.cluster_centers_
-        tensor = centers if isinstance(centers, Tensor) else as_tensor(np.asarray(centers))
-        return tensor.to(points.x)
+        return centers if isinstance(centers, Tensor) else as_tensor(np.asarray(centers))
 
     def _solve(
         self, points: Points, centers: Tensor, *, max_iter: int, tol: float = 0.0
@@ -151,6 +161,16 @@ class BaseKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
         tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _common_offset(centers: Tensor) -> Tensor:
+    """Mean [D] of centres that are far from the origin, else zeros; no pass over samples finds it.
+
+    As in `prepare`, a small offset is not worth the centred copy.
+    """
+    mean = centers.mean(0)
+    spread = (centers - mean).square().sum(1).mean()
+    return mean if bool(mean.square().sum() > spread) else torch.zeros_like(mean)
 
 
 def weights_of(given: Given, sample_weight: Any) -> Tensor | None:

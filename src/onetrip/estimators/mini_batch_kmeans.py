@@ -24,6 +24,9 @@ from onetrip.ops.kmeans.points import Placed, Points, place, prepare
 from onetrip.ops.kmeans.workers import WORTH_THREADS
 from onetrip.tile.side_by_side import on_one_thread
 
+# Samples that are placed at once: 4 MiB of float32.
+_MOST_PLACED = 1 << 20
+
 
 class MiniBatchKMeans(BaseKMeans):
     """K-means by small random batches, or batch by batch with `partial_fit`.
@@ -160,12 +163,22 @@ class MiniBatchKMeans(BaseKMeans):
             for _ in range(n_steps):
                 yield draw(random.random_sample(batch_rows))
 
-        step = 0
+        step, measured = 0, progress.asks or not self.compute_labels
+        # Small samples are placed once, and then a batch is rows of what is placed.
+        placed = (
+            self._placed(samples, None, first=True) if _is_placed_whole(samples, target) else None
+        )
+        source = samples if placed is None else torch.arange(rows)
         with on_one_thread(where=batch_rows * samples.shape[1] < WORTH_THREADS):
-            for step, batch in enumerate(staged(samples, target, batches()), start=1):
+            for step, batch in enumerate(staged(source, target, batches()), start=1):
                 before = centers
-                points = self._placed(batch, None, first=step == 1)
-                centers, counts, inertia = mini_batch_step(points, centers, counts, self.precision)
+                if placed is None:
+                    points = self._placed(batch, None, first=step == 1)
+                else:
+                    points = placed.rows(batch)
+                centers, counts, inertia = mini_batch_step(
+                    points, centers, counts, self.precision, measured=measured
+                )
                 centers, counts = self._reassigned(points, centers, counts, random)
                 moved = math.inf
                 if tolerance:
@@ -202,7 +215,9 @@ class MiniBatchKMeans(BaseKMeans):
             else:
                 centers = self._centers(points)
             counts = self._counts.to(target)
-            centers, counts, _ = mini_batch_step(points, centers, counts, self.precision)
+            centers, counts, _ = mini_batch_step(
+                points, centers, counts, self.precision, measured=False
+            )
             centers, self._counts = self._reassigned(points, centers, counts, random)
         self._random = random
         self.n_steps_ += 1
@@ -293,13 +308,13 @@ class MiniBatchKMeans(BaseKMeans):
         """Centres of little weight move to random samples, every ten samples a cluster."""
         rows = points.x.shape[0]
         self._since_reassignment += rows
-        due = self._since_reassignment >= 10 * self.n_clusters or bool((counts == 0).any())
-        if not due:
+        least, largest = (float(count) for count in counts.aminmax())
+        if self._since_reassignment < 10 * self.n_clusters and least > 0.0:
             return centers, counts
         self._since_reassignment = 0
-        if not self.reassignment_ratio:
+        if least >= self.reassignment_ratio * largest:
             return centers, counts
-        light = counts < self.reassignment_ratio * counts.max()
+        light = counts < self.reassignment_ratio * largest
         if int(light.sum()) > 0.5 * rows:
             light[counts.argsort(stable=True)[rows // 2 :]] = False
         if not bool(light.any()):
@@ -336,6 +351,11 @@ def _part(given: Given, weight: Tensor | None, rows: Tensor, target: torch.devic
     rows = rows.to(given.samples.device)
     mine = None if weight is None else weight[rows].to(target)
     return prepare(given.samples[rows].to(target), mine, "euclidean")
+
+
+def _is_placed_whole(samples: Tensor, target: torch.device) -> bool:
+    """Whether a centred copy of all samples, on the CPU, is small beside the work on them."""
+    return samples.is_cpu and target.type == "cpu" and samples.numel() <= _MOST_PLACED
 
 
 def _variance(samples: Tensor) -> float:

@@ -20,6 +20,11 @@ class Progress:
         self._least: float | None = None
         self._without_improvement = 0
 
+    @property
+    def asks(self) -> bool:
+        """Whether anything here depends on the inertia of a batch."""
+        return self._patience is not None or self._verbose
+
     def is_over(self, step: int, n_steps: int, inertia: float, settled: bool) -> bool:
         """Take in the inertia of batch number `step`; `settled`: the centres hardly moved."""
         mean = inertia / self._batch_rows

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from onetrip.ops.kmeans import mini_batch
+from onetrip.ops.kmeans.labels import labels_of
 from onetrip.ops.kmeans.mini_batch import mini_batch_step
-from onetrip.ops.kmeans.points import place
+from onetrip.ops.kmeans.points import place, prepare
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -18,22 +18,38 @@ def test_rows_between_two_centres_go_to_the_nearer_one(dtype):
     direction[0] = 1.0
     near = x[:1]
     centers = torch.cat((near - 2 * step * direction, near + step * direction, near + 5.0))
-    found = mini_batch._labels_at_once(place(x, None, torch.zeros(8)), centers, "certified")
+    found = labels_of(place(x, None, torch.zeros(8)), centers, "certified")
     wide = (x.double()[:, None] - centers.double()).square().sum(2)
-    assert torch.equal(found.long(), wide.argmin(1))
+    assert found.tolist() == wide.argmin(1).tolist()
     assert found[0] == 1
 
 
-def test_one_tile_and_several_give_the_same_step(monkeypatch):
-    torch.manual_seed(0)
-    batch = place(torch.randn(300, 12) + 4.0, torch.rand(300), torch.full((12,), 4.0))
-    centers, counts = torch.randn(20, 12) + 4.0, torch.rand(20).double()
-    at_once = mini_batch_step(batch, centers, counts, "certified")
-    monkeypatch.setattr(mini_batch, "_ONE_TILE", 0)
-    in_tiles = mini_batch_step(batch, centers, counts, "certified")
-    assert torch.equal(at_once.centers, in_tiles.centers)
-    assert torch.equal(at_once.counts, in_tiles.counts)
-    assert at_once.inertia == in_tiles.inertia
+@pytest.mark.parametrize("clusters", [3, 20, 300])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_step_is_that_of_exact_sums(clusters, weighted):
+    """Few clusters, more, and so many that torch labels; beside the step that a device takes."""
+    generator = torch.Generator().manual_seed(clusters)
+    x = torch.randn(900, 12, generator=generator) + 4.0
+    weight = torch.rand(900, generator=generator) if weighted else None
+    centers = torch.randn(clusters, 12, generator=generator) + 4.0
+    counts = torch.rand(clusters, generator=generator).double()
+    placed, points = place(x, weight, torch.full((12,), 4.0)), prepare(x, weight, "euclidean")
+    small = mini_batch_step(placed, centers, counts, "certified")
+    exact = mini_batch_step(points, centers, counts, "certified")
+    torch.testing.assert_close(small.centers, exact.centers, rtol=2e-7, atol=1e-7)
+    torch.testing.assert_close(small.counts, exact.counts, rtol=1e-12, atol=0.0)
+    assert small.inertia == pytest.approx(exact.inertia, rel=1e-6)
+
+
+def test_rows_of_placed_samples_are_as_if_placed_alone():
+    x, offset = torch.randn(50, 3) + 9.0, torch.full((3,), 9.0)
+    rows = torch.tensor([4, 4, 31])
+    for about in (offset, torch.zeros(3)):
+        part, alone = place(x, None, about).rows(rows), place(x[rows], None, about)
+        assert torch.equal(part.x, alone.x)
+        assert torch.equal(part.centred, alone.centred)
+        assert torch.equal(part.norm, alone.norm)
+        assert (part.centred is part.x) == (alone.centred is alone.x)
 
 
 def test_a_centre_moves_to_the_mean_of_all_it_was_given_and_others_stay():

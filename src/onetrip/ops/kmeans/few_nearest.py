@@ -4,6 +4,7 @@ What a search of a thousand rows takes is calls: NumPy begins one in half a micr
 two to ten. The product is torch's, whose BLAS is the faster for a handful of centres.
 """
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -24,19 +25,11 @@ _SCORES = 1 << 17
 _MOST_COPIED = 1 << 21
 
 
-class _Block(NamedTuple):
-    """Consecutive rows from `begin`: columns [D, R] of the product, norms [R]."""
-
-    begin: int
-    columns: Tensor
-    norm: np.ndarray
-
-
 class _Aim(NamedTuple):
     """Centres to be searched: ``-2 c`` [K, D], squared norms [K, 1], what rounding reaches."""
 
     factors: Tensor
-    square: np.ndarray
+    square: Tensor
     reach: Reach
 
 
@@ -47,6 +40,70 @@ class _Tile(NamedTuple):
     scores_array: np.ndarray
     within: np.ndarray
     columns: np.ndarray
+
+
+class _Search:
+    """What searches of this many centres of this many features have in common."""
+
+    def __init__(self, clusters: int, features: int, dtype: torch.dtype) -> None:
+        self._rounding = rounding_of(0.0, features, str(dtype).removeprefix("torch."))
+        self._numbers = np.arange(clusters, dtype=np.uint8)[:, None]
+        self._dtype = dtype
+        self._spare: list[_Tile] = []
+
+    def aim(self, centred: Tensor) -> _Aim:
+        """What `nearest` needs to know of centres [K, D]."""
+        values = centred.numpy()
+        square = np.einsum("kd,kd->k", values, values)
+        reach = self._rounding.reach(math.sqrt(square.max()))
+        # A factor of two rounds nothing.
+        return _Aim(torch.from_numpy(values * -2.0), torch.from_numpy(square[:, None]), reach)
+
+    def nearest(
+        self, columns: Tensor, norm: np.ndarray, aim: _Aim
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Column of the least score of each row, and the rows where another may be less in truth.
+
+        It asks which scores are beyond the reach of rounding from the least: all but one, and
+        that one is the nearest.
+
+        Parameters
+        ----------
+        columns : Tensor [D, R], samples
+        norm : array [R], of the samples
+        aim : of the centres
+
+        Returns
+        -------
+        label : array [R], uint8, of no meaning in rows that are in doubt
+        doubtful : array [M], int64
+        """
+        tile = self._tile(norm.size)
+        # A product that adds as well takes longer, and so does NumPy's addition.
+        torch.mm(aim.factors, columns, out=tile.scores).add_(aim.square)
+        with np.errstate(invalid="ignore", over="ignore"):
+            limit = norm * aim.reach.slope
+            limit += aim.reach.level
+            limit += np.minimum.reduce(tile.scores_array, 0)
+            marks = np.less_equal(tile.scores_array, limit, out=tile.within).view(np.uint8)
+        label = np.bitwise_or.reduce(np.multiply(marks, self._numbers, out=tile.columns), 0)
+        # What is not a number is within no reach: no mark of it, and so in doubt.
+        doubtful = (np.add.reduce(marks, 0, dtype=np.uint8) != 1).nonzero()[0]
+        self._spare.append(tile)
+        return label, doubtful
+
+    def _tile(self, rows: int) -> _Tile:
+        """A tile that no other thread has; one that was used spares the faults of new pages."""
+        tile = self._spare.pop() if self._spare else None
+        if tile is not None and tile.within.shape[1] == rows:
+            return tile
+        shape = self._numbers.size, rows
+        scores = torch.empty(shape, dtype=self._dtype)
+        return _Tile(scores, scores.numpy(), np.empty(shape, bool), np.empty(shape, np.uint8))
+
+
+# Of the last problems, of which mini-batches ask again and again.
+_search_of = functools.lru_cache(maxsize=4)(_Search)
 
 
 class FewNearest:
@@ -76,67 +133,29 @@ class FewNearest:
         self.looks = self.anew = 0
         self._points = points
         self._offset = None if points.centred is points.x else points.offset
-        (N, D), dtype = points.x.shape, str(points.x.dtype).removeprefix("torch.")
-        self._rounding = rounding_of(0.0, D, dtype)
-        self._numbers = np.arange(clusters, dtype=np.uint8)[:, None]
-        self._spare: dict[int, list[_Tile]] = {}
-        columns, norm = points.centred.T, points.norm.numpy()
+        (N, D), columns = points.x.shape, points.centred.T
+        self._search = _search_of(clusters, D, points.x.dtype)
         if often and points.x.numel() <= _MOST_COPIED:
             columns = columns.contiguous()
-        rows = max(256, _SCORES // clusters)
-        self._blocks = [
-            _Block(part.start, columns[:, part], norm[part]) for part in slices(slice(0, N), rows)
-        ]
+        self._columns, self._norm = columns, points.norm.numpy()
+        self._blocks = slices(slice(0, N), max(256, _SCORES // clusters))
 
     def label(self, centers: Tensor, workers: Workers) -> np.ndarray:
         """Numbers [N], uint8, of the nearest of `centers` [K, D], of the dtype of the samples."""
-        aim = self._aim(centers)
-        found = workers.map(lambda block: self._nearest(block, aim), self._blocks)
-        labels = found[0][0] if len(found) == 1 else np.concatenate([part[0] for part in found])
-        self.looks += labels.size
-        doubtful = [part[1] for part in found if part[1].size]
-        if doubtful:
-            rows = np.concatenate(doubtful)
+        search = self._search
+        aim = search.aim(centers if self._offset is None else centers - self._offset)
+        columns, norm = self._columns, self._norm
+        self.looks += norm.size
+        if len(self._blocks) == 1:
+            labels, rows = search.nearest(columns, norm, aim)
+        else:
+            found = workers.map(
+                lambda block: search.nearest(columns[:, block], norm[block], aim), self._blocks
+            )
+            labels = np.concatenate([part[0] for part in found])
+            places = zip(self._blocks, found, strict=True)
+            rows = np.concatenate([part[1] + block.start for block, part in places])
+        if rows.size:
             labels[rows] = nearest_anew(self._points, centers, torch.from_numpy(rows)).label
             self.anew += rows.size
         return labels
-
-    def _aim(self, centers: Tensor) -> _Aim:
-        centred = (centers if self._offset is None else centers - self._offset).numpy()
-        square = np.einsum("kd,kd->k", centred, centred)
-        reach = self._rounding.reach(math.sqrt(square.max()))
-        # A factor of two rounds nothing.
-        return _Aim(torch.from_numpy(centred * -2.0), square[:, None], reach)
-
-    def _nearest(self, block: _Block, aim: _Aim) -> tuple[np.ndarray, np.ndarray]:
-        """Column of the least score of each row, and the rows where another may be less in truth.
-
-        It asks which scores are beyond the reach of rounding from the least: all but one, and
-        that one is the nearest.
-
-        Returns
-        -------
-        label : array [R], uint8, of no meaning in rows that are in doubt
-        doubtful : array [M], int64, rows of the samples
-        """
-        rows = block.norm.size
-        spare = self._spare.setdefault(rows, [])
-        tile = spare.pop() if spare else self._new_tile(rows)
-        torch.mm(aim.factors, block.columns, out=tile.scores)
-        scores = tile.scores_array
-        with np.errstate(invalid="ignore", over="ignore"):
-            scores += aim.square
-            threshold = block.norm * aim.reach.slope
-            threshold += aim.reach.level
-            threshold += np.minimum.reduce(scores, 0)
-            marks = np.less_equal(scores, threshold, out=tile.within).view(np.uint8)
-        label = np.bitwise_or.reduce(np.multiply(marks, self._numbers, out=tile.columns), 0)
-        # What is not a number is within no reach: no mark of it, and so in doubt.
-        doubtful = (np.add.reduce(marks, 0, dtype=np.uint8) != 1).nonzero()[0]
-        spare.append(tile)
-        return label, doubtful + block.begin
-
-    def _new_tile(self, rows: int) -> _Tile:
-        shape = self._numbers.size, rows
-        scores = torch.empty(shape, dtype=self._points.x.dtype)
-        return _Tile(scores, scores.numpy(), np.empty(shape, bool), np.empty(shape, np.uint8))

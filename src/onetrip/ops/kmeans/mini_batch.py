@@ -4,65 +4,50 @@ Sculley, Web-scale k-means clustering, WWW 2010: a centre is the mean of all sam
 ever given, so a batch moves it by its weight over the weight so far.
 """
 
-import math
+import functools
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from onetrip.ops.kmeans.labels import labels_of
 from onetrip.ops.kmeans.lloyd import ClusterSums
-from onetrip.ops.kmeans.movement import Movement
 from onetrip.ops.kmeans.points import Placed, Points
-from onetrip.ops.kmeans.resolve import nearest_anew
-from onetrip.ops.kmeans.solve import problem_of, resolve, solve
-from onetrip.ops.kmeans.torch_impl import TorchAssigner
-from onetrip.ops.kmeans.two_nearest import certain_least, rounding_of
-from onetrip.ops.kmeans.workers import WORTH_THREADS, rows_workers
-from onetrip.tile.side_by_side import on_one_thread
+from onetrip.ops.kmeans.solve import solve
+from onetrip.ops.kmeans.workers import rows_workers
 
 # Up to here a product with a row of marks a cluster adds rows faster than adding one by one.
 _FEW_CLUSTERS = 16
-# Scores that stay in a core's cache: 1 MiB of float32.
-_ONE_TILE = 1 << 18
 # A divisor for what is zero.
-_LEAST_WEIGHT = torch.finfo(torch.float64).tiny
+_LEAST_WEIGHT = float(np.finfo(np.float64).tiny)
 
 
 class Step(NamedTuple):
-    """Centres [K, D] and their weights so far [K], float64, after a batch; its inertia before."""
+    """Centres [K, D] and their weights so far [K], float64, after a batch.
+
+    `inertia` is that of the batch before, 0 where nobody asked for it.
+    """
 
     centers: Tensor
     counts: Tensor
     inertia: float
 
 
-class _Batch(NamedTuple):
-    """Sums [K, D] and weights [K] of the clusters of one batch, float64, and its inertia."""
-
-    sums: Tensor
-    weight: Tensor
-    inertia: float
-
-
-def mini_batch_step(batch: Placed, centers: Tensor, counts: Tensor, precision: str) -> Step:
-    """Move `centers` [K, D], of weights `counts` [K], by one batch.
+def mini_batch_step(
+    batch: Placed, centers: Tensor, counts: Tensor, precision: str, *, measured: bool = True
+) -> Step:
+    """Move `centers` [K, D], of weights `counts` [K], by one batch; `measured`: tell its inertia.
 
     A batch of `Points` is labelled by any implementation and adds exactly; one that is only
-    `Placed` takes a third of the calls, on a CPU.
+    `Placed` takes few calls, on a CPU.
     """
     if isinstance(batch, Points):
-        found = _by_points(batch, centers, precision)
-    else:
-        with on_one_thread(where=batch.x.numel() < WORTH_THREADS):
-            found = _by_placed(batch, centers, precision)
-    wide, after = centers.double(), counts + found.weight
-    # The mean of all that a centre was given; one that was given nothing yet stays.
-    left = torch.addcmul(found.sums, found.weight[:, None], wide, value=-1.0)
-    moved = torch.addcdiv(wide, left, after.clamp(min=_LEAST_WEIGHT)[:, None])
-    return Step(moved.to(centers.dtype), after, found.inertia)
+        return _by_points(batch, centers, counts, precision)
+    return _by_placed(batch, centers, counts, precision, measured)
 
 
-def _by_points(points: Points, centers: Tensor, precision: str) -> _Batch:
+def _by_points(points: Points, centers: Tensor, counts: Tensor, precision: str) -> Step:
     found = solve(points, centers, max_iter=0, tol=0.0, precision=precision)
     sums = ClusterSums(points, centers.shape[0])
     rows = torch.arange(found.labels.shape[0], device=centers.device)
@@ -70,46 +55,48 @@ def _by_points(points: Points, centers: Tensor, precision: str) -> _Batch:
     with rows_workers(points.x) as workers:
         sums.move(rows, none, found.labels, workers)
     terms, weight = sums.over_processes()
-    return _Batch(points.joined(terms), weight, float(found.inertia))
+    wide, after = centers.double(), counts + weight
+    # The mean of all that a centre was given; one that was given nothing yet stays.
+    left = torch.addcmul(points.joined(terms), weight[:, None], wide, value=-1.0)
+    moved = torch.addcdiv(wide, left, after.clamp(min=_LEAST_WEIGHT)[:, None])
+    return Step(moved.to(centers.dtype), after, float(found.inertia))
 
 
-def _by_placed(batch: Placed, centers: Tensor, precision: str) -> _Batch:
-    clusters = centers.shape[0]
-    is_small = batch.x.shape[0] * clusters <= _ONE_TILE and precision == "certified"
-    labels = (_labels_at_once if is_small else _labels)(batch, centers, precision)
-    weight, rows = batch.weight, batch.x.double()
-    difference = centers.index_select(0, labels).sub_(batch.x)
-    distance = torch.linalg.vector_norm(difference, dim=1).double()
-    inertia = float(torch.dot(distance, distance if weight is None else distance * weight))
+def _by_placed(
+    batch: Placed, centers: Tensor, counts: Tensor, precision: str, measured: bool
+) -> Step:
+    clusters, x = centers.shape[0], batch.x.numpy()
+    weight = None if batch.weight is None else batch.weight.numpy()
+    before = centers.to(batch.x.dtype)
+    labels = labels_of(batch, before, precision)
+    inertia = _inertia(x, before.numpy().take(labels, 0), weight) if measured else 0.0
+    by_cluster = np.bincount(labels, weight, clusters)
+    rows = x.astype(np.float64)
     if weight is not None:
-        rows = rows * weight[:, None]
+        rows *= weight[:, None]
+    wide, after = before.numpy().astype(np.float64), counts.numpy() + by_cluster
+    left = _sums(rows, labels, clusters) - by_cluster[:, None] * wide
+    wide += left / np.maximum(after, _LEAST_WEIGHT)[:, None]
+    return Step(torch.from_numpy(wide).to(centers.dtype), torch.from_numpy(after), inertia)
+
+
+def _inertia(x: np.ndarray, own: np.ndarray, weight: np.ndarray | None) -> float:
+    """Weighted sum of squared distances of rows [N, D] to their `own` centres, which it uses up."""
+    own -= x
+    distance = np.einsum("nd,nd->n", own, own)
+    return float(distance.sum(dtype=np.float64) if weight is None else distance @ weight)
+
+
+_eye = functools.lru_cache(maxsize=_FEW_CLUSTERS)(np.eye)
+
+
+def _sums(rows: np.ndarray, labels: np.ndarray, clusters: int) -> np.ndarray:
+    """Sums [K, D] of float64 `rows` [N, D] by label."""
     if clusters <= _FEW_CLUSTERS:
-        marks = torch.eye(clusters, dtype=torch.float64).index_select(0, labels)  # [N, K]
-        sums = marks.T @ rows
-    else:
-        # By int64: by int32 torch takes three times as long.
-        sums = rows.new_zeros(clusters, rows.shape[1]).index_add_(0, labels.long(), rows)
-    by_cluster = torch.bincount(labels, weights=weight, minlength=clusters).double()
-    return _Batch(sums, by_cluster, inertia)
-
-
-def _labels_at_once(batch: Placed, centers: Tensor, _: str) -> Tensor:
-    """Labels [N] of a batch that is one tile: what an iteration does, with nothing around it."""
-    centred = centers.to(batch.x.dtype) - batch.offset
-    square = centred.square().sum(1)
-    dtype = str(batch.x.dtype).removeprefix("torch.")
-    reach = rounding_of(0.0, centred.shape[1], dtype).reach(math.sqrt(float(square.max())))
-    label, doubtful = certain_least(batch.centred, batch.norm, centred, square, reach)
-    if doubtful.numel():
-        label[doubtful] = nearest_anew(batch, centers.to(batch.x), doubtful).label.to(label)
-    return label
-
-
-def _labels(batch: Placed, centers: Tensor, precision: str) -> Tensor:
-    clusters = centers.shape[0]
-    _, config = resolve("torch", problem_of(batch.x, clusters, {"max_iter": 0}))
-    still = Movement(clusters, centers.device)
-    with torch.no_grad(), rows_workers(batch.x) as workers:
-        assigner = TorchAssigner(batch, clusters, config, precision == "certified")
-        assigner.finish(centers.to(batch.x.dtype), still, workers)
-    return assigner.labels
+        marks = torch.from_numpy(_eye(clusters).take(labels, 0))  # [N, K]
+        return torch.mm(marks.T, torch.from_numpy(rows)).numpy()
+    sums = torch.zeros(clusters, rows.shape[1], dtype=torch.float64)
+    # By int64: by int32 torch takes three times as long.
+    return sums.index_add_(
+        0, torch.from_numpy(labels.astype(np.int64)), torch.from_numpy(rows)
+    ).numpy()
