@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 
 import onetrip
 from onetrip.ops.kmeans.reference import make_inputs
@@ -45,9 +44,9 @@ def _work(rank, folder, impl):
 
 
 @pytest.mark.parametrize("impl", ["torch", "triton"])
-def test_two_processes_are_one(impl):
+def test_two_processes_are_one(impl, run_processes):
     with tempfile.TemporaryDirectory() as folder:
-        mp.spawn(_work, args=(folder, impl), nprocs=2)
+        run_processes(_work, args=(folder, impl), nprocs=2)
         parts = [torch.load(Path(folder, str(rank))) for rank in range(2)]
     inputs = _inputs()
     centers, values = onetrip.kmeans(

@@ -3,7 +3,6 @@
 import pytest
 import shard_worker
 import torch
-from torch.multiprocessing.spawn import spawn
 
 pytestmark = pytest.mark.skipif(
     not torch.distributed.is_available(), reason="torch without torch.distributed"
@@ -12,10 +11,10 @@ pytestmark = pytest.mark.skipif(
 
 # All cases in one set of processes, and all that is asked of them in one test: they start slowly.
 @pytest.mark.parametrize("world", [2, 4])
-def test_split_head_gives_what_the_whole_head_gives(world, tmp_path, monkeypatch):
+def test_split_head_gives_what_the_whole_head_gives(world, tmp_path, monkeypatch, run_processes):
     # Children read it before they import anything.
     monkeypatch.setenv("TRITON_INTERPRET", "1")
-    spawn(shard_worker.run, (world, str(tmp_path)), nprocs=world)
+    run_processes(shard_worker.run, (world, str(tmp_path)), nprocs=world)
     ranks = [torch.load(tmp_path / f"{rank}.pt") for rank in range(world)]
     cases = ranks[0].keys() - {"refusals"}
     assert len(cases) >= 6
