@@ -38,9 +38,8 @@ class Sums:
         # Rows in the order of their clusters, or those that changed, twice.
         self._order = torch.empty(2 * points.x.shape[0], dtype=torch.int32, device=device)
         self._shares = triton.next_power_of_2(triton.cdiv(_COUNTERS, K))
-        self._count, self._end = (
-            torch.empty(K * self._shares, dtype=torch.int32, device=device) for _ in range(2)
-        )
+        counters = torch.zeros(2, K * self._shares, dtype=torch.int32, device=device)
+        self._count, self._end = counters.unbind()
         self.anew = True
         # Filled there: a copy of it would stop the device.
         self._magic = torch.full((1,), points.magics[0], dtype=torch.float64, device=device)
@@ -55,23 +54,21 @@ class Sums:
         N, D = x.shape
         blocks = triton.cdiv(N, _LABELS)
         order = {"ANEW": self.anew, "SHARES": self._shares, "BLOCK_N": _LABELS}
-        self._count.zero_()
         self._launch(
             _kmeans_changed_kernel, blocks, before, after, self.moved, self._count, N, **order
         )
         torch.cumsum(self._count, 0, dtype=torch.int32, out=self._end)
         self._launch(
-            _kmeans_order_kernel, blocks, before, after, self._end, self._order, N, **order
-        )
-        if self.anew:
-            self._terms.zero_()
-            self._totals.zero_()
+            _kmeans_order_kernel, blocks, before, after, self._end, self._order, self._terms,
+            self._totals, N, *self._terms.shape, **order,
+        )  # fmt: skip
         tile = self._tile()
         block_n = self.block_r // 16 * _GATHERED // tile["BLOCK_D"]
         self._launch(
             _kmeans_gather_kernel, min(_GATHERERS, triton.cdiv(N, block_n)),
             x, *self._weights(), self._order, before, after, self._magic, self._terms,
-            self._totals, self.moved, N, D, ANEW=self.anew, BLOCK_N=block_n, **tile,
+            self._totals, self.moved, self._count, N, D, self._count.shape[0],
+            ANEW=self.anew, BLOCK_N=block_n, **tile,
         )  # fmt: skip
         if self.points.group is not None:
             dist.all_reduce(self.moved, group=self.points.group)

@@ -43,13 +43,16 @@ def _kmeans_changed_kernel(
 
 @triton.jit
 def _kmeans_order_kernel(
-    before_ptr, after_ptr, end_ptr, order_ptr, N, ANEW: tl.constexpr, SHARES: tl.constexpr,
-    BLOCK_N: tl.constexpr,
+    before_ptr, after_ptr, end_ptr, order_ptr, terms_ptr, totals_ptr, N, K, D,
+    ANEW: tl.constexpr, SHARES: tl.constexpr, BLOCK_N: tl.constexpr,
 ):  # fmt: skip
     """Rows in the order of the clusters that get them, complements of those that lose them.
 
-    `end` is used up.
+    `end` is used up. Sums that are made anew begin at zero.
     """
+    if ANEW:
+        _clear(terms_ptr, tl.cast(K, tl.int64) * D, BLOCK_N)
+        _clear(totals_ptr, K, BLOCK_N)
     offs_n = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
     mask_n = offs_n < N
     after = tl.load(after_ptr + offs_n, mask=mask_n, other=0)
@@ -67,6 +70,14 @@ def _kmeans_order_kernel(
 
 
 @triton.jit
+def _clear(ptr, number, BLOCK: tl.constexpr):
+    """Write zeros, all programs together."""
+    for start in range(tl.program_id(0) * BLOCK, number, tl.num_programs(0) * BLOCK):
+        offs = start + tl.arange(0, BLOCK)
+        tl.store(ptr + offs, tl.zeros([BLOCK], ptr.dtype.element_ty), mask=offs < number)
+
+
+@triton.jit
 def _kmeans_gather_kernel(
     x_ptr,
     weight_ptr,
@@ -77,15 +88,21 @@ def _kmeans_gather_kernel(
     terms_ptr,
     totals_ptr,
     moved_ptr,
+    count_ptr,
     N,
     D,
+    counters,
     ANEW: tl.constexpr,
     HAS_WEIGHT: tl.constexpr,
     BLOCK_N: tl.constexpr,
     BLOCK_D: tl.constexpr,
 ):
-    """Add rows to their clusters, cluster by cluster; complements are taken away."""
+    """Add rows to their clusters, cluster by cluster; complements are taken away.
+
+    Counters, which are in `order` by now, begin at zero for the rows that change next.
+    """
     NONE: tl.constexpr = 2147483647
+    _clear(count_ptr, counters, 1024)
     magic = tl.load(magic_ptr)
     number = N
     if not ANEW:
@@ -133,7 +150,7 @@ _DOUBLES = ("weight_ptr", "magic_ptr", "terms_ptr", "totals_ptr")
 _KINDS = {
     **dict.fromkeys((*_INTS, "order_ptr"), "*i32"),
     **dict.fromkeys(_DOUBLES, "*fp64"),
-    **dict.fromkeys(("N", "D"), "i32"),
+    **dict.fromkeys(("N", "D", "K", "counters"), "i32"),
     "x_ptr": "*fp32",
 }
 _EXACT = {"num_warps": 4, "options": {"enable_fp_fusion": False}}

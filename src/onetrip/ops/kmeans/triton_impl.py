@@ -146,8 +146,9 @@ def _iterate(
     points, search, spherical = iterations.points, iterations.search, iterations.spherical
     N = points.x.shape[0]
     before, labels, following = (
-        torch.full((N,), -1, dtype=torch.int32, device=centers.device) for _ in range(3)
+        torch.empty(N, dtype=torch.int32, device=centers.device) for _ in range(3)
     )
+    before.fill_(-1)
     search.aim(centers, centers)
     search.label(centers, labels)
     n_iter, doubtful, searches, settled, ahead = 0, 0.0, 1, False, None
