@@ -26,7 +26,8 @@ def assert_same_tree(x, min_samples, **options):
 
 
 @pytest.mark.parametrize(
-    ("features", "data", "alpha"), [(2, "random", 1.0), (20, "blobs", 1.3), (7, "offset", 0.7)]
+    ("features", "data", "alpha"),
+    [(2, "random", 1.0), (20, "blobs", 1.3), (7, "offset", 0.7), (100, "blobs", 1.0)],
 )
 def test_products_find_the_tree(features, data, alpha):
     x = make_inputs({"N": 120, "D": features}, dtype=torch.float32, data=data)["x"]
