@@ -27,6 +27,12 @@ _DEMO = {"rows": 20_000, "units": 12}
 _DEMO_DEFECTS = ("short_row", "open_quote", "bad_utf8", "truncated_gzip", "html_page")
 
 
+_REAL = (
+    "pyalakazam where it is installed, abnativ's wheel, or a TSV of AIRR: real chains in place of "
+    "made ones."
+)
+
+
 def register(data: typer.Typer) -> None:
     """Add `oas` and its commands to the group."""
     oas = typer.Typer(
@@ -113,7 +119,7 @@ def _make_fixture(
     seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
     real: Annotated[
         Path | None,
-        typer.Option(help="abnativ's wheel, or a TSV of AIRR: real chains in place of made ones."),
+        typer.Option(help=_REAL),
     ] = None,
     as_json: _AsJson = False,
 ) -> None:
@@ -208,7 +214,7 @@ def _demo(
     rows: Annotated[int, typer.Option(help="Rows of the whole units.")] = _DEMO["rows"],
     real: Annotated[
         Path | None,
-        typer.Option(help="abnativ's wheel, or a TSV of AIRR: real chains in place of made ones."),
+        typer.Option(help=_REAL),
     ] = None,
     progress: Annotated[str | None, typer.Option(help="rich, plain, json or none.")] = None,
     as_json: _AsJson = False,

@@ -5,13 +5,15 @@ With the packages: `pip download --no-deps pyalakazam`, then
 """
 
 import ast
+import gzip
 import sys
 import zipfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from onetrip.core.errors import ArgumentError, DataError
+from onetrip.core.errors import ArgumentError, DataError, MissingDependencyError
 from onetrip.data.sources.oas.real_units import make_real_fixture
 from onetrip.data.sources.oas.source import Oas
 from onetrip.data.sources.oas.synthetic.folder import make_fixture
@@ -31,7 +33,9 @@ def read(folder):
             yield from got.batch.to_pylist()
 
 
-def test_rows_of_airr_become_units(tmp_path):
+@pytest.fixture
+def rows_of_airr():
+    """Three rows of one chain, as a TSV."""
     regions = genes()["H"][0].v_codons
     gapped = ["".join(r).ljust(n, ".") for r, n in zip(regions, (78, 36, 51, 30, 117), strict=True)]
     j = "".join(genes()["H"][0].j_codons)
@@ -42,15 +46,38 @@ def test_rows_of_airr_become_units(tmp_path):
         "locus": "IGH",
         "c_call": "IGHM",
     }
+    return "\t".join(row) + "\n" + ("\t".join(row.values()) + "\n") * 3
+
+
+def test_rows_of_airr_become_units(rows_of_airr, tmp_path):
     path = tmp_path / "rows.tsv"
-    path.write_text("\t".join(row) + "\n" + ("\t".join(row.values()) + "\n") * 3)
+    path.write_text(rows_of_airr)
     made = make_real_fixture(tmp_path / "units", path, rows=10, units=1)
     assert [(one.path.split("/")[-1], one.rows) for one in made] == [
         ("PKG00000_Heavy_IGHM.csv.gz", 3)
     ]
     first, *_ = read(tmp_path / "units")
     assert (first["cdr3_aa"], first["locus"], first["meta_isotype"]) == ("ARDY", "H", "IGHM")
-    assert first["fwr1_aa"] == to_residues(regions[0])
+    assert first["fwr1_aa"] == to_residues(genes()["H"][0].v_codons[0])
+
+
+def test_an_installed_package_is_found_by_its_name(rows_of_airr, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "path", [])
+        with pytest.raises(MissingDependencyError, match=r'pip install "onetrip\[real\]"'):
+            make_real_fixture(tmp_path / "none", Path("pyalakazam"), rows=10, units=1)
+        with pytest.raises(MissingDependencyError, match="pip download --no-deps abnativ"):
+            make_real_fixture(tmp_path / "none", Path("abnativ"), rows=10, units=1)
+    data = tmp_path / "site" / "pyalakazam" / "data" / "ExampleDb.tsv.gz"
+    data.parent.mkdir(parents=True)
+    data.write_bytes(gzip.compress(rows_of_airr.encode()))
+    about = tmp_path / "site" / "pyalakazam-0.1.1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: pyalakazam\nVersion: 0.1.1\n")
+    (about / "RECORD").write_text("pyalakazam/data/ExampleDb.tsv.gz,,\npyalakazam/gone.py,,\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    made = make_real_fixture(tmp_path / "units", Path("pyalakazam"), rows=10, units=1)
+    assert sum(one.rows for one in made) == 3
 
 
 def test_aligned_chains_of_a_wheel_are_numbered(tmp_path):

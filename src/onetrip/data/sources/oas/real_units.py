@@ -1,10 +1,11 @@
 """Real antibody chains, from a package that ships them, laid out as units.
 
 Nothing of them is in this library; each package keeps its licence (abnativ's sequences CC BY-NC-SA
-4.0, alakazam's example AGPL-3). Download one without installing it, and name the file::
+4.0, alakazam's example AGPL-3). The smaller one is an extra, the other is downloaded and named as a
+file: what it asks for would move half of an environment::
 
+    pip install "onetrip[real]"           # pyalakazam: 1,999 rows of AIRR with nucleotides
     pip download --no-deps abnativ        # 50,000 VH and 50,000 VL chains, aligned
-    pip download --no-deps pyalakazam     # 1,999 rows of AIRR with nucleotides
 
 Where `anarcism` is installed it numbers the chains; else they are numbered by the alignment that
 the package ships.
@@ -24,6 +25,7 @@ import numpy as np
 
 from onetrip.core.errors import ArgumentError, DataError, complaint
 from onetrip.data.sources.oas.columns import UNPAIRED
+from onetrip.data.sources.oas.real_packages import PACKAGES, package_files
 from onetrip.data.sources.oas.synthetic.chain import cdr3_positions
 from onetrip.data.sources.oas.synthetic.folder import Made, unit_sizes
 from onetrip.data.sources.oas.synthetic.genes import CODONS, RESIDUES
@@ -77,8 +79,8 @@ def make_real_fixture(
     Parameters
     ----------
     folder : made where it is missing.
-    source : abnativ's or pyalakazam's wheel, or a TSV of AIRR with an IMGT-gapped
-        `sequence_alignment`.
+    source : "pyalakazam" or "abnativ", where it is installed; the wheel of either; or a TSV of AIRR
+        with an IMGT-gapped `sequence_alignment`.
     rows : at most; fewer where the package has fewer.
     units : how many.
     seed : of order and Redundancy.
@@ -89,6 +91,8 @@ def make_real_fixture(
         Less than one row or unit.
     DataError
         The source has no chains; the folder cannot be written to.
+    MissingDependencyError
+        The package is not installed.
     """
     for name, number in (("rows", rows), ("units", units)):
         if number < 1:
@@ -117,7 +121,7 @@ def make_real_fixture(
 
 
 def _no_chains(source: Path, why: str = "") -> DataError:
-    expected = "abnativ's or pyalakazam's wheel, or a TSV of AIRR"
+    expected = "pyalakazam or abnativ, installed; the wheel of either; or a TSV of AIRR"
     return DataError(complaint("real", expected=expected, got=repr(str(source)), way_out=why))
 
 
@@ -232,18 +236,17 @@ def _positions(region: int, length: int) -> list[str]:
 
 
 def _chains(source: Path) -> Iterator[RealChain]:
-    if source.suffix != ".whl":
+    if source.suffix != ".whl" and source.as_posix() not in PACKAGES:
         opened = gzip.open(source, "rt") if source.suffix == ".gz" else source.open("rt")
         with opened as file:
             yield from _from_airr(file)
         return
-    with zipfile.ZipFile(source) as wheel:
-        for name in wheel.namelist():
-            for locus, start in _ABNATIV.items():
-                if f"/{start}" in name:
-                    yield from _from_abnativ(locus, io.TextIOWrapper(wheel.open(name)))
-            if name.endswith("ExampleDb.tsv.gz"):
-                yield from _from_airr(io.TextIOWrapper(gzip.open(wheel.open(name))))
+    for name, file in package_files(source):
+        for locus, start in _ABNATIV.items():
+            if f"/{start}" in name:
+                yield from _from_abnativ(locus, io.TextIOWrapper(file))
+        if name.endswith("ExampleDb.tsv.gz"):
+            yield from _from_airr(io.TextIOWrapper(gzip.open(file)))
 
 
 def _from_abnativ(locus: str, file: io.TextIOBase) -> Iterator[RealChain]:
