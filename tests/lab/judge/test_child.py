@@ -148,7 +148,9 @@ def test_what_was_printed_before_an_answer_is_in_the_log_at_once(start, monkeypa
 
 
 def test_a_log_without_end_is_read_in_its_time(start):
-    child = start("answer(order)\nwhile True: sys.stdout.write('flood ' * 1000)")
+    child = start(
+        "print('flood', flush=True); answer(order)\nwhile True: sys.stdout.write('flood ' * 1000)"
+    )
     ask(child)
     began = time.monotonic()
     assert "flood" in child.log()
