@@ -6,7 +6,8 @@
 Every run is a process of its own, as a shell would start it: imports and start of workers count.
 Wall and CPU seconds are those of the whole tree of processes, memory is the peak of their resident
 sets added up. `recipe` runs three times into one folder: everything, nothing changed, another
-filter. `scale` runs one and two workers in turn over the same units.
+filter. `scale` runs in turn over the same units one worker that is kept to one core, one that has
+two, since it has threads for both, and two workers.
 """
 
 import argparse
@@ -16,6 +17,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -84,15 +87,30 @@ def recipe(folder: Path, repeats: int) -> list[dict]:
 
 
 def scale(folder: Path, repeats: int) -> list[dict]:
-    """Ingest alone, one and two workers in turn."""
+    """Ingest alone: one worker on one core, one on two, two on two, in turn."""
     default = load_recipe("oas").as_dict()
     ingest = {"source": default["source"], "steps": default["steps"][:2]}
-    runs: dict[int, list[dict]] = {1: [], 2: []}
+    runs: dict[tuple[int, int], list[dict]] = {(1, 1): [], (1, 2): [], (2, 2): []}
     for turn in range(repeats):
-        for workers in (1, 2) if turn % 2 else (2, 1):
-            out = folder / f"out{workers}-{turn}"
-            runs[workers].append(timed(folder, out, ingest, workers=workers))
-    return [{"bar": "scale", "workers": count, "runs": made} for count, made in runs.items()]
+        for workers, cores in runs if turn % 2 else reversed(runs):
+            out = folder / f"out{workers}-{cores}-{turn}"
+            with kept_to(cores):
+                runs[workers, cores].append(timed(folder, out, ingest, workers=workers))
+    return [
+        {"bar": "scale", "workers": workers, "cores": cores, "runs": made}
+        for (workers, cores), made in runs.items()
+    ]
+
+
+@contextmanager
+def kept_to(cores: int) -> Iterator[None]:
+    """Keep what is started here to so many cores."""
+    all_cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(all_cores)[:cores])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, all_cores)
 
 
 def timed(folder: Path, out: Path, steps: dict, *, workers: int) -> dict:

@@ -13,6 +13,7 @@ _WHAT = {
     "recipe": "{rows:,} rows through the default recipe",
     "rerun": "the same again, nothing changed",
     "filter_changed": "with another filter: from there on",
+    "scale, one core": "{units} units read, parsed and written, on one core",
     "scale 1": "{units} units read, parsed and written",
     "scale 2": "the same",
 }
@@ -93,7 +94,9 @@ def _newest(machine: str) -> dict[str, Mapping[str, Any]]:
     found = {}
     for line in lines:
         bar = line.get("bar")
-        found[f"scale {line['workers']}" if bar == "scale" else bar] = line
+        if bar == "scale":
+            bar = "scale, one core" if line.get("cores") == 1 else f"scale {line['workers']}"
+        found[bar] = line
     if "recipe" not in found:
         raise DataError(f"{path.name} has no line of recipe: python tools/data_recipe_bars.py")
     return {bar: line for bar, line in found.items() if bar in _WHAT}
