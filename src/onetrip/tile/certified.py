@@ -135,8 +135,8 @@ def exact_distances(x: Tensor, y: Tensor, rows: Tensor, columns: Tensor) -> Tens
     step = max(1, _PAIR_ELEMENTS // max(1, x.shape[1]))
     for begin in range(0, rows.shape[0], step):
         part = slice(begin, begin + step)
-        difference = x[rows[part]].double()  # [step, D]
-        difference -= y[columns[part]]
+        difference = x.index_select(0, rows[part]).double()  # [step, D]
+        difference -= y.index_select(0, columns[part])
         found[part] = difference.square_().sum(1)
     return found
 

@@ -103,7 +103,8 @@ class Metric:
             if self.is_euclidean:
                 found[part] = exact_distances(x, y, rows[part], columns[part])
                 continue
-            a, b = x[rows[part]].double(), y[columns[part]].double()  # [step, D]
+            a = x.index_select(0, rows[part]).double()  # [step, D]
+            b = y.index_select(0, columns[part]).double()
             products = torch.linalg.vecdot(a, b)
             if self.name == "cosine":
                 lengths = _norms(a) * _norms(b)
