@@ -28,7 +28,7 @@ class Code:
 
 _CODES = (
     Code("U01", "not_gzip", "unit", "No gzip: the magic bytes are missing.",
-         "quarantine the unit", "Download it again."),
+         "quarantine the unit", "Download it again, or compress it where it is the text itself."),
     Code("U02", "html_page", "unit", "A web page, not a unit: an error page of the server.",
          "quarantine the unit", "Download it again."),
     Code("U03", "empty", "unit", "No bytes at all, or none inside the gzip.",

@@ -91,7 +91,9 @@ def _read(recipe: str) -> Mapping[str, Any]:
     yaml = require("yaml", extra="data", purpose="Reading a recipe")
     path = _SHIPPED / f"{recipe}.yaml" if recipe in shipped_recipes() else Path(recipe)
     try:
-        written = yaml.safe_load(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
+        written = yaml.safe_load(text)
+        _refuse_twice(recipe, yaml.compose(text, Loader=yaml.SafeLoader))
     except OSError as error:
         expected = f"a YAML file or one of {', '.join(shipped_recipes())}"
         raise DataError(complaint("recipe", expected=expected, got=repr(recipe))) from error
@@ -101,6 +103,26 @@ def _read(recipe: str) -> Mapping[str, Any]:
         expected = "a mapping with `source` and `steps`"
         raise DataError(complaint("recipe", expected=expected, got=type(written).__name__))
     return written
+
+
+def _refuse_twice(recipe: str, top: Any) -> None:
+    """Raise DataError where a mapping has a key twice: YAML would take the last without a word."""
+    waiting, seen = [top], set()
+    while waiting:
+        node = waiting.pop()
+        # An anchor can stand in many places, its own among them.
+        if not isinstance(getattr(node, "value", None), list) or id(node) in seen:
+            continue
+        seen.add(id(node))
+        if node.id == "sequence":
+            waiting += node.value
+            continue
+        names = [key.value for key, _ in node.value if isinstance(key.value, str)]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            line = node.start_mark.line + 1
+            got = f"{', '.join(twice)} twice in the mapping of line {line}"
+            raise DataError(complaint(recipe, expected="a recipe with each key once", got=got))
+        waiting += [value for _, value in node.value]
 
 
 def _split(place: str, entry: object) -> tuple[str, Mapping[str, object], bool]:

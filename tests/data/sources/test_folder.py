@@ -116,3 +116,15 @@ def test_a_manifest_names_what_cannot_be_read(tmp_path):
     (tmp_path / "a.csv.gz").symlink_to(tmp_path / "gone")
     (entry,) = read_folder(tmp_path).entries
     assert (entry.path, entry.bytes, entry.fault) == ("a.csv.gz", 0, "U18")
+
+
+def test_an_inflated_unit_is_told_and_another_table_is_none(tmp_path):
+    path = tmp_path / "in" / "a.csv.gz"
+    path.parent.mkdir()
+    write_unit(path, 3, seed=0)
+    path.with_name("b.csv").write_bytes(gzip.decompress(path.read_bytes()))
+    path.with_name("overview.csv").write_text("unit,rows\na,3\n")
+    path.with_name("empty.csv").touch()
+    result = run({"source": "oas"}, tmp_path / "in", tmp_path / "out", **BEARING)
+    assert (result.rows, result.damage.units, result.damage.bad_units) == (3, 2, 1)
+    assert [(one.unit_id, one.code) for one in entries(result.dataset)] == [("b.csv", "U01")]

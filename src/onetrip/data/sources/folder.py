@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from onetrip.core.errors import DataError, complaint
 from onetrip.data.codes import explained
@@ -59,10 +59,10 @@ def unit_of(path: Path, folder: Path) -> Unit:
     return Unit(name, path.absolute(), status.st_size, f"{status.st_size}-{status.st_mtime_ns}")
 
 
-def opened(path: Path) -> BinaryIO:
+def opened(path: Path, buffering: int = -1) -> BinaryIO:
     """A file of a unit, opened for reading; raises UnitError U18 where it cannot be."""
     try:
-        return path.open("rb")
+        return cast(BinaryIO, path.open("rb", buffering))
     except OSError as error:
         if error.errno not in _UNREADABLE:
             raise

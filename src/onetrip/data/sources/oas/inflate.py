@@ -97,7 +97,7 @@ class Inflated:
     def _straight(self, reader: Callable[..., Any]) -> Generator[int, memoryview]:
         """Takes memory and says how much of it isal filled."""
         filled = count = 0
-        with self._path.open("rb", buffering=0) as file:
+        with opened(self._path, buffering=0) as file:
             _check_magic(file.read(_RAW_CHARACTERS))
             file.seek(0)
             member = reader(file, BLOCK_BYTES)

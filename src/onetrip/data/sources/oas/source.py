@@ -9,18 +9,25 @@ import pyarrow as pa
 
 from onetrip.core.errors import ArgumentError, DataError, complaint
 from onetrip.data.reject import Reject
-from onetrip.data.sources.folder import content_of, find_units
+from onetrip.data.sources.folder import content_of, find_units, opened
 from onetrip.data.sources.oas.columns import Layout, wanted_columns
 from onetrip.data.sources.oas.header import layout_of, parse_header
 from onetrip.data.sources.oas.inflate import Inflated
-from onetrip.data.sources.oas.lines import Lines
-from onetrip.data.sources.oas.metadata import META_COLUMNS, assumed_metadata, is_header
+from onetrip.data.sources.oas.lines import LINE_BYTES, Lines
+from onetrip.data.sources.oas.metadata import (
+    META_COLUMNS,
+    assumed_metadata,
+    is_header,
+    parse_metadata,
+)
 from onetrip.data.sources.oas.reading import LINES_ABOVE_ROWS, Reading
 from onetrip.data.sources.oas.twins import twin_remarks
 from onetrip.data.sources.source import Kept, Read, Source, Unit, UnitError
 
 # The second: what wget calls a file whose name is there already, from another study.
 _PATTERNS = ("*.csv.gz", "*.csv.gz.[0-9]")
+# Somebody inflated it. It is told (U01), where its first line says that it is a unit.
+_INFLATED = "*.csv"
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,8 @@ class Oas(Source):
             raise ArgumentError(
                 complaint("oas: layout", expected=expected, got=repr("auto"), way_out=way_out)
             )
-        units = find_units(location, _PATTERNS)
+        found = find_units(location, (*_PATTERNS, _INFLATED))
+        units = [unit for unit in found if not _is_other_table(unit)]
         if len(subsets) == 2:
             units = [unit for unit in units if unit.unit_id.startswith(f"{self.layout}/")]
         if not units:
@@ -99,6 +107,18 @@ class Oas(Source):
         reading = Reading(unit, self.schema(), wanted, self._layout, self.assume_metadata)
         read = reading.read_to_the_damage if self.salvage else reading.read
         yield from read(skip_lines, skip_rows)
+
+
+def _is_other_table(unit: Unit) -> bool:
+    """Whether a file that ends in .csv is none of a unit's text."""
+    if not unit.path.name.lower().endswith(".csv"):
+        return False
+    try:
+        with opened(unit.path) as file:
+            parse_metadata(file.readline(LINE_BYTES))
+    except UnitError as error:
+        return error.code != "U18"
+    return False
 
 
 def _layout_of(unit: Unit) -> Layout | None:
