@@ -18,7 +18,7 @@ from onetrip.estimators.kmeans_base import BaseKMeans, weights_of
 from onetrip.estimators.kmeans_start import start_centers
 from onetrip.estimators.mini_batch_progress import Progress
 from onetrip.estimators.stages import LABEL_ROWS
-from onetrip.estimators.staging import staged
+from onetrip.estimators.staging import one_ahead, staged
 from onetrip.ops.kmeans.mini_batch import mini_batch_step
 from onetrip.ops.kmeans.points import Placed, Points, place, prepare
 from onetrip.ops.kmeans.workers import WORTH_THREADS
@@ -164,18 +164,10 @@ class MiniBatchKMeans(BaseKMeans):
                 yield draw(random.random_sample(batch_rows))
 
         step, measured = 0, progress.asks or not self.compute_labels
-        # Small samples are placed once, and then a batch is rows of what is placed.
-        placed = (
-            self._placed(samples, None, first=True) if _is_placed_whole(samples, target) else None
-        )
-        source = samples if placed is None else torch.arange(rows)
         with on_one_thread(where=batch_rows * samples.shape[1] < WORTH_THREADS):
-            for step, batch in enumerate(staged(source, target, batches()), start=1):
+            placed = self._batches(samples, target, batches())
+            for step, points in enumerate(placed, start=1):
                 before = centers
-                if placed is None:
-                    points = self._placed(batch, None, first=step == 1)
-                else:
-                    points = placed.rows(batch)
                 centers, counts, inertia = mini_batch_step(
                     points, centers, counts, self.precision, measured=measured
                 )
@@ -225,6 +217,17 @@ class MiniBatchKMeans(BaseKMeans):
         if self.compute_labels:
             self._label(given, weight, centers)
         return self
+
+    def _batches(
+        self, samples: Tensor, target: torch.device, batches: Iterator[Tensor]
+    ) -> Iterator[Placed]:
+        """Rows of samples about the offset of the first; few samples are placed all at once."""
+        if samples.is_cpu and target.type == "cpu" and samples.numel() <= _MOST_PLACED:
+            whole = self._placed(samples, None, first=True)
+            yield from map(whole.rows, one_ahead(batches))
+            return
+        for number, batch in enumerate(staged(samples, target, batches)):
+            yield self._placed(batch, None, first=number == 0)
 
     def _placed(self, batch: Tensor, weight: Tensor | None, *, first: bool) -> Placed:
         """A batch about the offset of the `first`; on a device, ready for exact sums as well."""
@@ -351,11 +354,6 @@ def _part(given: Given, weight: Tensor | None, rows: Tensor, target: torch.devic
     rows = rows.to(given.samples.device)
     mine = None if weight is None else weight[rows].to(target)
     return prepare(given.samples[rows].to(target), mine, "euclidean")
-
-
-def _is_placed_whole(samples: Tensor, target: torch.device) -> bool:
-    """Whether a centred copy of all samples, on the CPU, is small beside the work on them."""
-    return samples.is_cpu and target.type == "cpu" and samples.numel() <= _MOST_PLACED
 
 
 def _variance(samples: Tensor) -> float:

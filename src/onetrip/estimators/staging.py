@@ -5,9 +5,12 @@ batch is gathered into pinned memory and copied while the device works on the ba
 """
 
 from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 import torch
 from torch import Tensor
+
+Item = TypeVar("Item")
 
 
 def staged(samples: Tensor, device: torch.device, batches: Iterable[Tensor]) -> Iterator[Tensor]:
@@ -30,6 +33,20 @@ def staged(samples: Tensor, device: torch.device, batches: Iterable[Tensor]) -> 
         ahead = coming
     if ahead is not None:
         yield _arrived(ahead, stream)
+
+
+def one_ahead(items: Iterable[Item]) -> Iterator[Item]:
+    """The same items; the next is asked for before one is yielded, as `staged` does.
+
+    >>> list(one_ahead([1, 2, 3]))
+    [1, 2, 3]
+    """
+    coming = iter(items)
+    for ahead in coming:
+        for item in coming:
+            yield ahead
+            ahead = item
+        yield ahead
 
 
 def _fetch(

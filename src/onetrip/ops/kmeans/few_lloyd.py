@@ -49,7 +49,6 @@ class _Sums:
     def __init__(self, points: Points, clusters: int) -> None:
         self._points = points
         self._x = points.x.numpy()
-        self._clusters = clusters
         width = points.x.shape[1] * len(points.magics)
         self._step = max(256, _TERMS // width)
         self._terms = torch.zeros(clusters, width, dtype=torch.float64)
@@ -69,23 +68,22 @@ class _Sums:
 
     def _add(self, rows: slice | np.ndarray, new: np.ndarray, old: np.ndarray | None) -> None:
         """Add `rows` to the clusters `new`, and take them from the clusters `old`."""
-        mine = None if self._row_weight is None else self._row_weight[rows]
-        self._weight += np.bincount(new, mine, self._clusters)
-        if old is not None:
-            self._weight -= np.bincount(old, mine, self._clusters)
         for part in slices(slice(0, new.size), self._step):
+            chosen = part if isinstance(rows, slice) else rows[part]
             sign = self._eye.take(new[part], 0)
             if old is not None:
                 sign -= self._eye.take(old[part], 0)
-            terms = self._terms_of(part if isinstance(rows, slice) else rows[part])
-            self._terms.addmm_(torch.from_numpy(sign).T, torch.from_numpy(terms))
+            mine = None if self._row_weight is None else self._row_weight[chosen]
+            self._weight += sign.sum(0) if mine is None else mine @ sign
+            terms = torch.from_numpy(self._terms_of(chosen, mine))
+            self._terms.addmm_(torch.from_numpy(sign).T, terms)
 
-    def _terms_of(self, rows: slice | np.ndarray) -> np.ndarray:
-        """What `Points.terms` returns, in fewer calls."""
+    def _terms_of(self, rows: slice | np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+        """What `Points.terms` returns for rows of this weight, in fewer calls."""
         chosen = self._x[rows] if isinstance(rows, slice) else self._x.take(rows, 0)
         rest, parts = chosen.astype(np.float64), []
-        if self._row_weight is not None:
-            rest *= self._row_weight[rows][:, None]
+        if weight is not None:
+            rest *= weight[:, None]
         for magic in self._points.magics[:-1]:
             parts.append((rest + magic) - magic)
             rest -= parts[-1]
@@ -99,6 +97,5 @@ class _Sums:
             found = torch.from_numpy(labels.astype(np.int32))
             weight = torch.from_numpy(self._weight.copy())
             return averages(self._points, self._terms.clone(), weight, centers, found, False)
-        sums = self._points.joined(self._terms).numpy()
-        mean = sums / self._weight[:, None]
-        return torch.from_numpy(mean).to(centers.dtype)
+        mean = self._points.joined(self._terms).numpy() / self._weight[:, None]
+        return torch.from_numpy(mean.astype(self._x.dtype))

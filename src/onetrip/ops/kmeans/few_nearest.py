@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from onetrip.ops.kmeans.points import Placed
-from onetrip.ops.kmeans.resolve import nearest_anew
+from onetrip.ops.kmeans.resolve import labels_anew
 from onetrip.ops.kmeans.two_nearest import Reach, rounding_of
 from onetrip.ops.kmeans.workers import Workers, slices
 
@@ -156,6 +156,6 @@ class FewNearest:
             places = zip(self._blocks, found, strict=True)
             rows = np.concatenate([part[1] + block.start for block, part in places])
         if rows.size:
-            labels[rows] = nearest_anew(self._points, centers, torch.from_numpy(rows)).label
+            labels[rows] = labels_anew(self._points, centers, torch.from_numpy(rows))
             self.anew += rows.size
         return labels

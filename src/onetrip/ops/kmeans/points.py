@@ -139,14 +139,17 @@ def prepare(
         blocks = slices(slice(0, rows), block_rows)
         norm = torch.empty(rows, dtype=x.dtype, device=x.device)
 
-        def measure(block: slice) -> Tensor:
-            part = x[block] if centred is None else centred[block]
-            torch.linalg.vector_norm(part, dim=1, out=norm[block])
-            square = norm[block].double().square().sum()
-            return torch.cat((_sum(part), square[None]))
+        def measure(part: Tensor, block: slice) -> Tensor:
+            """Store the norms of a part; the sum of their squares."""
+            wide = torch.linalg.vector_norm(part, dim=1, out=norm[block]).double()
+            return torch.dot(wide, wide)
+
+        def measure_and_add(block: slice) -> Tensor:
+            part = x[block]
+            return torch.cat((_sum(part), measure(part, block)[None]))
 
         offset, centred = torch.zeros_like(x[0]), None
-        sums = torch.stack(workers.map(measure, blocks)).sum(0)
+        sums = _total(workers.map(measure_and_add, blocks))
         # Filled there: a copy of it would stop the device.
         count = torch.full((1,), float(rows), dtype=torch.float64, device=x.device)
         totals = reduced(torch.cat((sums, count)), dist.ReduceOp.SUM, group)
@@ -160,7 +163,8 @@ def prepare(
             # hardly changes.
             offset = mean.to(x.dtype)
             centred = x - offset
-            spread = torch.stack(workers.map(measure, blocks)).sum(0)[-1]
+            about = centred
+            spread = _total(workers.map(lambda block: measure(about[block], block), blocks))
             variance = reduced(spread, dist.ReduceOp.SUM, group).item() / samples
     largest = torch.stack((norm.max() + offset.abs().max(), _largest(weight, x)))
     largest = reduced(largest.double(), dist.ReduceOp.MAX, group)
@@ -180,6 +184,10 @@ def prepare(
         magics=magics,
         group=group,
     )
+
+
+def _total(parts: list[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.stack(parts).sum(0)
 
 
 def _sum(block: Tensor) -> Tensor:
