@@ -1,6 +1,7 @@
 """Rules that every Python file keeps. Each answers with the lines that break it."""
 
 import ast
+import functools
 import re
 from collections.abc import Callable, Iterator
 
@@ -60,7 +61,11 @@ def banner_comments(source: str) -> list[int]:
 
 
 def _nodes(source: str) -> Iterator[ast.AST]:
-    return ast.walk(ast.parse(source))
+    return ast.walk(_tree(source))
+
+
+# One file meets every rule before the next one comes.
+_tree = functools.lru_cache(maxsize=1)(ast.parse)
 
 
 def _lines(source: str, pattern: str) -> list[int]:
