@@ -11,8 +11,8 @@ from onetrip.ops.kmeans.select import default_config
 from onetrip.ops.kmeans.solve import problem_of
 
 
-def search_for(x, centers, **options):
-    config = default_config("triton", problem_of(x, centers.shape[0], {}))
+def search_for(x, centers, together=0, **options):
+    config = {**default_config("triton", problem_of(x, centers.shape[0], {})), "TOGETHER": together}
     points = prepare(x, None, "euclidean")
     search = Search(points, centers, config, **{"certified": True, "spherical": False, **options})
     search.aim(centers, centers)
@@ -81,7 +81,8 @@ def test_no_rounded_score_is_further_off_than_its_bound(scale):
     assert bool((bound <= 40.0 * error.max()).all())
 
 
-def test_doubtful_rows_are_few_but_all_that_err():
+@pytest.mark.parametrize("together", [0, 1])
+def test_doubtful_rows_are_few_but_all_that_err(together):
     x, centers = far_groups()
     exact = torch.cdist(
         x.double(), centers.double(), compute_mode="donot_use_mm_for_euclid_dist"
@@ -90,23 +91,30 @@ def test_doubtful_rows_are_few_but_all_that_err():
     search_for(x, centers, certified=False).label(centers, labels)
     errs = labels != exact
     assert errs.any()
-    search = search_for(x, centers)
+    search = search_for(x, centers, together)
     search.label(centers, labels)
     doubtful = torch.cat((search.doubt[: search.count[0]], search.pair[: search.count[1]])).long()
     assert torch.isin(errs.nonzero().squeeze(1), doubtful).all()
     assert torch.equal(labels.long(), exact)
     spread = torch.randn(600, 5, generator=torch.Generator().manual_seed(1))
-    clear = search_for(spread, spread[:20].clone())
-    clear.label(spread[:20], labels)
-    assert 0 < int(clear.count.sum()) < 30
+    clear = search_for(spread, spread[:20].clone(), together)
+    clear.find(labels)
+    pairs = clear.other >= 0
+    # The farther first: whoever does not measure both keeps it.
+    labels[pairs], clear.other[pairs] = clear.other[pairs], labels[pairs].clone()
+    clear._settle(spread[:20], labels)
+    assert 0 < int(clear.count[1]) <= int(clear.count.sum()) < 30
+    distances = torch.cdist(spread.double(), spread[:20].double())
+    assert torch.equal(labels.long(), distances.argmin(1))
 
 
-def test_candidates_of_one_place_in_many_tiles_are_all_measured():
+@pytest.mark.parametrize("together", [0, 1])
+def test_candidates_of_one_place_in_many_tiles_are_all_measured(together):
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(64, 5, generator=generator)
     near = x.repeat(4, 1) + 1e-5 * torch.randn(256, 5, generator=generator)
     labels = torch.empty(64, dtype=torch.int32)
-    search = search_for(x, near)
+    search = search_for(x, near, together)
     search.label(near, labels)
     assert int(search.count[0]) == 64
     distances = torch.cdist(x.double(), near.double(), compute_mode="donot_use_mm_for_euclid_dist")

@@ -14,6 +14,7 @@ from onetrip.ops.kmeans.kernel_resolve_triton import (
     _kmeans_doubts_kernel,
     _kmeans_pairs_kernel,
     _kmeans_resolve_kernel,
+    _kmeans_settle_kernel,
 )
 from onetrip.ops.kmeans.kernel_triton import BEYOND, MOST_HELD, _kmeans_nearest_kernel
 from onetrip.ops.kmeans.kernel_update_triton import (
@@ -62,7 +63,7 @@ class Search:
         self.held = D <= MOST_HELD
         width = max(16, triton.next_power_of_2(D))
         self.width = width if self.held else triton.cdiv(D, _WIDEST) * _WIDEST
-        self.block_r = config["BLOCK_R"]
+        self.block_r, self.together = config["BLOCK_R"], bool(config.get("TOGETHER", 0))
         self.config = {
             **{name: config[name] for name in _OF_SEARCH},
             "BLOCK_K": min(config["BLOCK_K"], max(16, triton.next_power_of_2(K))),
@@ -71,12 +72,13 @@ class Search:
         step = math.lcm(self.config["BLOCK_K"], _COLUMNS)
         self.columns = triton.cdiv(K, step) * step
         norms = (points.norm.max(), (start - points.offset).norm(dim=1).max(), points.offset.norm())
-        of_rows, of_start, of_offset = torch.stack(norms).tolist()
+        norms = torch.stack(norms)
+        self._allocate(N, K, D)  # while the device still computes them
+        of_rows, of_start, of_offset = norms.tolist()
         self.scale = _scale(of_rows)
         # A mean of rows is no longer than they are; taken to unit length, it may be by this.
         of_means = of_rows + 2.0 * of_offset if spherical else of_rows
         self.center_scale = _scale(max(of_means, of_start))
-        self._allocate(N, K, D)
         if points.lost is not None:
             residues(points.lost, D, self.scale, out=self.residue)
             return
@@ -144,25 +146,36 @@ class Search:
         """Decide the rows in doubt in float64."""
         points = self.points
         N, D = points.x.shape
-        programs = min(_RESOLVERS, triton.cdiv(N, self.block_r))
-        block_r = max(_RESOLVED, self.block_r)
         self._launch(
             _kmeans_doubts_kernel, triton.cdiv(N, _LISTED),
             self.other, self.pair, self.doubt, self.count, N, BLOCK_N=_LISTED,
         )  # fmt: skip
+        block_r, block_m = max(_RESOLVED, self.block_r), min(_WIDEST, self.width)
+        of_pairs, of_open = (
+            min(_RESOLVERS, triton.cdiv(N, rows)) for rows in (self.block_r, block_r)
+        )
+        sizes = (self.scale, centers.shape[0], D, self.columns // _RESOLVE_COLUMNS, self.width)
+        options = {
+            "HOLD_X": self.held, "BLOCK_R": block_r, "BLOCK_K": _RESOLVE_COLUMNS,
+            "BLOCK_D": self.width if self.held else _WIDEST, "BLOCK_M": block_m,
+            "num_warps": 8, "num_stages": 3,
+        }  # fmt: skip
+        of_search = points.centred, points.x, centers, self.half, self.level
+        if self.together:
+            self._launch(
+                _kmeans_settle_kernel, of_open + of_pairs,
+                *of_search, self.doubt, self.pair, self.other, self.limit, self.count, labels,
+                *sizes, of_open, BLOCK_P=self.block_r, **options,
+            )  # fmt: skip
+            return
         self._launch(
-            _kmeans_pairs_kernel, programs,
+            _kmeans_pairs_kernel, of_pairs,
             points.x, centers, self.pair, self.other, self.count, labels, D,
-            BLOCK_R=self.block_r, BLOCK_D=min(_WIDEST, self.width), num_warps=4,
+            BLOCK_R=self.block_r, BLOCK_D=block_m, num_warps=4,
         )  # fmt: skip
         self._launch(
-            _kmeans_resolve_kernel, min(_RESOLVERS, triton.cdiv(N, block_r)),
-            points.centred, points.x, centers, self.half, self.level, self.doubt, self.limit,
-            self.count, labels, self.scale, centers.shape[0], D,
-            self.columns // _RESOLVE_COLUMNS, self.width,
-            HOLD_X=self.held, BLOCK_R=block_r, BLOCK_K=_RESOLVE_COLUMNS,
-            BLOCK_D=self.width if self.held else _WIDEST, BLOCK_M=min(_WIDEST, self.width),
-            num_warps=8, num_stages=3,
+            _kmeans_resolve_kernel, of_open,
+            *of_search, self.doubt, self.limit, self.count, labels, *sizes, **options,
         )  # fmt: skip
 
 

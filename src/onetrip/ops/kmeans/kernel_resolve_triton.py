@@ -36,33 +36,19 @@ def _append(wanted, rows, list_ptr, count_ptr):
 
 
 @triton.jit
-def _kmeans_resolve_kernel(
-    x_ptr,
-    raw_ptr,
-    centers_ptr,
-    half_ptr,
-    level_ptr,
-    doubt_ptr,
-    limit_ptr,
-    count_ptr,
-    label_ptr,
-    scale,
-    K,
-    D,
-    tiles,
-    WIDTH,
-    HOLD_X: tl.constexpr,
-    BLOCK_R: tl.constexpr,
-    BLOCK_K: tl.constexpr,
-    BLOCK_D: tl.constexpr,
+def _resolve(
+    x_ptr, raw_ptr, centers_ptr, half_ptr, level_ptr, doubt_ptr, limit_ptr, count_ptr, label_ptr,
+    scale, K, D, tiles, WIDTH, first, programs,
+    HOLD_X: tl.constexpr, BLOCK_R: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_D: tl.constexpr,
     BLOCK_M: tl.constexpr,
-):
+):  # fmt: skip
+    """Search open rows again and measure every centre within their limits."""
     NONE: tl.constexpr = 2147483647
     offs_r = tl.arange(0, BLOCK_R)
     offs_k = tl.arange(0, BLOCK_K)
     offs_d = tl.arange(0, BLOCK_D)
     count = tl.load(count_ptr)
-    for start in range(tl.program_id(0) * BLOCK_R, count, tl.num_programs(0) * BLOCK_R):
+    for start in range(first * BLOCK_R, count, programs * BLOCK_R):
         mask_r = start + offs_r < count
         rows = tl.load(doubt_ptr + start + offs_r, mask=mask_r, other=0).to(tl.int64)
         limit = tl.load(limit_ptr + rows, mask=mask_r, other=float("-inf"))
@@ -117,21 +103,14 @@ def _kmeans_resolve_kernel(
 
 
 @triton.jit
-def _kmeans_pairs_kernel(
-    raw_ptr,
-    centers_ptr,
-    pair_ptr,
-    other_ptr,
-    count_ptr,
-    label_ptr,
-    D,
-    BLOCK_R: tl.constexpr,
-    BLOCK_D: tl.constexpr,
-):
+def _pairs(
+    raw_ptr, centers_ptr, pair_ptr, other_ptr, count_ptr, label_ptr, D, first, programs,
+    BLOCK_R: tl.constexpr, BLOCK_D: tl.constexpr,
+):  # fmt: skip
     """The nearer of two centres, by differences in float64; the first of equals."""
     offs_r = tl.arange(0, BLOCK_R)
     count = tl.load(count_ptr + 1)
-    for start in range(tl.program_id(0) * BLOCK_R, count, tl.num_programs(0) * BLOCK_R):
+    for start in range(first * BLOCK_R, count, programs * BLOCK_R):
         mask_r = start + offs_r < count
         rows = tl.load(pair_ptr + start + offs_r, mask=mask_r, other=0).to(tl.int64)
         other = tl.load(other_ptr + rows, mask=mask_r, other=0)
@@ -146,6 +125,55 @@ def _kmeans_pairs_kernel(
             other_square += _square(x, centers_ptr, other, offs_d, D, mask)
         nearer = (other_square < own_square) | ((other_square == own_square) & (other < label))
         tl.store(label_ptr + rows, other, mask=mask_r & nearer)
+
+
+@triton.jit
+def _kmeans_resolve_kernel(
+    x_ptr, raw_ptr, centers_ptr, half_ptr, level_ptr, doubt_ptr, limit_ptr, count_ptr, label_ptr,
+    scale, K, D, tiles, WIDTH,
+    HOLD_X: tl.constexpr, BLOCK_R: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_D: tl.constexpr,
+    BLOCK_M: tl.constexpr,
+):  # fmt: skip
+    """Decide the rows with more than two candidates."""
+    _resolve(
+        x_ptr, raw_ptr, centers_ptr, half_ptr, level_ptr, doubt_ptr, limit_ptr, count_ptr,
+        label_ptr, scale, K, D, tiles, WIDTH, tl.program_id(0), tl.num_programs(0),
+        HOLD_X, BLOCK_R, BLOCK_K, BLOCK_D, BLOCK_M,
+    )  # fmt: skip
+
+
+@triton.jit
+def _kmeans_pairs_kernel(
+    raw_ptr, centers_ptr, pair_ptr, other_ptr, count_ptr, label_ptr, D,
+    BLOCK_R: tl.constexpr, BLOCK_D: tl.constexpr,
+):  # fmt: skip
+    """Decide the rows with two candidates."""
+    _pairs(
+        raw_ptr, centers_ptr, pair_ptr, other_ptr, count_ptr, label_ptr, D,
+        tl.program_id(0), tl.num_programs(0), BLOCK_R, BLOCK_D,
+    )  # fmt: skip
+
+
+@triton.jit
+def _kmeans_settle_kernel(
+    x_ptr, raw_ptr, centers_ptr, half_ptr, level_ptr, doubt_ptr, pair_ptr, other_ptr, limit_ptr,
+    count_ptr, label_ptr, scale, K, D, tiles, WIDTH, of_open,
+    HOLD_X: tl.constexpr, BLOCK_R: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_D: tl.constexpr,
+    BLOCK_M: tl.constexpr, BLOCK_P: tl.constexpr,
+):  # fmt: skip
+    """Both at a time: neither fills a device. The first `of_open` programs take open rows."""
+    program = tl.program_id(0)
+    if program < of_open:
+        _resolve(
+            x_ptr, raw_ptr, centers_ptr, half_ptr, level_ptr, doubt_ptr, limit_ptr, count_ptr,
+            label_ptr, scale, K, D, tiles, WIDTH, program, of_open,
+            HOLD_X, BLOCK_R, BLOCK_K, BLOCK_D, BLOCK_M,
+        )  # fmt: skip
+    else:
+        _pairs(
+            raw_ptr, centers_ptr, pair_ptr, other_ptr, count_ptr, label_ptr, D,
+            program - of_open, tl.num_programs(0) - of_open, BLOCK_P, BLOCK_M,
+        )  # fmt: skip
 
 
 @triton.jit
@@ -174,14 +202,22 @@ _SIGNATURE = {
     "WIDTH": "i32",
 }
 
+_MORE_OF_BOTH = {"pair_ptr": "*i32", "other_ptr": "*i32", "of_open": "i32"}
 _OF_PAIRS = ("raw_ptr", "centers_ptr", "count_ptr", "label_ptr", "D")
 
 COMPILE_CASES = tuple(
     CompileCase(
-        f"features-{width}-rows-{rows}",
-        _kmeans_resolve_kernel,
-        _SIGNATURE,
-        {"HOLD_X": holds, "BLOCK_R": rows, "BLOCK_K": 64, "BLOCK_D": width, "BLOCK_M": 128},
+        f"{name}-features-{width}-rows-{rows}",
+        kernel,
+        {**_SIGNATURE, **more},
+        {
+            "HOLD_X": holds,
+            "BLOCK_R": rows,
+            "BLOCK_K": 64,
+            "BLOCK_D": width,
+            "BLOCK_M": 128,
+            **constexprs,
+        },
         num_warps=8,
         num_stages=3,
         targets=targets,
@@ -193,6 +229,10 @@ COMPILE_CASES = tuple(
         (16, 24, ("gfx942", "gfx950")),  # with 256 features
     )
     for width, holds in ((16, True), (128, False), (256, True))
+    for name, kernel, more, constexprs in (
+        ("open", _kmeans_resolve_kernel, {}, {}),
+        ("both", _kmeans_settle_kernel, _MORE_OF_BOTH, {"BLOCK_P": 16}),
+    )
 ) + (
     CompileCase(
         "pairs",
