@@ -144,7 +144,8 @@ def kmeans(
     return solution.centers, {
         "labels": solution.labels,
         "inertia": solution.inertia,
-        "n_iter": torch.tensor(solution.n_iter, device=x.device),
+        # Filled there: a copy of it would stop the device.
+        "n_iter": torch.full((), solution.n_iter, device=x.device),
     }
 
 
