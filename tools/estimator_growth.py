@@ -7,12 +7,16 @@ Every size runs in a process of its own (`estimator_contender.py`), the contende
 on one thread. Its time is that of the processor, which other work on the machine hardly changes;
 so is the exponent, the slope of log time over log samples from the second size on, where constant
 costs count less. Sizes end where the next would take longer than `--limit-s`. Writes
-docs/estimators/<estimator>-growth.svg and the estimator's row in docs/estimators/growth.md.
+docs/estimators/<estimator>-growth.svg and the estimator's row in docs/estimators/growth.md. A
+picture carries its points: `--redraw` draws it again from them and measures nothing.
 """
 
 import argparse
+import html
+import json
 import math
 import os
+import re
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -80,6 +84,16 @@ def exponent(sizes: list[int], values: list[float], floor: float = 0.0) -> float
     return rise / sum((a - mean_x) ** 2 for a in x)
 
 
+def power(sizes: list[int], values: list[float], floor: float = 0.0) -> str:
+    """The exponent to two digits.
+
+    >>> power([10, 100, 1000], [1.0, 2.0, 1.999])
+    '0.00'
+    """
+    # Plus zero, as what is flat has no sign.
+    return f"{round(exponent(sizes, values, floor), 2) + 0.0:.2f}"
+
+
 def draw(title: str, points: list[Point], path: Path) -> None:
     """Two panels on logarithmic axes, the fitted exponent of each in its heading."""
     import matplotlib
@@ -87,6 +101,7 @@ def draw(title: str, points: list[Point], path: Path) -> None:
     matplotlib.use("svg")
     matplotlib.rcParams["svg.hashsalt"] = "onetrip"
     from matplotlib import pyplot
+    from matplotlib.ticker import NullFormatter
 
     sizes = [point.n_samples for point in points]
     seconds, mebibytes = seconds_of(points), mebibytes_of(points)
@@ -98,16 +113,40 @@ def draw(title: str, points: list[Point], path: Path) -> None:
     ):
         panel.loglog(sizes, values, "o-")
         panel.set_xlabel("n_samples")
-        panel.set_xticks(sizes, labels=[f"{size:,}" for size in sizes])
+        panel.set_xticks(sizes, labels=[short(size) for size in sizes])
         panel.set_xticks([], minor=True)
         panel.set_ylabel(label)
-        panel.set_title(f"{title}: samples$^{{{exponent(sizes, values, floor):.2f}}}$", fontsize=10)
+        # One decade at least, so that what is flat looks flat and an axis has two numbers.
+        low, high = math.log10(min(values)), math.log10(max(values))
+        decades = range(math.floor(low), max(math.ceil(high), math.floor(low) + 1) + 1)
+        panel.set_yticks([10.0**decade for decade in decades])
+        panel.yaxis.set_major_formatter(lambda value, _: short(value))
+        panel.yaxis.set_minor_formatter(NullFormatter())
+        panel.set_ylim(10.0 ** (decades[0] - 0.1), 10.0 ** (decades[-1] + 0.1))
+        panel.set_title(f"{title}: samples$^{{{power(sizes, values, floor)}}}$", fontsize=10)
         panel.grid(True, which="major", alpha=0.3)
-    # One decade at least, so that what is flat looks flat.
-    least, most = min(mebibytes), max(mebibytes)
-    panels[1].set_ylim(min(least / 2, most / 10), 2 * most)
-    figure.savefig(path, metadata={"Date": None})
+    figure.savefig(path, metadata={"Date": None, "Description": json.dumps(points)})
     pyplot.close(figure)
+
+
+def points_in(path: Path) -> list[Point]:
+    """The points that a picture was drawn from."""
+    found = re.search(r"<dc:description>(.*?)</dc:description>", path.read_text(), re.DOTALL)
+    if found is None:
+        raise SystemExit(f"{path.name} carries no points; measure it again.")
+    return [Point(*values) for values in json.loads(html.unescape(found[1]))]
+
+
+def short(number: float) -> str:
+    """A number as an axis has room for it.
+
+    >>> short(0.001), short(500), short(10_000), short(1_000_000)
+    ('0.001', '500', '10k', '1M')
+    """
+    for unit, letter in ((1e6, "M"), (1e3, "k")):
+        if number >= unit:
+            return f"{number / unit:g}{letter}"
+    return f"{number:g}"
 
 
 def seconds_of(points: list[Point]) -> list[float]:
@@ -130,8 +169,8 @@ def row_of(title: str, points: list[Point]) -> str:
     }
     sizes = [point.n_samples for point in points]
     powers = [
-        f"{exponent(sizes, seconds_of(points)):.2f}",
-        f"{exponent(sizes, mebibytes_of(points), LEAST_MEBIBYTES):.2f}",
+        power(sizes, seconds_of(points)),
+        power(sizes, mebibytes_of(points), LEAST_MEBIBYTES),
     ]
     cells = [by_size.get(size, "") for size in SIZES]
     return "| " + " | ".join([title, *cells, *powers]) + " |"
@@ -161,13 +200,18 @@ def main() -> int:
     parser.add_argument("--largest", type=int, default=SIZES[-1])
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--limit-s", type=float, default=120.0)
+    parser.add_argument("--redraw", action="store_true", help="the pictures only, as measured")
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
     for estimator in options.estimator or estimator_files():
         module = load_workloads(estimator)
+        picture = DOCS / f"{estimator}-growth.svg"
+        if options.redraw:
+            draw(module.ESTIMATOR, points_in(picture), picture)
+            continue
         sizes = [size for size in getattr(module, "GROWTH_SIZES", SIZES) if size <= options.largest]
         points = measured_sizes(estimator, sizes, options.rounds, options.limit_s)
-        draw(module.ESTIMATOR, points, DOCS / f"{estimator}-growth.svg")
+        draw(module.ESTIMATOR, points, picture)
         row = row_of(module.ESTIMATOR, points)
         page = DOCS / "growth.md"
         page.write_text(with_row(page.read_text(), row))
