@@ -9,6 +9,7 @@ import yaml
 import onetrip.data
 from onetrip.core.errors import ArgumentError, DataError
 from onetrip.data.engine.run import run
+from onetrip.data.export import write
 from onetrip.data.export.write import export
 
 RECIPE = {
@@ -160,3 +161,18 @@ def test_an_export_that_broke_off_begins_again(dataset, exported, tmp_path):
         "stats.json",
     ]
     assert again.rows == exported.rows
+
+
+def test_a_second_export_into_the_same_folder_is_refused(dataset, tmp_path, monkeypatch):
+    def meanwhile(*arguments, **keywords):
+        with pytest.raises(DataError, match="Another export writes to"):
+            export(dataset, tmp_path / "target")
+        return card(*arguments, **keywords)
+
+    card = write.dataset_card
+    monkeypatch.setattr(write, "dataset_card", meanwhile)
+    first = export(dataset, tmp_path / "target")
+    monkeypatch.undo()
+    assert sum(pq.read_table(first.folder / file).num_rows for file in first.files) == 50
+    assert export(dataset, tmp_path / "target").files == first.files
+    assert not (first.folder / ".export-begun").exists()

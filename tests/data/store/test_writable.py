@@ -11,6 +11,7 @@ from onetrip.data.export.write import export
 from onetrip.data.sources.oas.fetch import fetch
 from onetrip.data.sources.oas.manifest import Entry, Manifest, write_manifest
 from onetrip.data.sources.oas.synthetic.folder import make_fixture
+from onetrip.data.store.dataset import Dataset
 from onetrip.data.store.writable import folder_to_write
 
 
@@ -78,3 +79,12 @@ def test_a_full_disk_is_told_by_every_writer(finished, tmp_path):
                 write()
     assert not list(tmp_path.rglob(".aside*"))
     assert export(finished, tmp_path / "export").rows == {"train": 1}
+
+
+def test_a_disk_without_room_for_a_lock_is_told(tmp_path):
+    with (
+        files_of_at_most(0),
+        pytest.raises(DataError, match="S01: the disk of"),
+        Dataset(tmp_path).locked(0),
+    ):
+        pass

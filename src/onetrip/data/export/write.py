@@ -1,7 +1,9 @@
 """A finished dataset as files for others: Parquet by split or FASTA, a card, and every count."""
 
+import fcntl
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import copyfile
@@ -86,7 +88,7 @@ def export(
     schema = pq.read_schema(finished.shards[0])
     wanted = _open_schema(schema, columns if format == "parquet" else _fasta_columns(schema))
     folder = Path(target) if target is not None else finished.folder / "export"
-    with full_disk_explained(folder):
+    with full_disk_explained(folder), _alone(folder):
         _clear(folder)
         files = _write_rows(finished, folder, "split" in schema.names, wanted, format)
         for name, path in finished.artifacts.items():
@@ -96,7 +98,6 @@ def export(
         (folder / "README.md").write_text(card, "utf-8")
         # Last: what says that the export is whole.
         write_json(folder / _STATS, stats)
-        (folder / _BEGUN).unlink()
     return Exported(folder, stats["rows"], tuple(file["path"] for file in files))
 
 
@@ -119,24 +120,44 @@ def _fasta_columns(schema: pa.Schema) -> list[str]:
     return [name for name in FASTA_COLUMNS if name in schema.names]
 
 
-def _clear(folder: Path) -> None:
-    """Make room where an earlier export was, whole or broken off; touch nothing else."""
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep a second export out, and every folder that holds something else; mark a broken one."""
+    folder_to_write("target", folder)
     stats, begun = folder / _STATS, folder / _BEGUN
+    if not (stats.is_file() or begun.is_file()) and any(folder.iterdir()):
+        expected = "a new folder, or one of an earlier export"
+        raise DataError(complaint("target", expected=expected, got=repr(str(folder))))
+    with begun.open("a") as mark:
+        try:
+            fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise _other_export(folder) from error
+        if not begun.exists():
+            # The other one ended between our look and our turn.
+            raise _other_export(folder)
+        yield
+        begun.unlink()
+
+
+def _other_export(folder: Path) -> DataError:
+    return DataError(
+        f"Another export writes to {folder}. Wait for its end, or choose another target."
+    )
+
+
+def _clear(folder: Path) -> None:
+    """Make room where an earlier export was, whole or broken off."""
+    stats = folder / _STATS
     if stats.is_file():
         written = json.loads(stats.read_text("utf-8"))
-        begun.touch()
         stats.unlink()
         for file in written["files"]:
             (folder / file["path"]).unlink(missing_ok=True)
-    elif begun.is_file():
+    else:
         for split in SPLITS:
             for left in (folder / "data").glob(f"{split}*"):
                 left.unlink()
-    elif folder.is_dir() and any(folder.iterdir()):
-        expected = "a new folder, or one of an earlier export"
-        raise DataError(complaint("target", expected=expected, got=repr(str(folder))))
-    folder_to_write("target", folder)
-    begun.touch()
     (folder / "data").mkdir(exist_ok=True)
     remove_abandoned(folder / "data")
 

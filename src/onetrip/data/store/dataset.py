@@ -13,7 +13,7 @@ from onetrip.data.engine.account import Account
 from onetrip.data.engine.outcome import Outcome
 from onetrip.data.engine.plan import Stage
 from onetrip.data.engine.task import Places
-from onetrip.data.store.aside import is_gone, this_process, write_json
+from onetrip.data.store.aside import full_disk_explained, is_gone, this_process, write_json
 from onetrip.data.store.writable import folder_to_write
 
 _SAYS = "dataset.json"
@@ -52,7 +52,8 @@ class Dataset:
     def locked(self, rank: int) -> Iterator[None]:
         """Keep a second run of the same rank out."""
         folder_to_write("output", self.folder)
-        with (self.folder / f".lock-{rank}").open("a+") as file:
+        lock = self.folder / f".lock-{rank}"
+        with full_disk_explained(self.folder), lock.open("a+") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
