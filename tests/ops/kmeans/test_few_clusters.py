@@ -74,10 +74,12 @@ def test_empty_clusters_take_the_farthest_rows(weighted):
     assert found.labels.unique().numel() == 6
 
 
+@pytest.mark.parametrize("scores", [0, 1 << 17])
 @pytest.mark.parametrize("offset", [0.0, 1000.0])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_rows_between_centres_go_where_float64_says(dtype, offset):
-    """Rows on the middle of two centres, and a unit of rounding from it."""
+def test_rows_between_centres_go_where_float64_says(monkeypatch, dtype, offset, scores):
+    """Rows on the middle of two centres, and a unit of rounding from it; in tiles, and in one."""
+    monkeypatch.setattr(few_nearest, "_SCORES", scores)
     generator = torch.Generator().manual_seed(3)
     centers = (torch.randn(40, 7, generator=generator) + offset).to(dtype)
     one, other = torch.randint(40, (2, 3000), generator=generator)
