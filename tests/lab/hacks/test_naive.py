@@ -11,9 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from catalogue import HACKS
-
-from conftest import seed_of
+from catalogue import HACKS, seed_of
 
 HERE = Path(__file__).parent
 # What needs our judge to make sense: its frames, its warm-up, its destinations; and a constant,
