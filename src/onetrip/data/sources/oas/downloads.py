@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
 from queue import SimpleQueue
 from threading import Event, Lock, Thread
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -35,10 +37,10 @@ def side_by_side(
                 number, item = next(waiting, (-1, None))
             if item is None:
                 return
-            try:
+            # What it raises is raised again by who waits, whatever it is, and not in this thread.
+            with ExitStack() as errors:
+                errors.push(partial(_hand_over, made, number))
                 made.put((number, work(item), None))
-            except BaseException as error:
-                made.put((number, None, error))
 
     servants = [
         Thread(target=serve, name=f"onetrip-fetch-{number}", daemon=True)
@@ -60,3 +62,11 @@ def side_by_side(
             if servant.is_alive():
                 servant.join(max(0.0, until - time.monotonic()))
     return [results[number] for number in range(len(items))]
+
+
+def _hand_over(
+    made: SimpleQueue[Any], number: int, kind: object, error: BaseException | None, trace: object
+) -> bool:
+    if error is not None:
+        made.put((number, None, error))
+    return True
