@@ -25,7 +25,28 @@ def measured():
     return found
 
 
+# Races of a whole estimator, whose lines name no implementation: the estimator, its words for axes.
+WHOLE = {
+    "hdbscan": ("HDBSCAN", {"N": "n_samples", "D": "n_features"}),
+    "multinomial_nb": (
+        "MultinomialNB",
+        {"N": "n_samples", "D": "n_features", "C": "n_classes"},
+    ),
+}
+
+
+def measured_whole():
+    """The newest line of each problem of each estimator that was raced as a whole."""
+    found = {}
+    for operator in WHOLE:
+        for row in latest(read_results(RESULTS / operator / "h100.jsonl")):
+            if row["contender"] == "onetrip" and row["outcome"] == "done" and not row.get("impl"):
+                found[operator, row["workload"]] = row
+    return found
+
+
 LINES = measured()
+WHOLE_LINES = measured_whole()
 
 
 def test_there_are_lines():
@@ -70,3 +91,12 @@ def test_memory_is_near(key):
     measured = row["peak_bytes"]
     assert measured is not None
     assert abs(predicted_bytes / measured - 1) <= SHARE, f"{predicted_bytes} for {measured} bytes"
+
+
+@pytest.mark.parametrize("key", WHOLE_LINES, ids="-".join)
+def test_nothing_ran_below_its_floor(key):
+    row = WHOLE_LINES[key]
+    estimator, words = WHOLE[row["operator"]]
+    sizes = {words[axis]: size for axis, size in row["axes"].items()}
+    answer = onetrip.estimate_pipeline(estimator, device="h100", dtype=row["dtype"], **sizes)
+    assert 0 < answer.floor_ms <= row["latency_ms"]["median"]

@@ -187,7 +187,8 @@ def _tsne(sizes: Sizes) -> Plan:
 def _multinomial_nb(sizes: Sizes) -> Plan:
     (N, D), C = sizes.samples, sizes["n_classes"]
     Q = sizes.get("n_queries", N)
-    scores = Cost(2 * Q * D * C, Q * D * sizes.itemsize + 8 * C * D, 8 * Q)
+    # Classes are decisions, which are certified whatever multiplies.
+    scores = Cost(2 * Q * D * C, Q * D * sizes.itemsize + 8 * C * D, 8 * Q, product="float16")
     predict = sizes.least("predict", scores, Q, "one trip over the queries")
     return Plan((Stage("fit", "multinomial_nb", {"N": N, "D": D, "C": C}), predict), None)
 
