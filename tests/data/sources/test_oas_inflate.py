@@ -3,7 +3,7 @@
 import gzip
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from onetrip.data.sources.oas.inflate import MAGIC, Inflated, inflater
@@ -43,12 +43,16 @@ def spoilt(data, place, kind):
     st.sampled_from(["cut", "turned", "zeros", "garbage", "magic"]),
     st.sampled_from([100, 65_536, 1 << 18]),
 )
+@example(place=421, kind="turned", size=100)
 def test_filling_memory_ends_as_reading_block_by_block(tmp_path_factory, place, kind, size):
     path = tmp_path_factory.mktemp("gz") / "unit.csv.gz"
     path.write_bytes(spoilt(MEMBERS[0], place, kind))
     blocks, straight = Inflated(path), Inflated(path)
     text, *ending = ends(blocks, iter(blocks))
-    assert ends(straight, filled(straight, size)) == (text, *ending)
+    again, *ending_again = ends(straight, filled(straight, size))
+    assert ending_again == ending
+    # A checksum is wrong only at its end: of what stands before, who asks for little has more.
+    assert again.startswith(text) and (again == text or ending[0] == "U05")
     assert TEXT.startswith(text) or ending[0] == "U05"
 
 

@@ -63,7 +63,7 @@ def test_long_chains_of_components_are_joined_at_once():
 
 @pytest.mark.parametrize(
     ("features", "dtype", "min_samples"),
-    [(65, torch.float32, 2), (3, torch.float64, 2), (3, torch.float32, 33)],
+    [(129, torch.float32, 2), (3, torch.float64, 2), (3, torch.float32, 33)],
 )
 def test_a_tile_of_products_says_what_it_does_not_take(features, dtype, min_samples):
     """Such problems run by differences."""

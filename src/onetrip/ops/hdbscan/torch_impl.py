@@ -16,9 +16,6 @@ from onetrip.tile.side_by_side import on_one_thread
 # Multiplications of all pairs, below which tiles are too few for threads: digits are 2e8, and take
 # 1.5 s of CPU time on two threads of a busy machine, 0.2 s on one.
 _SMALL = 1 << 31
-# With few features products are a small part of it: 20,000 x 16 takes 3.0 s of CPU time on one
-# thread, 6.5 s on two (4.9 on the clock), and 33 s on two of a machine with thrice its load.
-_FEW_FEATURES, _SMALL_FEW = 32, 1 << 33
 
 
 def spanning_tree(
@@ -28,7 +25,6 @@ def spanning_tree(
     N, D = x.shape
     multiplications = N * N * D
     small = D <= MAX_DIFFERENCE_FEATURES or multiplications < _SMALL
-    small |= D <= _FEW_FEATURES and multiplications < _SMALL_FEW
     small &= x.device.type == "cpu"
     with on_one_thread(where=small):
         return _spanning_tree(x, min_samples, alpha, config, certified)

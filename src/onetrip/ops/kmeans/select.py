@@ -21,7 +21,9 @@ _TRITON: Config = {
     "BLOCK_R": 16,
     "num_warps": 4,
     "num_stages": 3,
+    "TOGETHER": 0,
 }
+_GLUON: Config = {**_TRITON, "AHEAD": 0}
 # The interpreter takes as long for a small block as for a large one.
 _INTERPRETED: Config = {**_TRITON, "BLOCK_N": 1024, "BLOCK_R": 1024}
 _SPACE: Mapping[str, Mapping[str, tuple[int, ...]]] = {
@@ -90,7 +92,9 @@ def default_config(impl: str, problem: Problem) -> Config:
         return _CPU_TORCH if problem.device_kind == "cpu" else _DEVICE_TORCH
     if impl not in ("triton", "gluon"):
         return {}
-    return _INTERPRETED if problem.options.get("interpreter") else _TRITON
+    if problem.options.get("interpreter"):
+        return _INTERPRETED
+    return _GLUON if impl == "gluon" else _TRITON
 
 
 def search_space(impl: str, problem: Problem) -> Mapping[str, tuple[int, ...]]:

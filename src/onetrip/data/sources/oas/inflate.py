@@ -80,9 +80,10 @@ class Inflated:
     def fill(self, memory: memoryview) -> int:
         """Inflate into `memory`; how many bytes there are, 0 at the end.
 
-        The same text as by iteration, and the same errors. Where isal inflates into memory itself,
-        it costs an eighth less. What that cannot read is read again from the start, block by block:
-        one place alone says what is wrong, and where.
+        The same text as by iteration, and the same errors; of the text before an error the last
+        block may be here and not there. Where isal inflates into memory itself, it costs an eighth
+        less. What that cannot read is read again from the start, block by block: one place alone
+        says what is wrong, and where.
         """
         if self._fill is None:
             reader = getattr(inflater(), "_GzipReader", None)
