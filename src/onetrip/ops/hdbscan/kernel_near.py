@@ -18,6 +18,8 @@ from onetrip.core.selection import Config
 from onetrip.ops.hdbscan.device_points import Points
 from onetrip.ops.hdbscan.kernel_tiles import (
     CHUNK,
+    COMPILED_TILE,
+    COMPILED_TILES,
     as_bits,
     at_most,
     column_block,
@@ -30,7 +32,7 @@ from onetrip.ops.hdbscan.kernel_tiles import (
     row_block,
     scores,
 )
-from onetrip.tile.compile_case import TARGETS, CompileCase
+from onetrip.tile.compile_case import CompileCase
 
 # Tiles read before the bound is taken anew, which costs as much as some ten tiles.
 _READ = 24
@@ -251,26 +253,17 @@ def padded_features(D: int) -> int:
 _SIZES = {name: "i32" for name in ("N", "D", "blocks", "steps")}
 _LISTS = {name: "*i32" for name in ("row_ptr", "count_ptr", "near_ptr")} | {"rows": "i32"}
 _POINTERS = {name: "*fp32" for name in ("x_ptr", "low_ptr", "high_ptr", "radius_ptr", "reach_ptr")}
-# Features of a tile, its columns, and warps: defaults of `select.py`; and what runs where it is
-# asked for, on the device that it is meant to be timed on.
-_TILES = (
-    (16, 64, 4, TARGETS),
-    (32, 64, 4, TARGETS),
-    (64, 64, 8, TARGETS),
-    (128, 32, 8, ("sm_90",)),
-)
-_TILE = {"CHUNK": CHUNK, "BLOCK_N": 64}
 
 COMPILE_CASES = (
     *(
         case
-        for DP, BLOCK_M, num_warps, targets in _TILES
+        for DP, BLOCK_M, num_warps, targets in COMPILED_TILES
         for case in (
             CompileCase(
                 f"reach-{DP}",
                 _hdbscan_reach_kernel,
                 _POINTERS | _SIZES | {"KEEP": "i32"},
-                _TILE | {"BLOCK_M": BLOCK_M, "DP": DP, "READ": _READ},
+                COMPILED_TILE | {"BLOCK_M": BLOCK_M, "DP": DP, "READ": _READ},
                 num_warps,
                 targets=targets,
             ),
@@ -278,7 +271,7 @@ COMPILE_CASES = (
                 f"list-{DP}",
                 _hdbscan_list_kernel,
                 _POINTERS | _LISTS | _SIZES,
-                _TILE | {"BLOCK_M": BLOCK_M, "DP": DP, "SLOTS": 32},
+                COMPILED_TILE | {"BLOCK_M": BLOCK_M, "DP": DP, "SLOTS": 32},
                 num_warps,
                 targets=targets,
                 max_spills=4,  # on sm_80 and sm_100; on sm_90 none

@@ -18,6 +18,8 @@ from onetrip.core.selection import Config
 from onetrip.ops.hdbscan.kernel_near import padded_features
 from onetrip.ops.hdbscan.kernel_tiles import (
     CHUNK,
+    COMPILED_TILE,
+    COMPILED_TILES,
     as_bits,
     at_least,
     at_most,
@@ -30,7 +32,7 @@ from onetrip.ops.hdbscan.kernel_tiles import (
     row_block,
     scores,
 )
-from onetrip.tile.compile_case import TARGETS, CompileCase
+from onetrip.tile.compile_case import CompileCase
 
 _PAIRS = 256
 
@@ -286,26 +288,17 @@ _POINTERS = {
     name: "*fp32" for name in ("x_ptr", "low_ptr", "high_ptr", "radius_ptr", "core_ptr")
 } | {name: "*i32" for name in ("first_ptr", "last_ptr", "row_ptr", "component_ptr", "limit_ptr")}
 _SIZES = {name: "i32" for name in ("rows", "N", "D", "blocks", "steps")}
-# Features of a tile, its columns, and warps: defaults of `select.py`; and what runs where it is
-# asked for, on the device that it is meant to be timed on.
-_TILES = (
-    (16, 64, 4, TARGETS),
-    (32, 64, 4, TARGETS),
-    (64, 64, 8, TARGETS),
-    (128, 32, 8, ("sm_90",)),
-)
-_TILE = {"CHUNK": CHUNK, "BLOCK_N": 64}
 
 COMPILE_CASES = (
     *(
         case
-        for DP, BLOCK_M, num_warps, targets in _TILES
+        for DP, BLOCK_M, num_warps, targets in COMPILED_TILES
         for case in (
             CompileCase(
                 f"bound-{DP}",
                 _hdbscan_bound_kernel,
                 _POINTERS | _SIZES | {"floor_ptr": "*i32"},
-                _TILE | {"BLOCK_M": BLOCK_M, "DP": DP},
+                COMPILED_TILE | {"BLOCK_M": BLOCK_M, "DP": DP},
                 num_warps,
                 targets=targets,
                 # On sm_80; on sm_90 ten with 64 features, 14 with 128, else none.
@@ -315,7 +308,7 @@ COMPILE_CASES = (
                 f"pairs-{DP}",
                 _hdbscan_pairs_kernel,
                 _POINTERS | _SIZES | {"count_ptr": "*i32", "pair_ptr": "*i32", "room": "i32"},
-                _TILE | {"BLOCK_M": BLOCK_M, "DP": DP},
+                COMPILED_TILE | {"BLOCK_M": BLOCK_M, "DP": DP},
                 num_warps,
                 targets=targets,
                 max_spills=4,  # on sm_100; on sm_90 none
