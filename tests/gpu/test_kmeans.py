@@ -41,7 +41,7 @@ def test_every_label_is_exact(impl, data, D):
     assert wrong(inputs["x"], centers, values["labels"]) == 0
 
 
-@pytest.mark.parametrize("entries", [{"AHEAD": 1}, {"TOGETHER": 1}, {"AHEAD": 1, "TOGETHER": 1}])
+@pytest.mark.parametrize("entries", [{"AHEAD": 0}, {"AHEAD": 1}])
 @pytest.mark.parametrize(("N", "D", "K"), [(70, 128, 60), (20_001, 100, 333), (30_000, 128, 1024)])
 def test_every_label_is_exact_by_configurations_to_be_tuned(entries, N, D, K):
     x, start = drawn("noise", N=N, D=D, K=K).values()

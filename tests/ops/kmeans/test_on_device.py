@@ -4,19 +4,23 @@ import pytest
 import torch
 
 import onetrip
-from onetrip.ops.kmeans.device_search import Search
+from onetrip.ops.kmeans.device_search import Search, _scale
 from onetrip.ops.kmeans.points import prepare
 from onetrip.ops.kmeans.reference import make_inputs
 from onetrip.ops.kmeans.select import default_config
 from onetrip.ops.kmeans.solve import problem_of
 
 
-def search_for(x, centers, together=0, **options):
-    config = {**default_config("triton", problem_of(x, centers.shape[0], {})), "TOGETHER": together}
+def search_for(x, centers, **options):
+    config = default_config("triton", problem_of(x, centers.shape[0], {}))
     points = prepare(x, None, "euclidean")
     search = Search(points, centers, config, **{"certified": True, "spherical": False, **options})
     search.aim(centers, centers)
     return search
+
+
+def open_rows(search):
+    return (search.other == -2).nonzero().squeeze(1)
 
 
 def far_groups(rows=600, clusters=20):
@@ -68,7 +72,7 @@ def test_no_rounded_score_is_further_off_than_its_bound(scale):
     x, centers = inputs["x"] * scale, inputs["centers"] * scale
     search = search_for(x, centers)
     points = search.points
-    unit = search.scale * search.center_scale
+    unit = search.scale * _scale(search.longest.view(torch.float32).item())
     offset = points.offset.double()
     wide_x, wide_c = x.double() - offset, centers.double() - offset
     true = (wide_c.square().sum(1) / 2 - wide_x @ wide_c.T) * unit
@@ -81,8 +85,7 @@ def test_no_rounded_score_is_further_off_than_its_bound(scale):
     assert bool((bound <= 40.0 * error.max()).all())
 
 
-@pytest.mark.parametrize("together", [0, 1])
-def test_doubtful_rows_are_few_but_all_that_err(together):
+def test_doubtful_rows_are_few_but_all_that_err():
     x, centers = far_groups()
     exact = torch.cdist(
         x.double(), centers.double(), compute_mode="donot_use_mm_for_euclid_dist"
@@ -91,13 +94,14 @@ def test_doubtful_rows_are_few_but_all_that_err(together):
     search_for(x, centers, certified=False).label(centers, labels)
     errs = labels != exact
     assert errs.any()
-    search = search_for(x, centers, together)
+    search = search_for(x, centers)
     search.label(centers, labels)
-    doubtful = torch.cat((search.doubt[: search.count[0]], search.pair[: search.count[1]])).long()
-    assert torch.isin(errs.nonzero().squeeze(1), doubtful).all()
+    assert bool((search.other[errs] != -1).all())
+    assert search.count.tolist() == [len(open_rows(search)), int((search.other >= 0).sum())]
+    assert torch.equal(search.doubt[: search.count[0]].sort()[0].long(), open_rows(search))
     assert torch.equal(labels.long(), exact)
     spread = torch.randn(600, 5, generator=torch.Generator().manual_seed(1))
-    clear = search_for(spread, spread[:20].clone(), together)
+    clear = search_for(spread, spread[:20].clone())
     clear.find(labels)
     pairs = clear.other >= 0
     # The farther first: whoever does not measure both keeps it.
@@ -108,13 +112,12 @@ def test_doubtful_rows_are_few_but_all_that_err(together):
     assert torch.equal(labels.long(), distances.argmin(1))
 
 
-@pytest.mark.parametrize("together", [0, 1])
-def test_candidates_of_one_place_in_many_tiles_are_all_measured(together):
+def test_candidates_of_one_place_in_many_tiles_are_all_measured():
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(64, 5, generator=generator)
     near = x.repeat(4, 1) + 1e-5 * torch.randn(256, 5, generator=generator)
     labels = torch.empty(64, dtype=torch.int32)
-    search = search_for(x, near, together)
+    search = search_for(x, near)
     search.label(near, labels)
     assert int(search.count[0]) == 64
     distances = torch.cdist(x.double(), near.double(), compute_mode="donot_use_mm_for_euclid_dist")

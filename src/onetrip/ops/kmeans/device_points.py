@@ -4,6 +4,7 @@
 import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.distributed as dist
 import triton
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from onetrip.ops.kmeans.exact_sums import grid_magic, reduced
 from onetrip.ops.kmeans.kernel_points_triton import _kmeans_points_kernel
+from onetrip.ops.kmeans.launches import launches_for
 from onetrip.ops.kmeans.points import Points
 
 # Features of a row that a program holds at once.
@@ -29,18 +31,15 @@ class Measured(NamedTuple):
     """What one reading of samples [N, D] tells.
 
     `norm` and `lost` [N], float32: length of each row, and of what float16 takes from it, from
-    above, but for what has no significant bits there. `mean` [D], float64, the number of `samples`,
-    the sum of `squares`, the square `away` of the mean and its `highest` feature are of all
-    processes, the length of the `longest` row is of this one.
+    above, but for what has no significant bits there. `mean` [D], float64, the number of `samples`
+    and the sum of `squares` are of all processes, the length of the `longest` row is of this one.
     """
 
     norm: Tensor
     lost: Tensor
-    mean: Tensor
+    mean: np.ndarray
     samples: float
     squares: float
-    away: float
-    highest: float
     longest: float
 
 
@@ -55,10 +54,11 @@ def prepare_on_device(
         return None
     found = measured(x, group)
     offset, centred, highest = torch.zeros_like(x[0]), x, 0.0
-    variance = found.squares / found.samples - found.away
-    if found.away > variance:
-        offset = found.mean.to(x.dtype)
-        centred, highest = x - offset, found.highest
+    away = float(np.square(found.mean).sum())
+    variance = found.squares / found.samples - away
+    if away > variance:
+        offset = torch.from_numpy(found.mean).to(x)
+        centred, highest = x - offset, float(np.abs(found.mean).max())
         found = measured(centred, group)
         variance = found.squares / found.samples
     if not (math.isfinite(found.squares) and _LEAST_NORM < found.longest < _LARGEST_NORM):
@@ -79,6 +79,7 @@ def prepare_on_device(
         magics=(grid_magic(1.01 * longest * heaviest * found.samples),),
         group=group,
         lost=found.lost,
+        longest=found.longest,
     )
 
 
@@ -91,17 +92,20 @@ def measured(x: Tensor, group: dist.ProcessGroup | None) -> Measured:
     norm, lost = torch.empty(2, N, device=x.device).unbind()
     totals = torch.empty(programs, D + 2, dtype=torch.float64, device=x.device)
     with torch.cuda.device_of(x):
-        _kmeans_points_kernel[(programs,)](
-            x, norm, lost, totals, N, D, BLOCK_N=block_n, BLOCK_D=block_d
-        )
-    # Filled there: a copy of it would stop the device.
-    count = torch.full((1,), float(N), dtype=torch.float64, device=x.device)
-    sums = reduced(torch.cat((totals[:, : D + 1].sum(0), count)), dist.ReduceOp.SUM, group)
-    mean = sums[:D] / sums[D + 1]
+        launches_for("points", *x.shape, x)(
+            _kmeans_points_kernel, programs,
+            x, norm, lost, totals, N, D, BLOCK_N=block_n, BLOCK_D=block_d,
+        )  # fmt: skip
+    sums, samples = totals[:, : D + 1].sum(0), float(N)
+    if group is not None:
+        # Filled there: a copy of it would stop the device.
+        count = torch.full((1,), samples, dtype=torch.float64, device=x.device)
+        sums = reduced(torch.cat((sums, count)), dist.ReduceOp.SUM, group)
+        samples = sums[-1].item()
     # Together: every number that a device is asked for stops it.
-    of_mean = mean.square().sum(), mean.abs().max()
-    numbers = torch.stack((sums[D + 1], sums[D], *of_mean, totals[:, D + 1].max()))
-    return Measured(norm, lost, mean, *numbers.tolist())
+    numbers = torch.cat((sums[: D + 1], totals[:, D + 1].amax(0, keepdim=True))).cpu().numpy()
+    *_, squares, longest = numbers.tolist()
+    return Measured(norm, lost, numbers[:D] / samples, samples, squares, longest)
 
 
 def residues(lost: Tensor, features: int, scale: float, out: Tensor) -> None:

@@ -29,9 +29,11 @@ _COUNTERS = 1 << 13
 class Sums:
     """Weighted sum and weight of each cluster, kept while rows change their labels."""
 
-    def __init__(self, points: Points, K: int, moved: Tensor, block_r: int) -> None:
+    def __init__(
+        self, points: Points, K: int, moved: Tensor, block_r: int, launch: Launches
+    ) -> None:
         device = points.x.device
-        self._launch = Launches()
+        self._launch = launch
         self.points, self.moved, self.block_r = points, moved, block_r
         self._terms = torch.zeros(K, points.x.shape[1], dtype=torch.float64, device=device)
         self._totals = torch.zeros(K, dtype=torch.float64, device=device)

@@ -41,7 +41,7 @@ class HopperSearch(Search):
         x = self.points.centred
         items = triton.cdiv(x.shape[0], CONSUMERS.value * ROWS.value)
         kernel, options = self._kernel()
-        self._launch(
+        self.launch(
             kernel, min(items, _programs(x.device)),
             self._rows, self._centers, self.points.norm,
             self.residue, self.level, self.reach, labels, self.limit, self.other,

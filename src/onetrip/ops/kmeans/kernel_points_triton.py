@@ -19,7 +19,8 @@ def _kmeans_points_kernel(
     mask_d = offs_d < D
     share = tl.cdiv(tl.cdiv(N, BLOCK_N), tl.num_programs(0)) * BLOCK_N
     first = tl.program_id(0) * share
-    total = tl.zeros([BLOCK_D], tl.float64)
+    # A thread's own sums: sums over rows take threads together, which is done once.
+    total = tl.zeros([BLOCK_N, BLOCK_D], tl.float64)
     square = tl.zeros([BLOCK_N], tl.float64)
     largest = tl.zeros([BLOCK_N], tl.float32)
     for start in range(first, tl.minimum(first + share, N), BLOCK_N):
@@ -37,11 +38,11 @@ def _kmeans_points_kernel(
         tl.store(norm_ptr + offs_n, norm, mask=mask_n)
         # 1 % for rounding here, and what centring in float32 rounded off.
         tl.store(lost_ptr + offs_n, 1.01 * lost + 2.0**-23 * norm, mask=mask_n)
-        total += tl.sum(x, 0).to(tl.float64)
+        total += x.to(tl.float64)
         square += of_rows.to(tl.float64)
         largest = tl.maximum(largest, norm)
     totals_ptr += tl.program_id(0) * (D + 2)
-    tl.store(totals_ptr + offs_d, total, mask=mask_d)
+    tl.store(totals_ptr + offs_d, tl.sum(total, 0), mask=mask_d)
     tl.store(totals_ptr + D, tl.sum(square, 0))
     tl.store(totals_ptr + D + 1, tl.max(largest, 0).to(tl.float64))
 

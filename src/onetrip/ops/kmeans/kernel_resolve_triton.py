@@ -1,11 +1,12 @@
 """Triton kernel of kmeans: the rows that half precision left in doubt, decided in float64.
 
 Idea: a doubtful row came with a limit that the score of its nearest centre keeps in any case
-(`kernel_triton.py`). Where it came with one other candidate, the two are measured by differences in
-float64. Of the other rows a program takes BLOCK_R, finds their scores again, and keeps for each
-place of a tile the first and the last tile that has a centre within the limit there. These centres,
-and with more than two those between them, are measured in the order of their numbers: ties go to
-the first. How many rows there are is read on the device; a fixed number of programs shares them.
+(`kernel_triton.py`). Where it came with one other candidate, the program that looks for such rows
+measures the two by differences in float64. Of the other rows a program takes BLOCK_R, finds their
+scores again, and keeps for each place of a tile the first and the last tile that has a centre
+within the limit there. These centres, and with more than two those between them, are measured in
+the order of their numbers: ties go to the first. How many rows there are is read on the device; a
+fixed number of programs shares them.
 """
 
 import triton
@@ -16,13 +17,51 @@ from onetrip.tile.compile_case import CompileCase
 
 
 @triton.jit
-def _kmeans_doubts_kernel(other_ptr, pair_ptr, doubt_ptr, count_ptr, N, BLOCK_N: tl.constexpr):
-    """List the rows with one other candidate, and those with more."""
+def _kmeans_doubts_kernel(
+    raw_ptr, centers_ptr, other_ptr, pair_ptr, doubt_ptr, count_ptr, label_ptr, N, D,
+    BLOCK_N: tl.constexpr, BLOCK_R: tl.constexpr, BLOCK_D: tl.constexpr,
+):  # fmt: skip
+    """Decide the rows with one other candidate, by differences in float64; list those with more.
+
+    A program lists the pairs of its own rows, and works through them at once.
+    """
     offs_n = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
     mask_n = offs_n < N
     other = tl.load(other_ptr + offs_n, mask=mask_n, other=CERTAIN)
-    _append(other >= 0, offs_n, pair_ptr, count_ptr + 1)
     _append(other == OPEN, offs_n, doubt_ptr, count_ptr)
+    paired = (other >= 0).to(tl.int32)
+    pairs = tl.sum(paired, 0)
+    if pairs > 0:
+        tl.atomic_add(count_ptr + 1, pairs, sem="relaxed")
+        pair_ptr += tl.program_id(0) * BLOCK_N
+        tl.store(pair_ptr + tl.cumsum(paired, 0) - 1, offs_n, mask=paired > 0)
+        # What other threads of the program have listed is read here.
+        tl.debug_barrier()
+        for start in range(0, pairs, BLOCK_R):
+            offs_r = start + tl.arange(0, BLOCK_R)
+            mask_r = offs_r < pairs
+            rows = tl.load(pair_ptr + offs_r, mask=mask_r, other=0).to(tl.int64)
+            _decide(raw_ptr, centers_ptr, other_ptr, label_ptr, rows, mask_r, D, BLOCK_R, BLOCK_D)
+
+
+@triton.jit
+def _decide(
+    raw_ptr, centers_ptr, other_ptr, label_ptr, rows, mask_r, D,
+    BLOCK_R: tl.constexpr, BLOCK_D: tl.constexpr,
+):  # fmt: skip
+    """The nearer of two centres of some rows; the first of equals."""
+    other = tl.load(other_ptr + rows, mask=mask_r, other=0)
+    label = tl.load(label_ptr + rows, mask=mask_r, other=0)
+    own_square = tl.zeros([BLOCK_R], tl.float64)
+    other_square = tl.zeros([BLOCK_R], tl.float64)
+    for start_d in range(0, D, BLOCK_D):
+        offs_d = start_d + tl.arange(0, BLOCK_D)
+        mask = mask_r[:, None] & (offs_d < D)[None, :]
+        x = tl.load(raw_ptr + rows[:, None] * D + offs_d[None, :], mask=mask, other=0.0)
+        own_square += _square(x, centers_ptr, label, offs_d, D, mask)
+        other_square += _square(x, centers_ptr, other, offs_d, D, mask)
+    nearer = (other_square < own_square) | ((other_square == own_square) & (other < label))
+    tl.store(label_ptr + rows, other, mask=mask_r & nearer)
 
 
 @triton.jit
@@ -36,19 +75,19 @@ def _append(wanted, rows, list_ptr, count_ptr):
 
 
 @triton.jit
-def _resolve(
+def _kmeans_resolve_kernel(
     x_ptr, raw_ptr, centers_ptr, half_ptr, level_ptr, doubt_ptr, limit_ptr, count_ptr, label_ptr,
-    scale, K, D, tiles, WIDTH, first, programs,
+    scale, K, D, tiles, WIDTH,
     HOLD_X: tl.constexpr, BLOCK_R: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_D: tl.constexpr,
     BLOCK_M: tl.constexpr,
 ):  # fmt: skip
-    """Search open rows again and measure every centre within their limits."""
+    """Search rows with more than two candidates again, and measure every centre within limits."""
     NONE: tl.constexpr = 2147483647
     offs_r = tl.arange(0, BLOCK_R)
     offs_k = tl.arange(0, BLOCK_K)
     offs_d = tl.arange(0, BLOCK_D)
     count = tl.load(count_ptr)
-    for start in range(first * BLOCK_R, count, programs * BLOCK_R):
+    for start in range(tl.program_id(0) * BLOCK_R, count, tl.num_programs(0) * BLOCK_R):
         mask_r = start + offs_r < count
         rows = tl.load(doubt_ptr + start + offs_r, mask=mask_r, other=0).to(tl.int64)
         limit = tl.load(limit_ptr + rows, mask=mask_r, other=float("-inf"))
@@ -103,80 +142,6 @@ def _resolve(
 
 
 @triton.jit
-def _pairs(
-    raw_ptr, centers_ptr, pair_ptr, other_ptr, count_ptr, label_ptr, D, first, programs,
-    BLOCK_R: tl.constexpr, BLOCK_D: tl.constexpr,
-):  # fmt: skip
-    """The nearer of two centres, by differences in float64; the first of equals."""
-    offs_r = tl.arange(0, BLOCK_R)
-    count = tl.load(count_ptr + 1)
-    for start in range(first * BLOCK_R, count, programs * BLOCK_R):
-        mask_r = start + offs_r < count
-        rows = tl.load(pair_ptr + start + offs_r, mask=mask_r, other=0).to(tl.int64)
-        other = tl.load(other_ptr + rows, mask=mask_r, other=0)
-        label = tl.load(label_ptr + rows, mask=mask_r, other=0)
-        own_square = tl.zeros([BLOCK_R], tl.float64)
-        other_square = tl.zeros([BLOCK_R], tl.float64)
-        for start_d in range(0, D, BLOCK_D):
-            offs_d = start_d + tl.arange(0, BLOCK_D)
-            mask = mask_r[:, None] & (offs_d < D)[None, :]
-            x = tl.load(raw_ptr + rows[:, None] * D + offs_d[None, :], mask=mask, other=0.0)
-            own_square += _square(x, centers_ptr, label, offs_d, D, mask)
-            other_square += _square(x, centers_ptr, other, offs_d, D, mask)
-        nearer = (other_square < own_square) | ((other_square == own_square) & (other < label))
-        tl.store(label_ptr + rows, other, mask=mask_r & nearer)
-
-
-@triton.jit
-def _kmeans_resolve_kernel(
-    x_ptr, raw_ptr, centers_ptr, half_ptr, level_ptr, doubt_ptr, limit_ptr, count_ptr, label_ptr,
-    scale, K, D, tiles, WIDTH,
-    HOLD_X: tl.constexpr, BLOCK_R: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_D: tl.constexpr,
-    BLOCK_M: tl.constexpr,
-):  # fmt: skip
-    """Decide the rows with more than two candidates."""
-    _resolve(
-        x_ptr, raw_ptr, centers_ptr, half_ptr, level_ptr, doubt_ptr, limit_ptr, count_ptr,
-        label_ptr, scale, K, D, tiles, WIDTH, tl.program_id(0), tl.num_programs(0),
-        HOLD_X, BLOCK_R, BLOCK_K, BLOCK_D, BLOCK_M,
-    )  # fmt: skip
-
-
-@triton.jit
-def _kmeans_pairs_kernel(
-    raw_ptr, centers_ptr, pair_ptr, other_ptr, count_ptr, label_ptr, D,
-    BLOCK_R: tl.constexpr, BLOCK_D: tl.constexpr,
-):  # fmt: skip
-    """Decide the rows with two candidates."""
-    _pairs(
-        raw_ptr, centers_ptr, pair_ptr, other_ptr, count_ptr, label_ptr, D,
-        tl.program_id(0), tl.num_programs(0), BLOCK_R, BLOCK_D,
-    )  # fmt: skip
-
-
-@triton.jit
-def _kmeans_settle_kernel(
-    x_ptr, raw_ptr, centers_ptr, half_ptr, level_ptr, doubt_ptr, pair_ptr, other_ptr, limit_ptr,
-    count_ptr, label_ptr, scale, K, D, tiles, WIDTH, of_open,
-    HOLD_X: tl.constexpr, BLOCK_R: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_D: tl.constexpr,
-    BLOCK_M: tl.constexpr, BLOCK_P: tl.constexpr,
-):  # fmt: skip
-    """Both at a time: neither fills a device. The first `of_open` programs take open rows."""
-    program = tl.program_id(0)
-    if program < of_open:
-        _resolve(
-            x_ptr, raw_ptr, centers_ptr, half_ptr, level_ptr, doubt_ptr, limit_ptr, count_ptr,
-            label_ptr, scale, K, D, tiles, WIDTH, program, of_open,
-            HOLD_X, BLOCK_R, BLOCK_K, BLOCK_D, BLOCK_M,
-        )  # fmt: skip
-    else:
-        _pairs(
-            raw_ptr, centers_ptr, pair_ptr, other_ptr, count_ptr, label_ptr, D,
-            program - of_open, tl.num_programs(0) - of_open, BLOCK_P, BLOCK_M,
-        )  # fmt: skip
-
-
-@triton.jit
 def _square(x, centers_ptr, column, offs_d, D, mask):
     """Squared distances [BLOCK_R], over some features, of rows to their own columns."""
     place = column.to(tl.int64)[:, None] * D + offs_d[None, :]
@@ -185,6 +150,7 @@ def _square(x, centers_ptr, column, offs_d, D, mask):
     return tl.sum(gap * gap, 1)
 
 
+_OF_PAIRS = ("raw_ptr", "centers_ptr", "doubt_ptr", "count_ptr", "label_ptr", "D")
 _SIGNATURE = {
     "x_ptr": "*fp32",
     "raw_ptr": "*fp32",
@@ -202,21 +168,17 @@ _SIGNATURE = {
     "WIDTH": "i32",
 }
 
-_MORE_OF_BOTH = {"pair_ptr": "*i32", "other_ptr": "*i32", "of_open": "i32"}
-_OF_PAIRS = ("raw_ptr", "centers_ptr", "count_ptr", "label_ptr", "D")
-
 COMPILE_CASES = tuple(
     CompileCase(
-        f"{name}-features-{width}-rows-{rows}",
-        kernel,
-        {**_SIGNATURE, **more},
+        f"open-features-{width}-rows-{rows}",
+        _kmeans_resolve_kernel,
+        _SIGNATURE,
         {
             "HOLD_X": holds,
             "BLOCK_R": rows,
             "BLOCK_K": 64,
             "BLOCK_D": width,
             "BLOCK_M": 128,
-            **constexprs,
         },
         num_warps=8,
         num_stages=3,
@@ -229,27 +191,16 @@ COMPILE_CASES = tuple(
         (16, 24, ("gfx942", "gfx950")),  # with 256 features
     )
     for width, holds in ((16, True), (128, False), (256, True))
-    for name, kernel, more, constexprs in (
-        ("open", _kmeans_resolve_kernel, {}, {}),
-        ("both", _kmeans_settle_kernel, _MORE_OF_BOTH, {"BLOCK_P": 16}),
-    )
 ) + (
-    CompileCase(
-        "pairs",
-        _kmeans_pairs_kernel,
-        {
-            **{name: _SIGNATURE[name] for name in _OF_PAIRS},
-            "pair_ptr": "*i32",
-            "other_ptr": "*i32",
-        },
-        {"BLOCK_R": 16, "BLOCK_D": 128},
-        num_warps=4,
-        multiples_of_16=("D",),
-    ),
     CompileCase(
         "doubts",
         _kmeans_doubts_kernel,
-        {**dict.fromkeys(("other_ptr", "pair_ptr", "doubt_ptr", "count_ptr"), "*i32"), "N": "i32"},
-        {"BLOCK_N": 1024},
+        {
+            **{name: _SIGNATURE[name] for name in _OF_PAIRS},
+            **dict.fromkeys(("other_ptr", "pair_ptr"), "*i32"),
+            "N": "i32",
+        },
+        {"BLOCK_N": 1024, "BLOCK_R": 16, "BLOCK_D": 128},
+        multiples_of_16=("D",),
     ),
 )

@@ -27,6 +27,35 @@ def _kmeans_rows_kernel(
 
 
 @triton.jit
+def _kmeans_longest_kernel(
+    centers_ptr, offset_ptr, longest_ptr, K, D, BLOCK_K: tl.constexpr, BLOCK_D: tl.constexpr
+):
+    """Raise a length to that of the longest centre about the offset."""
+    offs_k = tl.program_id(0) * BLOCK_K + tl.arange(0, BLOCK_K)
+    square = tl.zeros([BLOCK_K], tl.float32)
+    for start_d in range(0, D, BLOCK_D):
+        offs_d = start_d + tl.arange(0, BLOCK_D)
+        mask_d = offs_d < D
+        place = offs_k.to(tl.int64)[:, None] * D + offs_d[None, :]
+        mask = (offs_k < K)[:, None] & mask_d[None, :]
+        offset = tl.load(offset_ptr + offs_d, mask=mask_d, other=0.0)
+        center = tl.load(centers_ptr + place, mask=mask, other=0.0)
+        center = tl.where(mask, center - offset[None, :], 0.0)  # [BLOCK_K, BLOCK_D]
+        square += tl.sum(center * center, 1)
+    # Lengths compare as the integers of their bits.
+    tl.atomic_max(longest_ptr, tl.max(tl.sqrt(square), 0).to(tl.int32, bitcast=True), sem="relaxed")
+
+
+@triton.jit
+def _scale_to_top(longest):
+    """`_scale` of `device_search.py`, of the bits of a float32."""
+    up = (longest & 0x7FFFFF) != 0
+    power = 13 + 127 - (longest >> 23) - up.to(tl.int32)
+    scale = ((tl.minimum(tl.maximum(power, -60), 60) + 127) << 23).to(tl.float32, bitcast=True)
+    return tl.where((longest > 0) & (longest < 0x7F800000), scale, 1.0)
+
+
+@triton.jit
 def _kmeans_centers_kernel(
     terms_ptr,
     totals_ptr,
@@ -38,8 +67,8 @@ def _kmeans_centers_kernel(
     norm_ptr,
     residue_ptr,
     step_ptr,
-    scale,
-    ratio,
+    longest_ptr,
+    row_scale,
     bias,
     K,
     D,
@@ -49,6 +78,8 @@ def _kmeans_centers_kernel(
     BLOCK_D: tl.constexpr,
 ):
     """Means of clusters, their steps, their half-precision form and what that lost."""
+    scale = _scale_to_top(tl.load(longest_ptr))
+    ratio = row_scale / scale
     offs_k = (tl.program_id(0) * BLOCK_K + tl.arange(0, BLOCK_K)).to(tl.int64)
     mask_k = offs_k < K
     total = tl.full([BLOCK_K], 1.0, tl.float64)
@@ -137,9 +168,10 @@ def _kmeans_report_kernel(
 
 @triton.jit
 def _kmeans_inertia_kernel(
-    x_ptr, centers_ptr, label_ptr, out_ptr, N, D, BLOCK_N: tl.constexpr, BLOCK_D: tl.constexpr
-):
-    """Squared distance of each row to its own centre, in float64."""
+    x_ptr, weight_ptr, centers_ptr, label_ptr, out_ptr, N, D,
+    HAS_WEIGHT: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_D: tl.constexpr,
+):  # fmt: skip
+    """Weighted squared distance of each row to its own centre, in float64."""
     offs_n = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
     mask_n = offs_n < N
     label = tl.load(label_ptr + offs_n, mask=mask_n, other=0).to(tl.int64)
@@ -148,19 +180,38 @@ def _kmeans_inertia_kernel(
         offs_d = start_d + tl.arange(0, BLOCK_D)
         mask = mask_n[:, None] & (offs_d < D)[None, :]
         x = tl.load(x_ptr + offs_n.to(tl.int64)[:, None] * D + offs_d[None, :], mask, other=0.0)
-        c = tl.load(centers_ptr + label[:, None] * D + offs_d[None, :], mask, other=0.0)
-        gap = x - c
+        c = tl.load(centers_ptr + label[:, None] * D + offs_d[None, :], mask=mask, other=0.0)
+        gap = x - c  # [BLOCK_N, BLOCK_D]
         square += tl.sum(gap * gap, 1).to(tl.float64)
+    if HAS_WEIGHT:
+        square *= tl.load(weight_ptr + offs_n, mask=mask_n, other=0.0)
     tl.store(out_ptr + offs_n, square, mask=mask_n)
 
 
-_INTS = ("label_ptr", "count_ptr", "moved_ptr")
-_DOUBLES = ("terms_ptr", "totals_ptr", "step_ptr", "report_ptr", "out_ptr")
+@triton.jit
+def _kmeans_total_kernel(terms_ptr, sum_ptr, total_ptr, N, BLOCK_N: tl.constexpr):
+    """`exact_total`: add up terms on the grid that `grid_magic` gives for about their sum."""
+    offs_n = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
+    bound = tl.load(sum_ptr) * (1.0 + 1e-9)
+    bits = bound.to(tl.int64, bitcast=True)
+    # 1.5 times twice the next power of two.
+    power = (bits >> 52) + ((bits & 0xFFFFFFFFFFFFF) != 0).to(tl.int64) + 1
+    magic = (power << 52 | 1 << 51).to(tl.float64, bitcast=True)
+    magic = tl.where(bound > 0.0, magic, 0.0)
+    term = tl.load(terms_ptr + offs_n, mask=offs_n < N, other=0.0)
+    tl.atomic_add(total_ptr, tl.sum((term + magic) - magic, 0), sem="relaxed")
+
+
+_INTS = ("label_ptr", "count_ptr", "moved_ptr", "longest_ptr")
+_DOUBLES = (
+    "terms_ptr", "totals_ptr", "step_ptr", "report_ptr", "out_ptr", "weight_ptr", "sum_ptr",
+    "total_ptr",
+)  # fmt: skip
 _KINDS = {
     **dict.fromkeys(_INTS, "*i32"),
     **dict.fromkeys(_DOUBLES, "*fp64"),
     **dict.fromkeys(("N", "D", "K", "WIDTH"), "i32"),
-    **dict.fromkeys(("scale", "ratio", "bias", "safety"), "fp32"),
+    **dict.fromkeys(("scale", "row_scale", "bias", "safety"), "fp32"),
     "half_ptr": "*fp16",
 }
 _ROWS = {"BLOCK_N": 16, "BLOCK_D": 128}
@@ -171,11 +222,13 @@ COMPILE_CASES = tuple(
         kernel,
         {each: _KINDS.get(each, "*fp32") for each in kernel.arg_names if each not in constexprs},
         constexprs,
-        multiples_of_16=("D",),
+        multiples_of_16=("D",) if "D" in kernel.arg_names else (),
     )
     for name, kernel, constexprs in (
         ("rows", _kmeans_rows_kernel, _ROWS),
-        ("inertia", _kmeans_inertia_kernel, _ROWS),
+        ("longest", _kmeans_longest_kernel, {"BLOCK_K": 16, "BLOCK_D": 128}),
+        ("inertia", _kmeans_inertia_kernel, {"HAS_WEIGHT": True, **_ROWS}),
+        ("total", _kmeans_total_kernel, {"BLOCK_N": 1024}),
         ("centers", _kmeans_centers_kernel, {"FROM_SUMS": True, "BLOCK_K": 4, "BLOCK_D": 128}),
         ("report", _kmeans_report_kernel, {"BLOCK_K": 1024}),
     )

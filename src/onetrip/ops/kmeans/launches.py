@@ -1,5 +1,7 @@
 """Kernels that are launched again and again with arguments of the same kinds."""
 
+import functools
+from collections.abc import Hashable
 from typing import Any
 
 import torch
@@ -7,6 +9,8 @@ from torch import Tensor
 
 # What a kernel was compiled for -> its compiled form, of all calls of this process.
 _COMPILED: dict[Any, Any] = {}
+# Problems whose launches are remembered.
+_PROBLEMS = 256
 
 
 class Launches:
@@ -42,6 +46,25 @@ class Launches:
         self._known[key] = compiled[grid], constexprs
 
 
+def launches_for(*kinds: Tensor | Hashable) -> Launches:
+    """The launches of a problem: those of earlier calls, where every argument is of its kind.
+
+    `kinds` are all that the kinds of arguments follow from: sizes, and tensors that others made.
+    """
+    known = (_kind(each) if isinstance(each, Tensor) else each for each in kinds)
+    return _of_problem(*known)
+
+
+@functools.lru_cache(maxsize=_PROBLEMS)
+def _of_problem(*kinds: Hashable) -> Launches:
+    return Launches()
+
+
+def _kind(tensor: Tensor) -> tuple[torch.dtype, bool, int]:
+    """What of a tensor a kernel is compiled for, and its device."""
+    return tensor.dtype, tensor.data_ptr() % 16 == 0, tensor.get_device()
+
+
 def _compiled_for(kernel: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
     """What Triton compiles a kernel anew for, or None where an argument is of another type.
 
@@ -51,12 +74,11 @@ def _compiled_for(kernel: Any, arguments: tuple[Any, ...], options: dict[str, An
     kinds = []
     for argument in arguments:
         if isinstance(argument, Tensor):
-            kinds.append((argument.dtype, argument.data_ptr() % 16 == 0))
+            kinds.append(_kind(argument))
         elif type(argument) is int:
             kinds.append((argument == 1, argument % 16 == 0, abs(argument) < 2**31))
         elif type(argument) is float:
             kinds.append(float)
         else:
             return None
-    device = torch.cuda.current_device() if torch.cuda.is_available() else None
-    return (kernel, device, *kinds, *options.items())
+    return (kernel, *kinds, *options.items())

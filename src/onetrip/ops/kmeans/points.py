@@ -55,6 +55,7 @@ class Points(Placed):
         the first rounds off
     group : processes that hold the other samples, or None
     lost : Tensor [N], what float16 takes from each row of `centred`, where a device has found it
+    longest : float, the largest norm of these rows, where a device has found it
     """
 
     total_weight: float
@@ -62,6 +63,7 @@ class Points(Placed):
     magics: tuple[float, ...]
     group: dist.ProcessGroup | None
     lost: Tensor | None = None
+    longest: float | None = None
 
     def terms(self, rows: Tensor) -> Tensor:
         """Weighted rows [R, D · grids] of `x` in float64, on the grids: their sums are exact."""

@@ -21,9 +21,8 @@ _TRITON: Config = {
     "BLOCK_R": 16,
     "num_warps": 4,
     "num_stages": 3,
-    "TOGETHER": 0,
 }
-_GLUON: Config = {**_TRITON, "AHEAD": 0}
+_GLUON: Config = {**_TRITON, "AHEAD": 1}
 # The interpreter takes as long for a small block as for a large one.
 _INTERPRETED: Config = {**_TRITON, "BLOCK_N": 1024, "BLOCK_R": 1024}
 _SPACE: Mapping[str, Mapping[str, tuple[int, ...]]] = {
@@ -36,9 +35,8 @@ _SPACE: Mapping[str, Mapping[str, tuple[int, ...]]] = {
         "BLOCK_R": (16, 32),
         "num_warps": (4, 8),
         "num_stages": (2, 3),
-        "TOGETHER": (0, 1),
     },
-    "gluon": {"BLOCK_R": (16, 32), "AHEAD": (0, 1), "TOGETHER": (0, 1)},
+    "gluon": {"BLOCK_R": (16, 32), "AHEAD": (0, 1)},
 }
 # Features that the kernel for Hopper holds, as many as fill its shared memory. Up to some, many
 # small programs are as fast: 20 iterations of 1M x 64 with 256 centres take 10.2 ms with them and

@@ -11,20 +11,24 @@ import importlib
 import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
+import torch.distributed as dist
 import triton
 from torch import Tensor
 
 from onetrip.core.selection import Config
 from onetrip.ops.kmeans.device_search import Search
 from onetrip.ops.kmeans.device_sums import Sums
-from onetrip.ops.kmeans.exact_sums import exact_total
-from onetrip.ops.kmeans.kernel_update_triton import _kmeans_inertia_kernel
+from onetrip.ops.kmeans.exact_sums import reduced
+from onetrip.ops.kmeans.kernel_update_triton import _kmeans_inertia_kernel, _kmeans_total_kernel
 from onetrip.ops.kmeans.lloyd import Solution, averages
 from onetrip.ops.kmeans.points import Points
 
 _WIDEST = 128
+# Terms of the inertia that a program adds up.
+_TOTALLED = 1024
 # impl -> module and what makes its search.
 _SEARCHES: Mapping[str, tuple[str, str]] = {
     "triton": ("device_search", "Search"),
@@ -75,7 +79,7 @@ class Iterations:
 
     def __init__(self, points: Points, search: Search, clusters: int, spherical: bool) -> None:
         self.points, self.search, self.spherical = points, search, spherical
-        self.sums = Sums(points, clusters, search.moved, search.block_r)
+        self.sums = Sums(points, clusters, search.moved, search.block_r, search.launch)
         # Of an iteration and of the one ahead of it.
         self._readings = itertools.cycle([Reading(search.report) for _ in range(2)])
 
@@ -122,35 +126,49 @@ def lloyd_on_device(
 ) -> Solution:
     """`lloyd` for float32 on a device; arguments, order of events and bits are the same."""
     with torch.no_grad(), torch.cuda.device_of(points.x):
-        K = centers.shape[0]
         file, name = _SEARCHES[impl]
         make: Callable[..., Search] = getattr(
             importlib.import_module(f"onetrip.ops.kmeans.{file}"), name
         )
         search = make(points, centers, config, certified=certified, spherical=spherical)
-        iterations = Iterations(points, search, K, spherical)
-        # What the iterations hold is free again before the inertia is taken.
-        found = _iterate(iterations, centers, max_iter=max_iter, tol=tol)
-        del search, iterations
-        centers, labels, n_iter, doubtful_share = found
-        inertia = _inertia(points, centers, labels, config["BLOCK_R"])
+        found = _iterate(search, centers, max_iter=max_iter, tol=tol, spherical=spherical)
+        inertia = _inertia(search, found.centers, found.labels)
+        # Asked for last: the device has all its work by now.
+        doubtful = found.doubtful + found.last_doubtful()
     return Solution(
-        centers, labels, inertia * 0.5 if spherical else inertia, n_iter, doubtful_share
+        found.centers,
+        found.labels,
+        inertia * 0.5 if spherical else inertia,
+        found.n_iter,
+        doubtful / (found.searches * points.x.shape[0]),
     )
 
 
+class Found(NamedTuple):
+    """What iterations ended with; `doubtful` rows of all searches but the last, which is asked."""
+
+    centers: Tensor
+    labels: Tensor
+    n_iter: int
+    searches: int
+    doubtful: float
+    last_doubtful: Callable[[], float]
+
+
 def _iterate(
-    iterations: Iterations, centers: Tensor, *, max_iter: int, tol: float
-) -> tuple[Tensor, Tensor, int, float]:
-    """Centres, their labels, the number of iterations, and the share of the rows in doubt."""
-    points, search, spherical = iterations.points, iterations.search, iterations.spherical
+    search: Search, centers: Tensor, *, max_iter: int, tol: float, spherical: bool
+) -> Found:
+    """Iterations until labels or centres stay, or there were enough of them."""
+    points = search.points
     N = points.x.shape[0]
     before, labels, following = (
         torch.empty(N, dtype=torch.int32, device=centers.device) for _ in range(3)
     )
-    before.fill_(-1)
     search.aim(centers, centers)
     search.label(centers, labels)
+    # Made ready while the device searches.
+    before.fill_(-1)
+    iterations = Iterations(points, search, centers.shape[0], spherical)
     n_iter, doubtful, searches, settled, ahead = 0, 0.0, 1, False, None
     step = iterations.launch(centers, before, labels, following) if max_iter else None
     while step is not None:
@@ -171,19 +189,33 @@ def _iterate(
         if n_iter == max_iter or shift_square <= tol * points.variance:
             break
         step = ahead or iterations.launch_after(step)
-    if not settled:
-        doubtful += ahead.reading.values()[3] if ahead else float(search.count.sum())
-    return centers, labels, n_iter, doubtful / (searches * N)
+
+    def last_doubtful() -> float:
+        """Rows in doubt of the search that no report has counted."""
+        if settled:
+            return 0.0
+        return ahead.reading.values()[3] if ahead else float(search.count.sum())
+
+    return Found(centers, labels, n_iter, searches, doubtful, last_doubtful)
 
 
-def _inertia(points: Points, centers: Tensor, labels: Tensor, block_r: int) -> Tensor:
-    """Weighted sum of squared distances to the own centre, in float64, exact for these terms."""
-    N, D = points.x.shape
-    per_row = torch.empty(N, dtype=torch.float64, device=centers.device)
-    _kmeans_inertia_kernel[(triton.cdiv(N, block_r),)](
-        points.x, centers, labels, per_row, N, D,
-        BLOCK_N=block_r, BLOCK_D=min(_WIDEST, triton.next_power_of_2(D)),
+def _inertia(search: Search, centers: Tensor, labels: Tensor) -> Tensor:
+    """Weighted sum of squared distances to the own centre, in float64, exact for these terms.
+
+    `exact_total` without a wait; limits and residues, which nobody needs now, make room.
+    """
+    points, block_r = search.points, search.block_r
+    (N, D), weight = points.x.shape, points.weight
+    total = torch.zeros(1, dtype=torch.float64, device=centers.device)
+    terms = search.free_rows()
+    search.launch(
+        _kmeans_inertia_kernel, triton.cdiv(N, block_r),
+        points.x, total if weight is None else weight, centers, labels, terms, N, D,
+        HAS_WEIGHT=weight is not None, BLOCK_N=block_r,
+        BLOCK_D=min(_WIDEST, triton.next_power_of_2(D)),
     )  # fmt: skip
-    if points.weight is not None:
-        per_row *= points.weight
-    return exact_total(per_row, points.group)
+    about = reduced(terms.sum(0, keepdim=True), dist.ReduceOp.SUM, points.group)
+    search.launch(
+        _kmeans_total_kernel, triton.cdiv(N, _TOTALLED), terms, about, total, N, BLOCK_N=_TOTALLED
+    )
+    return reduced(total, dist.ReduceOp.SUM, points.group)[0]
