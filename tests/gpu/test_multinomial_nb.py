@@ -24,7 +24,7 @@ def nothing(C, D):
     return counts, torch.zeros(C, dtype=torch.float64, device="cuda")
 
 
-@pytest.mark.parametrize("classes", [2, 20, 1000])
+@pytest.mark.parametrize("classes", [2, 20, 40, 1000])
 def test_counts_are_exact_and_repeat(classes):
     x, y = words(50_000, 1000, classes)
     first, _ = onetrip.multinomial_nb(x, y, *nothing(classes, 1000), impl="triton")

@@ -23,7 +23,7 @@ from torch import Tensor
 from onetrip.core.errors import ArgumentError, complaint
 from onetrip.estimators.arrays import DEVICES, FLOATS, INTEGERS, Given, take
 from onetrip.estimators.class_sums import count_dense, count_sparse, where_sums_are
-from onetrip.estimators.labels import check_labels
+from onetrip.estimators.labels import check_labels, classes_and_codes
 from onetrip.ops.multinomial_nb.checked import kernels_see_all
 from onetrip.ops.multinomial_nb.predict import joint_log_likelihood, likeliest_class
 from onetrip.tile.side_by_side import on_one_thread
@@ -120,18 +120,22 @@ class MultinomialNB(ClassifierMixin, BaseEstimator):
         ValueError
             A negative value, wrong shapes, NaN or infinity.
         """
-        self._validate_params()
-        given = self._take(X, reset=True, finite=not self._is_narrow_on_device(X))
+        on_device = self._is_narrow_on_device(X)
+        if not on_device:
+            self._validate_params()
+        given = self._take(X, reset=True, finite=not on_device)
         with _quietly(given):
-            return self._fit(given, y, sample_weight)
+            return self._fit(given, y, sample_weight, validated=not on_device)
 
-    def _fit(self, given: Given, y: Any, sample_weight: Any) -> Self:
+    def _fit(self, given: Given, y: Any, sample_weight: Any, *, validated: bool) -> Self:
         labels = _labels(self, y, given)
         if isinstance(labels, Tensor):
-            self.classes_, codes = torch.unique(labels, return_inverse=True)
+            classes, codes = classes_and_codes(labels)
         else:
-            self.classes_, codes = np.unique(labels, return_inverse=True)
-        return self._add(given, codes, sample_weight, self._none_yet(given))
+            classes, codes = np.unique(labels, return_inverse=True)
+        self.classes_ = classes
+        earlier = self._none_yet(given)
+        return self._add(given, codes, sample_weight, earlier, validated=validated)
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Learn from one batch of many; the same sums as if all came at once.
@@ -227,7 +231,13 @@ class MultinomialNB(ClassifierMixin, BaseEstimator):
         return as_tensor(self.feature_count_), as_tensor(self.class_count_)
 
     def _add(
-        self, given: Given, codes: Any, sample_weight: Any, earlier: tuple[Tensor, Tensor]
+        self,
+        given: Given,
+        codes: Any,
+        sample_weight: Any,
+        earlier: tuple[Tensor, Tensor],
+        *,
+        validated: bool = True,
     ) -> Self:
         where = where_sums_are(given)
         y = torch.as_tensor(codes, device=where).to(torch.int64).reshape(-1)
@@ -237,7 +247,9 @@ class MultinomialNB(ClassifierMixin, BaseEstimator):
             refuse = None
         else:
             features, classes, refuse = count_dense(given.samples, y, *earlier, weight)
-        smoothed = features + torch.as_tensor(self._smoothing(given.shape[1]), device=where)
+        if not validated:
+            self._validate_params()  # while a device counts
+        smoothed = features + self._smoothing(given.shape[1], where)
         log_prob = smoothed.log() - smoothed.sum(1, True).log()
         log_prior = self._log_prior(classes)
         if refuse is not None:
@@ -247,7 +259,7 @@ class MultinomialNB(ClassifierMixin, BaseEstimator):
         self.class_log_prior_ = given.answer(log_prior)
         return self
 
-    def _smoothing(self, features: int) -> Any:
+    def _smoothing(self, features: int, where: torch.device) -> float | Tensor:
         if isinstance(self.alpha, Real):
             alpha = np.float64(self.alpha)
         else:
@@ -263,8 +275,9 @@ class MultinomialNB(ClassifierMixin, BaseEstimator):
                 f"{_LEAST_ALPHA:.1e}. Use `force_alpha=True` to keep alpha unchanged.",
                 stacklevel=3,
             )
-            return np.maximum(alpha, _LEAST_ALPHA)
-        return alpha
+            alpha = np.maximum(alpha, _LEAST_ALPHA)
+        # A copy of one number to a device would wait for the counts.
+        return torch.as_tensor(alpha, device=where) if alpha.ndim else float(alpha)
 
     def _log_prior(self, class_count: Tensor) -> Tensor:
         classes = len(class_count)

@@ -2,11 +2,14 @@
 """Triton kernels of the counts of multinomial naive Bayes for few classes: no order is needed.
 
 Idea: a program owns a block of features and a part of the samples, and multiplies the one-hot
-classes of BLOCK_N samples at a time, made in registers, by their features. A feature is split into
-as many bfloat16 as hold all its bits, three for float32, so that every product is exact; sums of
-FLUSH blocks are float32, and sums of those float64. Whole numbers are exact as they are in
-`kernel_triton.py`, which sorts the samples by class and reads them in that order; that pays where
-the classes do not fit one tile. Parts are added in order: two runs are bit-equal.
+classes of BLOCK_N samples at a time, made in registers, by their features. The bits of a feature
+are cut into as many bfloat16 as hold all of them, three for float32, so that every product is
+exact; sums of FLUSH blocks are float32, and sums of those float64. Whole numbers are exact as they
+are in `kernel_triton.py`, which sorts the samples by class and reads them in that order; that pays
+where the classes do not fit one tile. Parts are added in order: two runs are bit-equal.
+
+Up to 32 classes the products are those of warps, whose operands are registers: pieces never go
+through shared memory. 64 classes take those of warp groups.
 
 Traffic: the samples once, in their own order; sums of parts [parts, C, D], 13 MB for 5,000
 features and 20 classes.
@@ -33,6 +36,22 @@ _PIECES = {
     torch.uint8: 1,
 }
 _MOST_CLASSES = 64
+_FEWEST_CLASSES = 16  # of a product
+
+
+@triton.jit
+def _piece(bits, PIECE: tl.constexpr):
+    """The upper half of float32's bits: sign, exponent and eight digits, cut off."""
+    if PIECE == tl.bfloat16:
+        return (bits >> 16).to(tl.int16).to(tl.bfloat16, bitcast=True)
+    else:  # both returns are compiled where neither stands in a branch of its own
+        return (bits & -65536).to(tl.float32, bitcast=True)
+
+
+@triton.jit
+def _rest(x, bits):
+    """What a piece leaves of x, exactly."""
+    return x - (bits & -65536).to(tl.float32, bitcast=True)
 
 
 @triton.jit
@@ -81,16 +100,14 @@ def _multinomial_nb_one_hot_kernel(
     offs_d = pid_d * BLOCK_D + tl.arange(0, BLOCK_D)
     mask_d = offs_d < D
     sums = tl.zeros([BLOCK_C, BLOCK_D], dtype=tl.float64)
-    # As integers, which keep the sign of a piece in half of float32's registers.
-    BITS: tl.constexpr = tl.int16 if PIECE == tl.bfloat16 else tl.int32
-    least = tl.zeros([BLOCK_N, BLOCK_D], dtype=BITS)
+    signs = tl.zeros([BLOCK_N, BLOCK_D], dtype=tl.int32)
     for first in range(begin, end, FLUSH * BLOCK_N):
         acc = tl.zeros([BLOCK_C, BLOCK_D], dtype=tl.float32)
         last = tl.minimum(first + FLUSH * BLOCK_N, end)
         for row in range(first, last, BLOCK_N):
             offs_n = row + tl.arange(0, BLOCK_N)
             mask_n = offs_n < last
-            y = tl.load(y_ptr + offs_n, mask=mask_n, other=-1)
+            y = tl.load(y_ptr + offs_n, mask=mask_n, other=-1).to(tl.int32)
             x_ptrs = x_ptr + offs_n[:, None].to(tl.int64) * stride_xn + offs_d[None, :] * stride_xd
             mask = mask_n[:, None] & mask_d[None, :]
             x = tl.load(x_ptrs, mask=mask, other=0.0).to(tl.float32)  # [BLOCK_N, BLOCK_D]
@@ -98,24 +115,24 @@ def _multinomial_nb_one_hot_kernel(
                 weight = tl.load(weight_ptr + offs_n, mask=mask_n, other=0.0)
                 x = x * weight[:, None].to(tl.float32)
             marks = (offs_c[:, None] == y[None, :]).to(PIECE)  # [BLOCK_C, BLOCK_N]
-            piece = x.to(PIECE)
-            least = tl.minimum(least, piece.to(BITS, bitcast=True))
+            bits = x.to(tl.int32, bitcast=True)
+            signs |= bits
             # The smallest pieces first; each block begins at zero.
             if PIECES == 1:
-                block = tl.dot(marks, piece)
+                block = tl.dot(marks, _piece(bits, PIECE))
             else:
-                rest = x - piece.to(tl.float32)
-                second = rest.to(PIECE)
+                rest = _rest(x, bits)
+                rest_bits = rest.to(tl.int32, bitcast=True)
                 if PIECES == 2:
-                    block = tl.dot(marks, second)
+                    block = tl.dot(marks, _piece(rest_bits, PIECE))
                 else:
-                    third = (rest - second.to(tl.float32)).to(PIECE)
-                    block = tl.dot(marks, third)
-                    block = tl.dot(marks, second, block)
-                block = tl.dot(marks, piece, block)
+                    last_bits = _rest(rest, rest_bits).to(tl.int32, bitcast=True)
+                    block = tl.dot(marks, _piece(last_bits, PIECE))
+                    block = tl.dot(marks, _piece(rest_bits, PIECE), block)
+                block = tl.dot(marks, _piece(bits, PIECE), block)
             acc = tl.fma(block, 1.0, acc)
         sums += acc.to(tl.float64)
-    tl.atomic_add(negative_ptr, 1, mask=tl.min(tl.min(least, axis=1), axis=0) < 0)
+    tl.atomic_add(negative_ptr, 1, mask=tl.min(tl.min(signs, axis=1), axis=0) < 0)
     mask_sums = (offs_c < C)[:, None] & mask_d[None, :]
     tl.store(partial_ptr + row_of_part[:, None] * D + offs_d[None, :], sums, mask=mask_sums)
 
@@ -185,10 +202,10 @@ def count(
             MEASURE=measure,
             HAS_WEIGHT=weight is not None,
             PIECES=_PIECES[x.dtype] if weight is None else _PIECES[torch.float32],
-            # The interpreter's products of bfloat16 are wrong; in float32 one piece is all.
+            # The interpreter's products of bfloat16 are wrong; in float32 a piece is what it is.
             PIECE=tl.bfloat16 if x.is_cuda else tl.float32,
             BLOCK_N=config["BLOCK_N"],
-            BLOCK_C=_MOST_CLASSES,
+            BLOCK_C=min(max(triton.next_power_of_2(C), _FEWEST_CLASSES), _MOST_CLASSES),
             BLOCK_D=config["BLOCK_D"],
             FLUSH=config["FLUSH"],
             num_warps=config["num_warps"],
@@ -202,12 +219,12 @@ def count(
     return features, classes
 
 
-_TILE = {"BLOCK_N": 32, "BLOCK_C": _MOST_CLASSES, "BLOCK_D": 64, "FLUSH": 16}
+_TILE = {"BLOCK_N": 32, "BLOCK_D": 64, "FLUSH": 16}
 
 COMPILE_CASES = (
     *(
         CompileCase(
-            f"one-hot-{dtype}{'-weighted' if weighted else ''}",
+            f"one-hot-{dtype}{'-weighted' if weighted else ''}-{classes}",
             _multinomial_nb_one_hot_kernel,
             {"x_ptr": f"*{dtype}", "y_ptr": "*i64", "weight_ptr": "*fp32"}
             | {"partial_ptr": "*fp64", "partial_weight_ptr": "*fp64", "negative_ptr": "*i32"}
@@ -219,6 +236,7 @@ COMPILE_CASES = (
                 "HAS_WEIGHT": weighted,
                 "PIECES": pieces,
                 "PIECE": tl.bfloat16,
+                "BLOCK_C": classes,
             }
             | _TILE,
             num_warps=4,
@@ -227,6 +245,7 @@ COMPILE_CASES = (
             max_spills=24 if weighted else 0,  # on sm_80
         )
         for dtype, pieces, weighted in (("fp32", 3, False), ("fp32", 3, True), ("u8", 1, False))
+        for classes in (16, 32, 64)
     ),
     CompileCase(
         "parts",

@@ -268,10 +268,10 @@ def likeliest_class_and_doubts(
     finite, and the first answer is void.
     """
     (N, D), C = x.shape, log_prob.shape[0]
-    block_c = min(128, max(64, triton.next_power_of_2(C + 1)))
+    block_c = min(128, max(16, triton.next_power_of_2(C + 1)))
     # Four warps for 64 classes: eight would pass sums around between products.
-    block_n = block_n or block_c
-    num_warps = num_warps or block_c // 16
+    block_n = block_n or max(64, block_c)
+    num_warps = num_warps or max(4, block_c // 16)
     tiles = triton.cdiv(C + 1, block_c)
     lines, features = tiles * block_c, triton.cdiv(D, block_d) * block_d
     measure = common_measure(x)
@@ -348,8 +348,9 @@ COMPILE_CASES = (
             | {"best_ptr": "*fp32", "second_ptr": "*fp32", "label_ptr": "*i32"}
             | {"moduli_ptr": "*fp32", "N": "i32", "measures": "i32", "C": "i32"}
             | {"measures_xn": "i32", "features": "i32"},
-            {"stride_xd": 1, "MEASURE": 8, "BLOCK_N": block_c, "BLOCK_C": block_c, "BLOCK_D": 64},
-            num_warps=block_c // 16,
+            {"stride_xd": 1, "MEASURE": 8, "BLOCK_C": block_c, "BLOCK_D": 64}
+            | {"BLOCK_N": max(64, block_c)},
+            num_warps=max(4, block_c // 16),
             num_stages=3,
             # Tiles of 128 classes need more shared memory than gfx942 has, and spill on sm_80.
             targets=("sm_80", "sm_90", "sm_100"),
@@ -357,7 +358,7 @@ COMPILE_CASES = (
             max_spills=100 if block_c == 128 else 0,
         )
         for dtype in ("fp32", "u8")
-        for block_c in (64, 128)
+        for block_c in (16, 32, 64, 128)
     ),
     CompileCase(
         "merge",
