@@ -162,7 +162,7 @@ class Search:
         self.launch(
             _kmeans_doubts_kernel, triton.cdiv(N, _LISTED),
             points.x, centers, self.other, self.pair, self.doubt, self.count, labels, N, D,
-            BLOCK_N=_LISTED, BLOCK_R=self.block_r, BLOCK_D=block_m, num_warps=4,
+            BLOCK_N=_LISTED, BLOCK_R=self.block_r // 2, BLOCK_D=block_m, num_warps=4,
         )  # fmt: skip
         block_r = max(_RESOLVED, self.block_r)
         self.launch(

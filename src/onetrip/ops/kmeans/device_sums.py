@@ -21,7 +21,8 @@ _WIDEST = 128
 _LABELS = 1024
 _GATHERERS = 2112
 # Elements of a block of rows that are added in order.
-_GATHERED = 4096
+_GATHERED = 2048
+_GATHER_WARPS = 4
 # Counters in all, so that few rows wait for each other at one.
 _COUNTERS = 1 << 13
 
@@ -84,7 +85,7 @@ class Sums:
         return {
             "HAS_WEIGHT": self.points.weight is not None,
             "BLOCK_D": max(16, width),
-            "num_warps": 4,
+            "num_warps": _GATHER_WARPS,
             "enable_fp_fusion": False,
         }
 

@@ -200,7 +200,7 @@ COMPILE_CASES = tuple(
             **dict.fromkeys(("other_ptr", "pair_ptr"), "*i32"),
             "N": "i32",
         },
-        {"BLOCK_N": 1024, "BLOCK_R": 16, "BLOCK_D": 128},
+        {"BLOCK_N": 1024, "BLOCK_R": 8, "BLOCK_D": 128},
         multiples_of_16=("D",),
     ),
 )

@@ -79,27 +79,14 @@ def _clear(ptr, number, BLOCK: tl.constexpr):
 
 @triton.jit
 def _kmeans_gather_kernel(
-    x_ptr,
-    weight_ptr,
-    order_ptr,
-    before_ptr,
-    after_ptr,
-    magic_ptr,
-    terms_ptr,
-    totals_ptr,
-    moved_ptr,
-    count_ptr,
-    N,
-    D,
-    counters,
-    ANEW: tl.constexpr,
-    HAS_WEIGHT: tl.constexpr,
-    BLOCK_N: tl.constexpr,
-    BLOCK_D: tl.constexpr,
-):
+    x_ptr, weight_ptr, order_ptr, before_ptr, after_ptr, magic_ptr, terms_ptr, totals_ptr,
+    moved_ptr, count_ptr, N, D, counters,
+    ANEW: tl.constexpr, HAS_WEIGHT: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_D: tl.constexpr,
+):  # fmt: skip
     """Add rows to their clusters, cluster by cluster; complements are taken away.
 
-    Counters, which are in `order` by now, begin at zero for the rows that change next.
+    Counters, which are in `order` by now, begin at zero for the rows that change next. The rows of
+    the next block are on their way while those of a block are added up.
     """
     NONE: tl.constexpr = 2147483647
     _clear(count_ptr, counters, 1024)
@@ -110,39 +97,82 @@ def _kmeans_gather_kernel(
     # Each program has a stretch of its own: neighbours would add to one cluster at one time.
     share = tl.cdiv(tl.cdiv(number, BLOCK_N), tl.num_programs(0)) * BLOCK_N
     first = tl.program_id(0) * share
-    for start in range(first, tl.minimum(first + share, number), BLOCK_N):
-        offs_n = start + tl.arange(0, BLOCK_N)
-        mask_n = offs_n < number
-        entry = tl.load(order_ptr + offs_n, mask=mask_n, other=0)
-        leaves = entry < 0
-        rows = tl.where(leaves, ~entry, entry).to(tl.int64)
-        label_ptr = tl.where(leaves, before_ptr + rows, after_ptr + rows)
-        label = tl.load(label_ptr, mask=mask_n, other=NONE)
-        weight = tl.full([BLOCK_N], 1.0, tl.float64)
-        if HAS_WEIGHT:
-            weight = tl.load(weight_ptr + rows, mask=mask_n, other=0.0)
-        for start_d in range(0, D, BLOCK_D):
-            offs_d = start_d + tl.arange(0, BLOCK_D)
-            mask = mask_n[:, None] & (offs_d < D)[None, :]
-            x = tl.load(x_ptr + rows[:, None] * D + offs_d[None, :], mask=mask, other=0.0)
-            x = x.to(tl.float64)
+    end = tl.minimum(first + share, number)
+    offs_n = tl.arange(0, BLOCK_N)
+    for start_d in range(0, D, BLOCK_D):
+        offs_d = start_d + tl.arange(0, BLOCK_D)
+        entry = tl.load(order_ptr + first + offs_n, mask=first + offs_n < end, other=0)
+        x, label, weight = _rows(
+            x_ptr, weight_ptr, before_ptr, after_ptr, entry, first + offs_n < end, offs_d, D,
+            HAS_WEIGHT,
+        )  # fmt: skip
+        following = first + BLOCK_N + offs_n
+        next_entry = tl.load(order_ptr + following, mask=following < end, other=0)
+        # What its rows have of the cluster at hand: taken together where the next one begins.
+        cluster = tl.min(label, 0)
+        of_cluster = tl.zeros([BLOCK_N, BLOCK_D], tl.float64)
+        weights = tl.zeros([BLOCK_N], tl.float64)
+        for start in range(first, end, BLOCK_N):
+            following = start + BLOCK_N + offs_n
+            next_x, next_label, next_weight = _rows(
+                x_ptr, weight_ptr, before_ptr, after_ptr, next_entry, following < end, offs_d, D,
+                HAS_WEIGHT,
+            )  # fmt: skip
+            leaves = entry < 0
+            entry = next_entry
+            following += BLOCK_N
+            next_entry = tl.load(order_ptr + following, mask=following < end, other=0)
+            term = x.to(tl.float64)
             if HAS_WEIGHT:
-                x *= weight[:, None]
-            term = (x + magic) - magic  # [BLOCK_N, BLOCK_D]
+                term *= weight[:, None]
+            term = (term + magic) - magic  # [BLOCK_N, BLOCK_D]
             term = tl.where(leaves[:, None], -term, term)
-            left = label
-            cluster = tl.min(left, 0)
-            while cluster < NONE:
+            weight = tl.where(leaves, -weight, weight)
+            mine = label == cluster
+            of_cluster += tl.where(mine[:, None], term, 0.0)
+            weights += tl.where(mine, weight, 0.0)
+            left = tl.where(mine, NONE, label)
+            further = tl.min(left, 0)
+            while further < NONE:
+                _add(terms_ptr, totals_ptr, of_cluster, weights, cluster, start_d, offs_d, D)
+                cluster = further
                 mine = left == cluster
-                of_cluster = tl.sum(tl.where(mine[:, None], term, 0.0), 0)
-                to = terms_ptr + cluster.to(tl.int64) * D + offs_d
-                tl.atomic_add(to, of_cluster, mask=offs_d < D, sem="relaxed")
-                if start_d == 0:
-                    signed = tl.where(leaves, -weight, weight)
-                    total = tl.sum(tl.where(mine, signed, 0.0), 0)
-                    tl.atomic_add(totals_ptr + cluster, total, sem="relaxed")
+                of_cluster = tl.where(mine[:, None], term, 0.0)
+                weights = tl.where(mine, weight, 0.0)
                 left = tl.where(mine, NONE, left)
-                cluster = tl.min(left, 0)
+                further = tl.min(left, 0)
+            x = next_x
+            label = next_label
+            weight = next_weight
+        if cluster < NONE:
+            _add(terms_ptr, totals_ptr, of_cluster, weights, cluster, start_d, offs_d, D)
+
+
+@triton.jit
+def _rows(
+    x_ptr, weight_ptr, before_ptr, after_ptr, entry, mask_n, offs_d, D, HAS_WEIGHT: tl.constexpr
+):
+    """Features of the rows of some entries, the clusters that get or lose them, their weights."""
+    NONE: tl.constexpr = 2147483647
+    leaves = entry < 0
+    rows = tl.where(leaves, ~entry, entry).to(tl.int64)
+    mask = mask_n[:, None] & (offs_d < D)[None, :]
+    x = tl.load(x_ptr + rows[:, None] * D + offs_d[None, :], mask=mask, other=0.0)
+    label_ptr = tl.where(leaves, before_ptr + rows, after_ptr + rows)
+    label = tl.load(label_ptr, mask=mask_n, other=NONE)
+    weight = tl.full(entry.shape, 1.0, tl.float64)
+    if HAS_WEIGHT:
+        weight = tl.load(weight_ptr + rows, mask=mask_n, other=0.0)
+    return x, label, weight
+
+
+@triton.jit
+def _add(terms_ptr, totals_ptr, of_cluster, weights, cluster, start_d, offs_d, D):
+    """Add what a block has of a cluster to its sum and, with the first features, its weight."""
+    to = terms_ptr + cluster.to(tl.int64) * D + offs_d
+    tl.atomic_add(to, tl.sum(of_cluster, 0), mask=offs_d < D, sem="relaxed")
+    if start_d == 0:
+        tl.atomic_add(totals_ptr + cluster, tl.sum(weights, 0), sem="relaxed")
 
 
 _INTS = ("before_ptr", "after_ptr", "moved_ptr", "count_ptr", "end_ptr")
@@ -154,7 +184,7 @@ _KINDS = {
     "x_ptr": "*fp32",
 }
 _EXACT = {"num_warps": 4, "options": {"enable_fp_fusion": False}}
-_TILE = {"HAS_WEIGHT": True, "BLOCK_N": 32, "BLOCK_D": 128}
+_TILE = {"HAS_WEIGHT": True, "BLOCK_N": 16, "BLOCK_D": 128}
 
 COMPILE_CASES = tuple(
     CompileCase(
