@@ -149,6 +149,25 @@ def test_radius_of_far_away_samples():
         np.testing.assert_array_equal(row, np.flatnonzero(near))
 
 
+@pytest.mark.parametrize("corpus", [np.array, sparse.csr_array], ids=["dense", "sparse"])
+@pytest.mark.parametrize("asked", [np.array, sparse.csr_array, torch.tensor])
+def test_a_corpus_is_not_rounded_to_the_dtype_of_sparse_queries(corpus, asked):
+    samples = 1000.0 + RNG.standard_normal((300, 8)) * 1e-3
+    queries = samples[:30].astype(np.float32)
+    model = NearestNeighbors(n_neighbors=3).fit(corpus(samples))
+    distances, indices = map(np.asarray, model.kneighbors(asked(queries)))
+    exact = np.sqrt(((queries.astype(float)[:, None] - samples) ** 2).sum(-1))
+    np.testing.assert_array_equal(indices, exact.argsort(1, kind="stable")[:, :3])
+    np.testing.assert_allclose(distances, np.take_along_axis(exact, indices, 1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("radius", [-1.0, np.nan, np.ones(40), "far"])
+def test_a_radius_is_one_number(radius):
+    """The search compares squares: -1 would find what 1 finds."""
+    with pytest.raises(ArgumentError, match="`radius` must be one number >= 0, got"):
+        NearestNeighbors().fit(X).radius_neighbors(QUERIES, radius=radius)
+
+
 @pytest.mark.parametrize("mode", ["connectivity", "distance"])
 def test_graphs_are_scikit_learns(mode):
     ours, theirs = (

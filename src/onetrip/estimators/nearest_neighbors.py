@@ -1,5 +1,6 @@
 """Nearest neighbours with scikit-learn's interface, exact, without the matrix of distances."""
 
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
@@ -130,6 +131,8 @@ class NearestNeighbors(NeighborsBase):
         ------
         UnsupportedError
             Inner products, which are no distances.
+        ArgumentError
+            A radius that is not one number >= 0.
         """
         check_is_fitted(self)
         if sort_results and not return_distance:
@@ -140,7 +143,7 @@ class NearestNeighbors(NeighborsBase):
             raise UnsupportedError(
                 complaint("metric", expected="a distance for a radius", got="'inner_product'")
             )
-        reach = float(self.radius if radius is None else radius)
+        reach = _checked_radius(self.radius if radius is None else radius)
         with on_threads(self.n_jobs):
             distances, indices = self._corpus.within(queries, reach)
         if sort_results:
@@ -177,6 +180,17 @@ class NearestNeighbors(NeighborsBase):
         columns = np.concatenate([np.asarray(row) for row in indices])
         shape = (len(indices), self.n_samples_fit_)
         return sparse.csr_matrix((data, columns, begins), shape=shape)
+
+
+def _checked_radius(radius: Any) -> float:
+    # A search compares squares: what is negative would find everything.
+    if not isinstance(radius, Real) or not radius >= 0:
+        got = f"shape {np.shape(radius)}" if np.ndim(radius) else repr(radius)
+        way_out = "For one a query, search with the largest and drop what is farther."
+        raise ArgumentError(
+            complaint("radius", expected="one number >= 0", got=got, way_out=way_out)
+        )
+    return float(radius)
 
 
 def _as_kind(rows: list[torch.Tensor], given: Any) -> Any:

@@ -10,7 +10,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from onetrip.estimators.arrays import Given
+from onetrip.estimators.arrays import Given, as_tensor
 from onetrip.ops.kneighbors import select
 from onetrip.ops.kneighbors.api import find
 from onetrip.ops.kneighbors.metric import make_metric
@@ -160,9 +160,10 @@ class Corpus:
     def _nearest_sparse(self, queries: Given | None, k: int) -> Neighbors:
         asking = self.given if queries is None else queries
         asked = k if queries is not None else min(k + 1, self.n_samples)
+        wide = torch.promote_types(_dtype_of(asking), _dtype_of(self.given))
         parts, begin = [], 0
-        for x in _dense_blocks(asking):
-            found = self._ask(x, _typed_blocks(self.given, x), asked)
+        for x in _blocks_as(asking, wide):
+            found = self._ask(x, _blocks_as(self.given, wide), asked)
             if queries is None:
                 found = drop_own(found, torch.arange(begin, begin + x.shape[0], device=x.device))
             begin += x.shape[0]
@@ -203,6 +204,10 @@ def _dense_blocks(given: Given) -> Iterator[Tensor]:
         yield torch.from_numpy(block).to(given.device)
 
 
-def _typed_blocks(given: Given, x: Tensor) -> Iterator[Tensor]:
+def _blocks_as(given: Given, dtype: torch.dtype) -> Iterator[Tensor]:
     for block in _dense_blocks(given):
-        yield block.to(x.dtype)
+        yield block.to(dtype)
+
+
+def _dtype_of(given: Given) -> torch.dtype:
+    return given.samples.dtype if given.csr is None else as_tensor(given.csr.data[:0]).dtype
