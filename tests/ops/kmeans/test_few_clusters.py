@@ -6,11 +6,12 @@ import torch
 
 from onetrip.ops.kmeans import few_nearest
 from onetrip.ops.kmeans.few_lloyd import lloyd_of_few
-from onetrip.ops.kmeans.few_nearest import MOST_CENTERS, FewNearest
+from onetrip.ops.kmeans.few_nearest import FewNearest
 from onetrip.ops.kmeans.lloyd import Solution, lloyd
 from onetrip.ops.kmeans.points import Points, place, prepare
 from onetrip.ops.kmeans.select import default_config
 from onetrip.ops.kmeans.solve import is_of_few, problem_of
+from onetrip.ops.kmeans.tile_search import MOST_CENTERS
 from onetrip.ops.kmeans.torch_impl import TorchAssigner
 from onetrip.ops.kmeans.workers import Workers, rows_workers
 

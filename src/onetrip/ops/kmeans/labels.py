@@ -4,10 +4,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from onetrip.ops.kmeans.few_nearest import MOST_CENTERS, FewNearest
+from onetrip.ops.kmeans.few_nearest import FewNearest
 from onetrip.ops.kmeans.movement import Movement
 from onetrip.ops.kmeans.points import Placed
 from onetrip.ops.kmeans.solve import problem_of, resolve
+from onetrip.ops.kmeans.tile_search import MOST_CENTERS
 from onetrip.ops.kmeans.torch_impl import TorchAssigner
 from onetrip.ops.kmeans.workers import WORTH_THREADS, Workers, rows_workers
 

@@ -10,10 +10,10 @@ from onetrip.core import selection
 from onetrip.core.selection import Config, Problem
 from onetrip.ops.kmeans import select
 from onetrip.ops.kmeans.few_lloyd import lloyd_of_few
-from onetrip.ops.kmeans.few_nearest import MOST_CENTERS
 from onetrip.ops.kmeans.lloyd import Solution, lloyd
 from onetrip.ops.kmeans.movement import worth_bounds
 from onetrip.ops.kmeans.points import Points
+from onetrip.ops.kmeans.tile_search import MOST_CENTERS
 from onetrip.ops.kmeans.torch_impl import TorchAssigner
 from onetrip.ops.kmeans.workers import rows_workers
 from onetrip.tile.problem import problem_on

@@ -5,6 +5,7 @@ the certificate. Rows whose nearest centre cannot have changed since they were l
 not looked at (`movement.py`); where that spares too few, the bounds rest for some iterations.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -15,16 +16,13 @@ from onetrip.core.selection import Config
 from onetrip.ops.kmeans.movement import Bounds, Movement, Rest, worth_bounds
 from onetrip.ops.kmeans.points import Placed
 from onetrip.ops.kmeans.resolve import nearest_anew
-from onetrip.ops.kmeans.two_nearest import Reach, Rounding, certain_least, rounding_of, two_least
+from onetrip.ops.kmeans.tile_search import MOST_CENTERS, Aim, TileSearch, search_of
+from onetrip.ops.kmeans.two_nearest import two_least
 from onetrip.ops.kmeans.workers import Workers, slices
 from onetrip.tile.certified import UNIT_ROUNDOFF, distance_bound, score_bound
 
 # With fewer centres the product of a row costs no more than the distance that might spare it.
 _TIGHTEN_FROM = 128
-# Up to here asking which scores are beyond reach is faster than asking for the second least:
-# measured on one core, 179 against 306 ns a row at 64 centres of 32 features, 720 against 930 at
-# 256, but 9.3 against 7.2 µs at 1024 of 256.
-_FEW = 256
 # A task is some blocks, so that what is done once a task costs little a row; and there are enough
 # tasks for the threads to end together.
 _BLOCKS_PER_TASK = 8
@@ -34,16 +32,28 @@ _MANY = 0.5
 
 
 class Target(NamedTuple):
-    """The centres of one iteration: as they are, centred, with norms and what rounding reaches.
-
-    `reach` is None where the second least scores are to be known.
-    """
+    """The centres of one iteration: as they are, centred, with norms, as a search takes them."""
 
     centers: Tensor
     centred: Tensor
     square: Tensor
     largest: Tensor
-    reach: Reach | None
+    aim: Aim | None
+
+
+class _Seen(NamedTuple):
+    """What a look found of R rows.
+
+    Attributes
+    ----------
+    label : Tensor [R], column of the least score
+    doubtful : Tensor [M], int64, places of rows whose label is not certain
+    least : None where nobody asks, or Tensors [R]: the two least scores and what blurs them
+    """
+
+    label: Tensor
+    doubtful: Tensor
+    least: tuple[Tensor, Tensor, Tensor | float] | None
 
 
 class _Done(NamedTuple):
@@ -74,9 +84,9 @@ class TorchAssigner:
         self._least_rows = config["least_rows"]
         self._block_rows = max(self._least_rows, config["scores"] // clusters)
         self._tightens = clusters >= _TIGHTEN_FROM
-        self._is_few = clusters <= _FEW and self._block_rows * clusters < 1 << 24
-        self._is_few &= certified
-        self._of_few: Rounding | None = None
+        self._search: TileSearch | None = None
+        if certified and device.type == "cpu" and clusters <= MOST_CENTERS:
+            self._search = search_of(clusters, points.x.shape[1], points.x.dtype)
         self.is_bounded = worth_bounds(N, points.x.shape[1], clusters)
         self._bounds: Bounds | None = None
         self._rest = Rest()
@@ -112,8 +122,8 @@ class TorchAssigner:
         centred = centers - self.points.offset
         square = centred.square().sum(1)
         N = self.labels.shape[0]
-        largest = square.max().sqrt()
-        target = Target(centers, centred, square, largest, self._reach(largest))
+        aim = None if self._search is None else self._search.aim(centred)
+        target = Target(centers, centred, square, square.max().sqrt(), aim)
         share = N // (1 if workers.threads == 1 else _TASKS)
         task_rows = max(self._least_rows, min(_BLOCKS_PER_TASK * self._block_rows, share))
         tasks = slices(slice(0, N), task_rows)
@@ -125,14 +135,6 @@ class TorchAssigner:
         if doubtful:
             self._look_again(torch.cat(doubtful), target, movement)
         self.looks += looks
-
-    def _reach(self, largest: Tensor) -> Reach | None:
-        """What rounding reaches, where that is all there is to know of second least scores."""
-        if not self._is_few or self._bounds is not None:
-            return None
-        if self._of_few is None:
-            self._of_few = rounding_of(*self._rounding)
-        return self._of_few.reach(float(largest))
 
     def _task(self, task: slice, target: Target, movement: Movement, used: Bounds | None) -> _Done:
         rows = task if used is None else self._doubtful(task, target, movement, used)
@@ -174,35 +176,21 @@ class TorchAssigner:
 
     def _look(self, rows: slice | Tensor, target: Target, movement: Movement) -> Tensor:
         """Label rows and store their bounds; places of those whose label is not certain."""
-        if target.reach is not None and isinstance(rows, slice):
-            return self._look_at_few(rows, target, target.reach)
-        norm, largest = self.points.norm[rows], target.largest
-        best, label, second, blur = self._two_least(rows, target)
-        self.labels[rows] = label
-        blurred = (2.0 * blur) * largest * (largest + norm) if blur else 0.0
-        if self._bounds is not None:
+        if self._search is None or target.aim is None:
+            seen = self._by_two_least(rows, target)
+        else:
+            seen = self._by_tiles(rows, self._search, target.aim)
+        self.labels[rows] = seen.label
+        if self._bounds is not None and seen.least is not None:
+            best, second, blurred = seen.least
+            norm, largest = self.points.norm[rows], target.largest
             length = norm.double().square()
             reach = (distance_bound(norm, largest, *self._rounding) + blurred).double()
             upper = (length + best).add_(reach).clamp_(min=0.0).sqrt_()
             lower = (length + second).sub_(reach).clamp_(min=0.0).sqrt_()
-            self._bounds.upper[rows] = upper.sub_(movement.path.index_select(0, label))
+            self._bounds.upper[rows] = upper.sub_(movement.path.index_select(0, seen.label))
             self._bounds.lower[rows] = lower.add_(movement.longest)
-        if not self.certified:
-            return label.new_empty(0, dtype=torch.int64)
-        bound = score_bound(norm, largest, *self._rounding) + blurred
-        # Not "is within": a bound that is not a number certifies nothing.
-        return (second - best > 2.0 * bound).logical_not_().nonzero().squeeze(1)
-
-    def _look_at_few(self, rows: slice, target: Target, reach: Reach) -> Tensor:
-        """Label rows whose second least scores nobody asks for; places of those in doubt."""
-        doubtful = []
-        for block in slices(rows, self._block_rows):
-            x, norm = self.points.centred[block], self.points.norm[block]
-            label, places = certain_least(x, norm, target.centred, target.square, reach)
-            self.labels[block] = label
-            if places.numel():
-                doubtful.append(places + (block.start - rows.start))
-        return torch.cat(doubtful) if doubtful else self.labels.new_empty(0, dtype=torch.int64)
+        return seen.doubtful
 
     def _look_again(self, rows: Tensor, target: Target, movement: Movement) -> None:
         """Label rows whose two least scores were too close, all of an iteration at once."""
@@ -214,20 +202,50 @@ class TorchAssigner:
             self._bounds.upper[rows] = found.upper - path
             self._bounds.lower[rows] = found.lower + movement.longest
 
-    def _two_least(
-        self, rows: slice | Tensor, target: Target
-    ) -> tuple[Tensor, Tensor, Tensor, float]:
-        """Block by block, the two least scores of each row and the label of the least."""
-        x, parts, blur = self.points.centred, [], 0.0
-        if isinstance(rows, slice):
-            blocks = (x[part] for part in slices(rows, self._block_rows))
-        else:
-            blocks = (x.index_select(0, part) for part in rows.split(self._block_rows))
-        for block in blocks:
-            *found, blur = two_least(block, target.centred, target.square)
+    def _by_tiles(self, rows: slice | Tensor, search: TileSearch, aim: Aim) -> _Seen:
+        """By NumPy's passes over the scores of a block, for as many centres as a byte numbers."""
+        with_second = self._bounds is not None
+        found, doubtful, start = [], [], 0
+        for x, norm in self._blocks(rows):
+            part = search.nearest(x.T, norm.numpy(), aim, with_second=with_second)
+            found.append(part)
+            doubtful.append(part.doubtful + start)
+            start += x.shape[0]
+        label = torch.from_numpy(np.concatenate([part.label for part in found])).int()
+        places = torch.from_numpy(np.concatenate(doubtful))
+        if not with_second:
+            return _Seen(label, places, None)
+        best, second = (
+            torch.from_numpy(np.concatenate([getattr(part, name) for part in found]))
+            for name in ("best", "second")
+        )
+        return _Seen(label, places, (best, second, 0.0))
+
+    def _by_two_least(self, rows: slice | Tensor, target: Target) -> _Seen:
+        """By the two least scores of each row, of any number of centres, on any device."""
+        parts, blur = [], 0.0
+        for x, _ in self._blocks(rows):
+            *found, blur = two_least(x, target.centred, target.square)
             parts.append(found)
         best, label, second = (torch.cat(part) for part in zip(*parts, strict=True))
-        return best, label, second, blur
+        norm, largest = self.points.norm[rows], target.largest
+        blurred = (2.0 * blur) * largest * (largest + norm) if blur else 0.0
+        if not self.certified:
+            return _Seen(label, label.new_empty(0, dtype=torch.int64), (best, second, blurred))
+        bound = score_bound(norm, largest, *self._rounding) + blurred
+        # Not "is within": a bound that is not a number certifies nothing.
+        doubtful = (second - best > 2.0 * bound).logical_not_().nonzero().squeeze(1)
+        return _Seen(label, doubtful, (best, second, blurred))
+
+    def _blocks(self, rows: slice | Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Samples, centred, and their norms, as many as have their scores in a cache."""
+        x, norm = self.points.centred, self.points.norm
+        if isinstance(rows, slice):
+            for part in slices(rows, self._block_rows):
+                yield x[part], norm[part]
+            return
+        for part in rows.split(self._block_rows):
+            yield x.index_select(0, part), norm.index_select(0, part)
 
 
 def _unequal(one: Tensor, other: Tensor) -> Tensor:

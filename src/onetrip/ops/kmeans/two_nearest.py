@@ -1,13 +1,9 @@
 """The least and the second least score of each row of a tile that fits a cache."""
 
-import functools
 import math
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
-
-from onetrip.tile.certified import UNIT_ROUNDOFF, score_bound
 
 # Up to here a running comparison over columns is faster than a search along rows: measured on two
 # cores, 118 against 178 ns a row at 32 columns, 127 ns a row more at 48.
@@ -48,88 +44,6 @@ def two_least(x: Tensor, centers: Tensor, square: Tensor) -> tuple[Tensor, Tenso
     best = scores.gather(1, column).squeeze(1)
     second = scores.scatter_(1, column, math.inf).amin(1)
     return best, label.int(), second, 0.0
-
-
-class Reach(NamedTuple):
-    """How far beyond the least score of a row of norm n another may be less in truth.
-
-    It is ``slope * n + level``: all rounding of `certain_least` is a line over the norm.
-    """
-
-    slope: float
-    level: float
-
-
-class Rounding:
-    """What rounding does to scores, from the arguments of `score_bound` after the norms.
-
-    >>> Rounding(0.0, 1, "float32").reach(2.0).level > 2.0 * 4.0 * 2.0**-24
-    True
-    """
-
-    def __init__(self, unit_roundoff: float, D: int, accumulator: str) -> None:
-        none, one = torch.tensor([0.0, 1.0], dtype=torch.float64)
-        of_centers = score_bound(none, one, unit_roundoff, D, accumulator)
-        of_product = score_bound(one, one, unit_roundoff, D, accumulator) - of_centers
-        # A score is at most twice this product and twice that square, and so rounded by one unit
-        # when a reach is added to it, and by one more.
-        unit = 2.0 * UNIT_ROUNDOFF[accumulator]
-        self._slope = 2.0 * (float(of_product) + unit)
-        self._level = 2.0 * (float(of_centers) + unit)
-
-    def reach(self, largest: float) -> Reach:
-        """The reach for centres of which the largest norm is this."""
-        return Reach(self._slope * largest, self._level * largest * largest)
-
-
-@functools.lru_cache
-def rounding_of(unit_roundoff: float, D: int, accumulator: str) -> Rounding:
-    """What is computed once for many small searches."""
-    return Rounding(unit_roundoff, D, accumulator)
-
-
-def certain_least(
-    x: Tensor, norm: Tensor, centers: Tensor, square: Tensor, reach: Reach
-) -> tuple[Tensor, Tensor]:
-    """Column of the least score of each row, and the rows where another may be less in truth.
-
-    Where every pass over the scores counts, as for few centres. It asks not for the second least
-    score but which are beyond the reach of rounding: all but one, and that one is the nearest.
-
-    Parameters
-    ----------
-    x : Tensor [R, D], float32 | float64
-    norm : Tensor [R], same dtype, of the rows of `x`
-    centers, square : Tensor [K, D], [K], same dtype, and their squared norms; R·K below 2^24, so
-        that float32 counts so many exactly
-    reach : of these centres
-
-    Returns
-    -------
-    label : Tensor [R], int32, of no meaning in rows that are in doubt
-    doubtful : Tensor [M], int64
-
-    Examples
-    --------
-    >>> x, centers = torch.tensor([[1.0], [1.5]]), torch.tensor([[2.0], [1.0]])
-    >>> square = centers.square().sum(1)
-    >>> reach = Rounding(0.0, 1, "float32").reach(2.0)
-    >>> label, doubtful = certain_least(x, x.squeeze(1), centers, square, reach)
-    >>> label[0].item(), doubtful.tolist()
-    (1, [1])
-    """
-    K, R = centers.shape[0], x.shape[0]
-    # A factor of two rounds nothing; a product that adds as well takes twice as long when small.
-    scores = torch.mm(-2.0 * centers, x.T).add_(square[:, None])  # [K, R]
-    threshold = scores.amin(0).add_(norm, alpha=reach.slope).add_(reach.level)
-    # What is not a number is beyond nothing, and so in doubt.
-    beyond = scores.gt_(threshold)
-    # Of these numbers all but the k-th add up to k.
-    numbers = torch.arange(0.5 * K, -0.5 * K, -1.0, dtype=x.dtype, device=x.device)
-    label = torch.mv(beyond.T, numbers).int()
-    if beyond.sum().item() == (K - 1) * R:
-        return label, torch.empty(0, dtype=torch.int64, device=x.device)
-    return label, (beyond.sum(0) < K - 1).nonzero().squeeze(1)
 
 
 def _over_columns(

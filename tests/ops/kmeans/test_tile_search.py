@@ -1,0 +1,57 @@
+"""A tile's search against float64: the least, the second least, and who is in doubt."""
+
+import numpy as np
+import pytest
+import torch
+
+from onetrip.ops.kmeans.tile_search import MOST_CENTERS, TileSearch
+from onetrip.tile.certified import score_bound
+
+
+def searched(x: torch.Tensor, centers: torch.Tensor, search: TileSearch | None = None):
+    search = search or TileSearch(*centers.shape, x.dtype)
+    return search.nearest(x.T, x.norm(dim=1).numpy(), search.aim(centers), with_second=True)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("clusters", [1, 2, 37, MOST_CENTERS])
+def test_two_least_scores_are_those_of_float64(dtype, clusters):
+    generator = torch.Generator().manual_seed(clusters)
+    x = torch.randn(300, 9, generator=generator).to(dtype)
+    centers = torch.randn(clusters, 9, generator=generator).to(dtype)
+    found = searched(x, centers)
+    wide = centers.double()
+    scores = wide.square().sum(1) - 2.0 * x.double() @ wide.T
+    least, order = torch.cat((scores, torch.full((300, 1), torch.inf)), 1).sort(1)
+    name = str(dtype).removeprefix("torch.")
+    bound = score_bound(x.norm(dim=1), centers.norm(dim=1).max(), 0.0, 9, name).double()
+    certain = np.setdiff1d(np.arange(300), found.doubtful)
+    assert certain.size > 280
+    assert np.array_equal(found.label[certain], order[certain, 0].numpy())
+    for column, ours in enumerate((found.best, found.second)):
+        off = (torch.from_numpy(ours).double() - least[:, column]).nan_to_num(0.0).abs()
+        assert bool((off <= bound)[certain].all())
+
+
+@pytest.mark.parametrize("copies", [2, 3, MOST_CENTERS])
+def test_equal_centres_are_in_doubt_however_many(copies):
+    """As many marks as a byte has values count to none."""
+    centers = torch.randn(1, 5, generator=torch.Generator().manual_seed(0)).repeat(copies, 1)
+    found = searched(torch.randn(40, 5, generator=torch.Generator().manual_seed(1)), centers)
+    assert found.doubtful.tolist() == list(range(40))
+
+
+def test_what_is_not_a_number_is_in_doubt():
+    x = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
+    x[2], x[4] = torch.nan, torch.inf
+    found = searched(x, torch.eye(3) * 4.0)
+    assert {2, 4} <= set(found.doubtful.tolist())
+
+
+def test_a_tile_serves_fewer_rows_and_then_more():
+    x = torch.randn(90, 4, generator=torch.Generator().manual_seed(0))
+    centers, search = x[:7].clone(), TileSearch(7, 4, torch.float32)
+    for rows in (60, 11, 60, 90):
+        found, alone = searched(x[:rows], centers, search), searched(x[:rows], centers)
+        for ours, theirs in zip(found, alone, strict=True):
+            assert np.array_equal(ours, theirs)
