@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 import onetrip
+from fit_estimates import WHOLE
 from onetrip.bench.results import latest, read_results
+from onetrip.core.cost import ITEMSIZE
 from onetrip.core.operators import operator_module
 from onetrip.core.units import read_bytes
 
@@ -23,16 +25,6 @@ def measured():
                 names = ("operator", "workload", "passes", "contender")
                 found[tuple(row[name] for name in names)] = row
     return found
-
-
-# Races of a whole estimator, whose lines name no implementation: the estimator, its words for axes.
-WHOLE = {
-    "hdbscan": ("HDBSCAN", {"N": "n_samples", "D": "n_features"}),
-    "multinomial_nb": (
-        "MultinomialNB",
-        {"N": "n_samples", "D": "n_features", "C": "n_classes"},
-    ),
-}
 
 
 def measured_whole():
@@ -93,10 +85,41 @@ def test_memory_is_near(key):
     assert abs(predicted_bytes / measured - 1) <= SHARE, f"{predicted_bytes} for {measured} bytes"
 
 
+def estimated_whole(row):
+    estimator, words = WHOLE[row["operator"]]
+    sizes = {words[axis]: size for axis, size in row["axes"].items()}
+    return onetrip.estimate_pipeline(estimator, device="h100", dtype=row["dtype"], **sizes)
+
+
+@pytest.mark.parametrize("key", WHOLE_LINES, ids="-".join)
+def test_whole_estimator_is_near(key):
+    row = WHOLE_LINES[key]
+    answer = estimated_whole(row)
+    assert answer.is_complete
+    assert answer.latency_ms is not None
+    time = row["latency_ms"]
+    nearest_ms = min(max(answer.latency_ms, time["low"]), time["high"])
+    off = abs(answer.latency_ms / nearest_ms - 1)
+    assert off <= SHARE, f"{answer.latency_ms} for {time['median']} ms: tools/fit_estimates.py"
+
+
+@pytest.mark.parametrize("key", WHOLE_LINES, ids="-".join)
+def test_memory_of_a_whole_estimator_is_near(key):
+    """Measured is what it takes beyond the samples, and beyond labels that were given."""
+    row = WHOLE_LINES[key]
+    axes = row["axes"]
+    given_bytes = axes["N"] * axes["D"] * ITEMSIZE[row["dtype"]]
+    beyond = [
+        (stage.peak_bytes or 0)
+        - given_bytes
+        - (8 * axes["N"] if "C" in axes and stage.does != "predict" else 0)
+        for stage in estimated_whole(row).stages
+    ]
+    measured = row["peak_bytes"]
+    assert abs(max(beyond) / measured - 1) <= SHARE, f"{beyond} for {measured} bytes"
+
+
 @pytest.mark.parametrize("key", WHOLE_LINES, ids="-".join)
 def test_nothing_ran_below_its_floor(key):
     row = WHOLE_LINES[key]
-    estimator, words = WHOLE[row["operator"]]
-    sizes = {words[axis]: size for axis, size in row["axes"].items()}
-    answer = onetrip.estimate_pipeline(estimator, device="h100", dtype=row["dtype"], **sizes)
-    assert 0 < answer.floor_ms <= row["latency_ms"]["median"]
+    assert 0 < estimated_whole(row).floor_ms <= row["latency_ms"]["median"]

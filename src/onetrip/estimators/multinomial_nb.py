@@ -250,7 +250,8 @@ class MultinomialNB(ClassifierMixin, BaseEstimator):
         if not validated:
             self._validate_params()  # while a device counts
         smoothed = features + self._smoothing(given.shape[1], where)
-        log_prob = smoothed.log() - smoothed.sum(1, True).log()
+        total = smoothed.sum(1, True).log_()
+        log_prob = smoothed.log_().sub_(total)
         log_prior = self._log_prior(classes)
         if refuse is not None:
             refuse()  # a device has all of the above to do before anybody waits for it

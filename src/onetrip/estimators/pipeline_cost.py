@@ -7,6 +7,7 @@ from onetrip.core.cost import ITEMSIZE
 from onetrip.core.device import Device, find_device
 from onetrip.core.errors import ArgumentError, complaint
 from onetrip.core.estimate import check_sizes, estimate
+from onetrip.estimators.stage_times import is_fitted
 from onetrip.estimators.stages import Sizes, Stage, plan_of
 
 
@@ -146,7 +147,11 @@ def _estimate_stage(step: str, stage: Stage, device: Device, dtype: str) -> Stag
     )
     if stage.cost is not None:
         floor_ms = stage.cost.floor_ms(device, dtype)
-        return replace(answer, floor_ms=floor_ms, peak_bytes=stage.held_bytes)
+        known = stage.latency_ms is not None and is_fitted(device)
+        latency_ms = stage.latency_ms(device) if known and stage.latency_ms else None
+        return replace(
+            answer, floor_ms=floor_ms, peak_bytes=stage.held_bytes, latency_ms=latency_ms
+        )
     if not stage.operator:
         return answer
     found = estimate(
@@ -166,5 +171,5 @@ def _estimate_stage(step: str, stage: Stage, device: Device, dtype: str) -> Stag
         why="; ".join(part for part in (choice.why, stage.note) if part),
         latency_ms=None if latency_ms is None else stage.times * latency_ms,
         floor_ms=stage.times * found.floor_ms,
-        peak_bytes=found.peak_bytes,
+        peak_bytes=None if found.peak_bytes is None else found.peak_bytes + stage.held_bytes,
     )

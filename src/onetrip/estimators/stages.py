@@ -1,7 +1,7 @@
 """What each estimator does, stage by stage, before any of it runs: which operator, on which sizes.
 
 Neither torch nor an estimator is imported. A stage that is no operator's states what it must do at
-least, and has a floor and no prediction.
+least, and has a floor; a prediction where `stage_times.py` has figures for it.
 """
 
 import math
@@ -9,11 +9,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from onetrip.core.cost import ITEMSIZE, Cost
+from onetrip.core.device import Device
 from onetrip.core.errors import ArgumentError, complaint
 from onetrip.core.spec import EMPTY
+from onetrip.estimators import stage_times
+from onetrip.ops.multinomial_nb.select import score_classes
 
 # Rows that mini-batch k-means labels at a time.
 LABEL_ROWS = 1 << 18
+# What the tree of merges takes of each sample, at most.
+_CLUSTERS_BYTES = 200
 # What scikit-learn's signature, and ours, has for what is not given.
 _DEFAULTS = {
     "n_clusters": 8,
@@ -29,8 +34,10 @@ _DEFAULTS = {
 class Stage:
     """One thing that an estimator does.
 
-    Either `operator` runs on `axes`, `times` over, or `cost` says the least that must be done, with
-    `held_bytes` in memory. `dtype` is in which, where it is not the samples' own.
+    Either `operator` runs on `axes`, `times` over, with `held_bytes` beside what it takes; or
+    `cost` says the least that must be done, with `held_bytes` in memory, and `latency_ms` how long
+    that takes on a device for which it was fitted. `dtype` is in which, where it is not the
+    samples' own.
     """
 
     does: str
@@ -40,6 +47,7 @@ class Stage:
     times: int = 1
     cost: Cost | None = None
     held_bytes: int = 0
+    latency_ms: Callable[[Device], float] | None = None
     dtype: str = ""
     note: str = ""
 
@@ -130,7 +138,16 @@ def _hdbscan(sizes: Sizes) -> Plan:
     N, D = sizes.samples
     options = {"min_samples": sizes.get("min_samples", sizes["min_cluster_size"])}
     tree = Stage("tree", "hdbscan", {"N": N, "D": D}, options)
-    return Plan((tree, Stage("clusters", note="on the host, which has no figures")), None)
+    # The edges come in, with core distances; a label, a probability and a score go out.
+    cost = Cost(0, N * (16 + 2 * max(4, sizes.itemsize)), 24 * N)
+    clusters = Stage(
+        "clusters",
+        cost=cost,
+        held_bytes=N * D * sizes.itemsize + _CLUSTERS_BYTES * N,
+        latency_ms=lambda device: stage_times.clusters_ms(N),
+        note="merges in the tree's order, condensed on the host",
+    )
+    return Plan((tree, clusters), None)
 
 
 def _neighbors(sizes: Sizes) -> Plan:
@@ -187,10 +204,28 @@ def _tsne(sizes: Sizes) -> Plan:
 def _multinomial_nb(sizes: Sizes) -> Plan:
     (N, D), C = sizes.samples, sizes["n_classes"]
     Q = sizes.get("n_queries", N)
-    # Classes are decisions, which are certified whatever multiplies.
-    scores = Cost(2 * Q * D * C, Q * D * sizes.itemsize + 8 * C * D, 8 * Q, product="float16")
-    predict = sizes.least("predict", scores, Q, "one trip over the queries")
-    return Plan((Stage("fit", "multinomial_nb", {"N": N, "D": D, "C": C}), predict), None)
+    samples_bytes = N * D * sizes.itemsize
+    codes_bytes = 8 * N
+    counts = Stage("fit", "multinomial_nb", {"N": N, "D": D, "C": C}, held_bytes=codes_bytes)
+    model = Stage(
+        "model",
+        cost=Cost(2 * C * D, 8 * C * D, 8 * C * D),
+        # Sums before and after, and a copy of these whose finite ones are told.
+        held_bytes=samples_bytes + 2 * codes_bytes + 26 * C * D,
+        latency_ms=lambda device: stage_times.model_ms(D, C, device),
+        note="logarithms of the counts; checks and labels",
+    )
+    tiles = -(-(C + 1) // score_classes(C))
+    halves = 4 * tiles * score_classes(C) * D
+    predict = Stage(
+        "predict",
+        # Classes are decisions, which are certified whatever multiplies.
+        cost=Cost(2 * Q * D * C, Q * D * sizes.itemsize + 8 * C * D, 8 * Q, product="float16"),
+        held_bytes=Q * (D * sizes.itemsize + 12 * tiles + 16) + halves + 16 * C * D,
+        latency_ms=lambda device: stage_times.likeliest_class_ms(Q, D, C, sizes.itemsize, device),
+        note="one trip over the queries",
+    )
+    return Plan((counts, model, predict), None)
 
 
 _PLANS: Mapping[str, Callable[[Sizes], Plan]] = {

@@ -242,7 +242,7 @@ COMPILE_CASES = (
             num_warps=4,
             num_stages=4,
             multiples_of_16=("rows_per_part",),
-            max_spills=24 if weighted else 0,  # on sm_80
+            max_spills=24 if weighted else 8,  # on sm_80, before the loop
         )
         for dtype, pieces, weighted in (("fp32", 3, False), ("fp32", 3, True), ("u8", 1, False))
         for classes in (16, 32, 64)

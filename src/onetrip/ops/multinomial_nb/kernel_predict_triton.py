@@ -22,6 +22,7 @@ import triton.language as tl
 from torch import Tensor
 
 from onetrip.ops.multinomial_nb.alignment import common_measure, stages
+from onetrip.ops.multinomial_nb.select import score_classes
 from onetrip.tile.compile_case import CompileCase
 
 _UNIT = 2.0**-24
@@ -268,7 +269,7 @@ def likeliest_class_and_doubts(
     finite, and the first answer is void.
     """
     (N, D), C = x.shape, log_prob.shape[0]
-    block_c = min(128, max(16, triton.next_power_of_2(C + 1)))
+    block_c = score_classes(C)
     # Four warps for 64 classes: eight would pass sums around between products.
     block_n = block_n or max(64, block_c)
     num_warps = num_warps or max(4, block_c // 16)

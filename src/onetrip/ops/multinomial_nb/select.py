@@ -90,6 +90,15 @@ def choose(problem: Problem) -> Choice:
     return Choice("torch", default_config("torch", problem), why)
 
 
+def score_classes(C: int) -> int:
+    """Classes of one tile of scores: they, and a line that bounds their errors.
+
+    >>> score_classes(2), score_classes(31), score_classes(32), score_classes(1000)
+    (16, 32, 64, 128)
+    """
+    return min(128, max(16, 1 << C.bit_length()))
+
+
 def workspace_bytes(impl: str, problem: Problem, config: Config) -> int:
     """Bytes beyond inputs and outputs."""
     N, D, C = (problem.axes[letter] for letter in "NDC")

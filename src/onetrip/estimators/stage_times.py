@@ -1,0 +1,49 @@
+"""Times of the stages that are no operator's, by constants fitted to lines of `results/`.
+
+``python tools/fit_estimates.py`` shows how near they are to the newest lines, and with ``--write``
+fits them anew. They hold for the devices of `FITTED_ON`; for others nobody has measured.
+"""
+
+from onetrip.core.device import Device, short_name
+from onetrip.ops.multinomial_nb.select import score_classes
+
+FITTED_ON = ("h100",)
+
+# HDBSCAN after its tree: launches and waits of rounds that do not grow with the samples; then the
+# walks of merges, and what goes to the host and is told there, for each sample.
+CLUSTERS_FIXED_MS = 22.8
+CLUSTERS_POINT_MS = 0.000377
+# Naive Bayes: calls and waits of `fit` and of `predict`, each; trips over the classes' logarithms,
+# in float64; trips over the queries; the share of the rate of half-precision products.
+NAIVE_BAYES_FIXED_MS = 0.798
+NAIVE_BAYES_MODEL_TRIPS = 12.0
+NAIVE_BAYES_TRIPS = 1.25
+NAIVE_BAYES_SHARE = 0.502
+
+# Samples' features are halves of two, and three of their products are summed.
+_PRODUCTS = 3
+
+
+def is_fitted(device: Device) -> bool:
+    """Whether the constants speak for `device`."""
+    return short_name(device.name) in FITTED_ON
+
+
+def clusters_ms(N: int) -> float:
+    """Merges, the condensed tree, labels, probabilities and outlier scores of N samples."""
+    return CLUSTERS_FIXED_MS + N * CLUSTERS_POINT_MS
+
+
+def model_ms(D: int, C: int, device: Device) -> float:
+    """The logarithms of C classes and D features from their counts; checks and labels of a fit."""
+    trips = NAIVE_BAYES_MODEL_TRIPS * 8 * C * D
+    return NAIVE_BAYES_FIXED_MS + trips / device.bandwidth_gbps * 1e-6
+
+
+def likeliest_class_ms(Q: int, D: int, C: int, itemsize: int, device: Device) -> float:
+    """Scores of Q queries and the class of each, by products on tensor cores or by the trip."""
+    memory_ms = NAIVE_BAYES_TRIPS * Q * D * itemsize / device.bandwidth_gbps * 1e-6
+    tile = score_classes(C)
+    products = _PRODUCTS * 2 * Q * D * -(-(C + 1) // tile) * tile
+    compute_ms = products / (NAIVE_BAYES_SHARE * device.tflops_for("float16")) * 1e-9
+    return NAIVE_BAYES_FIXED_MS + max(memory_ms, compute_ms)
