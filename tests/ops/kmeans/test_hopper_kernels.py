@@ -249,10 +249,11 @@ def run_roles(module, rows, centers, stages, *arguments, items, tiles, programs,
         ready = Slots(Barrier(1) for _ in range(stages))
         free = Slots(Barrier(consumers) for _ in range(stages))
         shared = (x_bufs, c_bufs, x_ready, x_free, ready, free)
+        begun = (Slots([Barrier(1)]),) if module is kernel_ahead_gluon else ()
         failed = []
         roles = [(module._produce, (rows, centers, *shared, items, tiles))]
         roles += [
-            (module._search, (who, *shared, *arguments, items, tiles, *options))
+            (module._search, (who, *shared, *begun, *arguments, items, tiles, *options))
             for who in range(consumers)
         ]
         threads = [threading.Thread(target=role, args=(f, failed, program, g)) for f, g in roles]
@@ -303,10 +304,10 @@ class Emulated(Search):
 
 class EmulatedAhead(Emulated):
     module, stages, centers_at_a_time = kernel_ahead_gluon, 3, kernel_ahead_gluon.WIDE.value
-    bias = kernel_ahead_gluon.BIAS
+    bias, apart = kernel_ahead_gluon.BIAS, 1
 
     def options(self):
-        return (triton.next_power_of_2(self.columns // kernel_gluon.COLS.value),)
+        return (triton.next_power_of_2(self.columns // kernel_gluon.COLS.value), self.apart)
 
 
 def search_by(kind, x, centers, **options):

@@ -14,6 +14,7 @@ from triton.experimental.gluon.nvidia.hopper import TensorDescriptor
 from onetrip.core.selection import Config
 from onetrip.ops.kmeans.device_search import Search
 from onetrip.ops.kmeans.kernel_ahead_gluon import (
+    AHEAD_APART,
     AHEAD_STAGES,
     BIAS,
     WIDE,
@@ -61,7 +62,11 @@ class AheadSearch(HopperSearch):
 
     def _kernel(self) -> tuple[Any, dict[str, Any]]:
         numbers = triton.next_power_of_2(self.columns // COLS.value)
-        return _kmeans_ahead_kernel, {"STAGES": AHEAD_STAGES, "TILES": numbers}
+        return _kmeans_ahead_kernel, {
+            "STAGES": AHEAD_STAGES,
+            "TILES": numbers,
+            "APART": AHEAD_APART,
+        }
 
 
 def hopper_search(points: Points, start: Tensor, config: Config, **options: bool) -> HopperSearch:

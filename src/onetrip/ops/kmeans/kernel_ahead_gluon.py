@@ -40,6 +40,7 @@ WIDE = gl.constexpr(128)
 BIAS = 1.01 * 2.0**26
 # Tiles that fill what the rows leave of the shared memory.
 AHEAD_STAGES = 4
+AHEAD_APART = 0
 _MOST = gl.constexpr(2147483647)
 
 
@@ -190,9 +191,9 @@ def _write(
 
 @gluon.jit
 def _search(
-    who: gl.constexpr, x_bufs, c_bufs, x_ready, x_free, ready, free, norm_ptr, residue_ptr,
+    who: gl.constexpr, x_bufs, c_bufs, x_ready, x_free, ready, free, begun, norm_ptr, residue_ptr,
     level_ptr, reach_ptr, label_ptr, limit_ptr, other_ptr, scale, N, items, tiles,
-    TILES: gl.constexpr,
+    TILES: gl.constexpr, APART: gl.constexpr,
 ):  # fmt: skip
     """Consumer warpgroup: the two least scores of its rows, their label, what is in doubt."""
     layout: gl.constexpr = gl.NVMMADistributedLayout([3, 0], [4, 1], [16, WIDE, 16])
@@ -210,9 +211,15 @@ def _search(
     turn = 0
     x = _rows(who, x_bufs, x_ready, x_free, turn, scale, layout)
     _await(ready, step)
+    if APART and who == SECOND:
+        # A tile behind the first, and so for good: in step, both would use the tensor cores at one
+        # time and make scores at another.
+        mbarrier.wait(begun.index(0), 0)
     product = _start(x, c_bufs, step, layout)
     _await(ready, step + 1)
     low, high = _scores(product, free, step, level_ptr, 0, layout, half)
+    if APART and who == FIRST:
+        mbarrier.arrive(begun.index(0))
     for item in range(gl.program_id(0), items, gl.num_programs(0)):
         # Asked for now, these are there when the tiles have passed.
         offs_n = (item * CONSUMERS + who) * ROWS + gl.arange(0, ROWS, row_layout)
@@ -252,7 +259,7 @@ def _search(
 @gluon.jit
 def _kmeans_ahead_kernel(
     x_desc, c_desc, norm_ptr, residue_ptr, level_ptr, reach_ptr, label_ptr, limit_ptr, other_ptr,
-    scale, N, items, tiles, STAGES: gl.constexpr, TILES: gl.constexpr,
+    scale, N, items, tiles, STAGES: gl.constexpr, TILES: gl.constexpr, APART: gl.constexpr,
 ):  # fmt: skip
     x_bufs = gl.allocate_shared_memory(
         x_desc.dtype, [CONSUMERS] + x_desc.block_type.shape, x_desc.layout
@@ -264,6 +271,8 @@ def _kmeans_ahead_kernel(
     x_free = gl.allocate_shared_memory(gl.int64, [CONSUMERS, 1], mbarrier.MBarrierLayout())
     ready = gl.allocate_shared_memory(gl.int64, [STAGES, 1], mbarrier.MBarrierLayout())
     free = gl.allocate_shared_memory(gl.int64, [STAGES, 1], mbarrier.MBarrierLayout())
+    begun = gl.allocate_shared_memory(gl.int64, [1, 1], mbarrier.MBarrierLayout())
+    mbarrier.init(begun.index(0), count=1)
     for who in gl.static_range(CONSUMERS):
         mbarrier.init(x_ready.index(who), count=1)
         mbarrier.init(x_free.index(who), count=1)
@@ -273,12 +282,12 @@ def _kmeans_ahead_kernel(
     # A tuple in a variable would turn its constexprs into run-time values: hence spelled out.
     gl.warp_specialize(
         [
-            (_search, (FIRST, x_bufs, c_bufs, x_ready, x_free, ready, free, norm_ptr,
-                       residue_ptr, level_ptr, reach_ptr, label_ptr, limit_ptr, other_ptr,
-                       scale, N, items, tiles, TILES)),
-            (_search, (SECOND, x_bufs, c_bufs, x_ready, x_free, ready, free, norm_ptr,
-                       residue_ptr, level_ptr, reach_ptr, label_ptr, limit_ptr, other_ptr,
-                       scale, N, items, tiles, TILES)),
+            (_search, (FIRST, x_bufs, c_bufs, x_ready, x_free, ready, free, begun,
+                       norm_ptr, residue_ptr, level_ptr, reach_ptr, label_ptr, limit_ptr, other_ptr,
+                       scale, N, items, tiles, TILES, APART)),
+            (_search, (SECOND, x_bufs, c_bufs, x_ready, x_free, ready, free, begun,
+                       norm_ptr, residue_ptr, level_ptr, reach_ptr, label_ptr, limit_ptr, other_ptr,
+                       scale, N, items, tiles, TILES, APART)),
             (_produce, (x_desc, c_desc, x_bufs, c_bufs, x_ready, x_free, ready, free, items,
                         tiles)),
         ],
@@ -301,7 +310,7 @@ COMPILE_CASES = tuple(
             "x_desc": _tile(gl.float32, "fp32", width),
             "c_desc": _tile(gl.float16, "fp16", width, 128),
         },
-        {"STAGES": AHEAD_STAGES, "TILES": 128},
+        {"STAGES": AHEAD_STAGES, "TILES": 128, "APART": AHEAD_APART},
         targets=("sm_90",),
     )
     for width in (32, 64, 128)
