@@ -1,6 +1,11 @@
-"""Races of KMeans: the same start, the same number of iterations at most."""
+"""Races of KMeans: the same start, the same number of iterations at most.
 
-from collections.abc import Mapping
+faiss takes part where the start is given. It has no tolerance and does not see that labels stay,
+so it always takes all iterations; an empty cluster gets half of a large one; and its labels are
+those of float32 products.
+"""
+
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -35,6 +40,9 @@ def _digits(n_samples: int, n_features: int, n_clusters: int) -> Data:
     return {"samples": samples, "start": samples[:n_clusters].copy()}
 
 
+_MAX_ITER = 20
+
+
 def _answer(model: Any) -> Any:
     return model.labels_, model.cluster_centers_, float(model.inertia_), model.n_iter_
 
@@ -43,7 +51,7 @@ def _onetrip(data: Data, *, drawn: bool) -> Any:
     from onetrip.cluster import KMeans
 
     init = "k-means++" if drawn else data["start"]
-    model = KMeans(len(data["start"]), init=init, n_init=1, max_iter=20, random_state=0)
+    model = KMeans(len(data["start"]), init=init, n_init=1, max_iter=_MAX_ITER, random_state=0)
     return _answer(model.fit(data["samples"]))
 
 
@@ -51,9 +59,22 @@ def _sklearn(data: Data, *, drawn: bool, algorithm: str) -> Any:
     from sklearn.cluster import KMeans
 
     init = "k-means++" if drawn else data["start"]
-    options: dict[str, Any] = {"init": init, "n_init": 1, "max_iter": 20, "random_state": 0}
+    options: dict[str, Any] = {"init": init, "n_init": 1, "max_iter": _MAX_ITER, "random_state": 0}
     model = KMeans(len(data["start"]), algorithm=algorithm, **options)
     return _answer(model.fit(data["samples"]))
+
+
+def _faiss(data: Data) -> Any:
+    import faiss  # type: ignore[import-not-found]
+
+    samples, start = data["samples"], data["start"]
+    clusters, features = start.shape
+    options = {"niter": _MAX_ITER, "nredo": 1, "min_points_per_centroid": 1}
+    # All samples: by default it draws 256 a cluster.
+    model = faiss.Kmeans(features, clusters, max_points_per_centroid=len(samples), **options)
+    model.train(samples, init_centroids=start)
+    squares, labels = model.index.search(samples, 1)
+    return labels[:, 0], model.centroids, float(squares.sum(dtype=np.float64)), _MAX_ITER
 
 
 def _check(data: Data, answers: Mapping[str, Any], *, drawn: bool) -> None:
@@ -76,16 +97,19 @@ def _check(data: Data, answers: Mapping[str, Any], *, drawn: bool) -> None:
 def _race(
     name: str, make: Any, samples: int, features: int, clusters: int, why: str, drawn: bool = False
 ) -> Race:
+    contenders: dict[str, Callable[[Data], Any]] = {
+        OURS: partial(_onetrip, drawn=drawn),
+        "sklearn-lloyd": partial(_sklearn, drawn=drawn, algorithm="lloyd"),
+        "sklearn-elkan": partial(_sklearn, drawn=drawn, algorithm="elkan"),
+    }
+    if not drawn:  # It has no k-means++.
+        contenders["faiss"] = _faiss
     return Race(
         name=name,
         axes={"n_samples": samples, "n_features": features, "n_clusters": clusters},
         why=why,
         make=partial(make, samples, features, clusters),
-        contenders={
-            OURS: partial(_onetrip, drawn=drawn),
-            "sklearn-lloyd": partial(_sklearn, drawn=drawn, algorithm="lloyd"),
-            "sklearn-elkan": partial(_sklearn, drawn=drawn, algorithm="elkan"),
-        },
+        contenders=contenders,
         check=partial(_check, drawn=drawn),
     )
 
