@@ -1,10 +1,13 @@
 """The kernels of a device, in the interpreter: bits of the CPU, bounds, rows in doubt."""
 
+import numpy as np
 import pytest
 import torch
 
 import onetrip
 from onetrip.ops.kmeans.device_search import Search, _scale
+from onetrip.ops.kmeans.exact_sums import exact_total
+from onetrip.ops.kmeans.kernel_update_triton import _kmeans_total_kernel
 from onetrip.ops.kmeans.points import prepare
 from onetrip.ops.kmeans.reference import make_inputs
 from onetrip.ops.kmeans.select import default_config
@@ -134,3 +137,32 @@ def test_centres_beyond_every_scale_lose():
     _, values = onetrip.kmeans(x, far, max_iter=0, impl="triton")
     _, expected = onetrip.kmeans(x, far, max_iter=0, impl="torch")
     assert torch.equal(values["labels"], expected["labels"])
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-200, 3.7, 1e150])
+def test_terms_add_up_as_on_a_cpu_without_a_question(scale):
+    terms = torch.rand(3000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    terms *= scale
+    total = torch.zeros(1, dtype=torch.float64)
+    _kmeans_total_kernel[(2,)](terms, terms.sum(0, keepdim=True), total, 3000, BLOCK_N=2048)
+    assert torch.equal(total[0], exact_total(terms))
+
+
+@pytest.mark.parametrize("norm", [0.0, 1e-30, 0.7, 1.0, 1.0000001, 3e9, float("inf")])
+def test_centres_are_scaled_by_the_power_that_the_host_would_take(norm):
+    centers = torch.zeros(3, 4)
+    centers[1, 2] = norm
+    start = torch.zeros(20, 4)
+    search = search_for(start, centers)
+    with np.errstate(invalid="ignore"):
+        search.aim(centers, centers)
+    expected = centers.double() * _scale(norm)
+    assert torch.equal(search.half[:3, :4].double(), expected.float().half().double())
+
+
+def test_another_start_finds_the_launches_of_the_first():
+    x, centers = far_groups()
+    searches = [search_for(x, start) for start in (centers, centers.clone(), centers[:7])]
+    assert searches[0].launch is searches[1].launch is not searches[2].launch
+    displaced = torch.empty(101)[1:].view(20, 5).copy_(centers)
+    assert search_for(x, displaced).launch is not searches[0].launch
