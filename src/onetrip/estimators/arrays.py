@@ -8,6 +8,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from onetrip.core.errors import (
     UnsupportedError,
     complaint,
 )
+from onetrip.tile.side_by_side import on_one_thread, run_side_by_side, worker_count
 
 FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
@@ -40,6 +42,8 @@ _NUMPY_DTYPES = {
 }
 # What is larger may lose its square, or a sum of a million of them, to infinity.
 _LARGEST = {torch.float64: 2.0**499, torch.float32: 2.0**51, torch.bfloat16: 2.0**51}
+# Elements whose squares one thread adds up in less than it takes to wake another.
+_WORTH_A_THREAD = 1 << 19
 # What `device` may be, by scikit-learn's rules of parameters.
 DEVICES = [str, torch.device]
 
@@ -145,8 +149,12 @@ def _is_surely_small(values: np.ndarray, dtype: torch.dtype) -> bool:
     limit = _LARGEST.get(dtype, 0.0)
     if values.dtype not in (np.float32, np.float64) or not values.flags.c_contiguous:
         return False
-    flat = as_tensor(values).view(-1)
-    return float(torch.dot(flat, flat)) <= limit**2
+    shares = min(worker_count(), values.size // _WORTH_A_THREAD)
+    parts = as_tensor(values).view(-1).tensor_split(max(1, shares))
+    # A BLAS' own threads look for more work for milliseconds after, in the way of the next step's.
+    with on_one_thread(where=len(parts) == 1):
+        squares = run_side_by_side([partial(torch.dot, part, part) for part in parts])
+    return float(torch.stack(squares).sum()) <= limit**2
 
 
 def as_tensor(array: np.ndarray) -> Tensor:

@@ -57,16 +57,26 @@ def make_tiling(Q: int, N: int, width: int, config: Config) -> Tiling:
 
 
 def rows_of_a_worker(Q: int, workers: int, tiling: Tiling) -> int:
-    """Queries that one worker takes through the corpus together: even shares, whole tiles.
+    """Queries that one worker takes through the corpus together: even shares, even tiles.
 
     >>> rows_of_a_worker(20_000, 2, Tiling(512, 2048, 16))
-    5120
+    5000
     >>> rows_of_a_worker(300, 2, Tiling(300, 2048, 16))
     150
     """
     rounds = -(-Q // (workers * _ROWS_OF_A_WORKER))
     share = max(-(-Q // max(workers * rounds, 1)), 1)
-    return share if share <= tiling.rows else -(-share // tiling.rows) * tiling.rows
+    tiles = -(-share // tiling.rows)
+    return -(-share // tiles) * tiles
+
+
+def rows_of_a_tile(share: int, tiling: Tiling) -> int:
+    """Queries of a tile, so that those of a worker make even ones.
+
+    >>> rows_of_a_tile(899, Tiling(512, 2048, 16))
+    450
+    """
+    return -(-share // -(-share // tiling.rows)) if share else tiling.rows
 
 
 def splits_corpus(Q: int, N: int, width: int, workers: int, tiling: Tiling) -> bool:

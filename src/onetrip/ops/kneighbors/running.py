@@ -13,6 +13,8 @@ from torch import Tensor
 
 # Where a larger share of all groups passes, looking into groups costs more than a full selection.
 _DENSE_SHARE = 0.25
+# Rows that are sorted as soon as parted.
+_SORTED_WHOLE = 128
 
 
 @dataclass(slots=True)
@@ -41,7 +43,7 @@ class Running:
             self._take_all(tile, start)
             return
         grouped = tile.view(groups, group, R)
-        least = grouped.amin(1).T  # [R, groups]
+        least = grouped.amin(1).T.contiguous()  # [R, groups]
         threshold = self.scores[:, -1]
         if bool(torch.isinf(threshold).any()):
             # The width-th least group has as many scores below it: no later one can enter.
@@ -49,33 +51,51 @@ class Running:
             threshold = torch.minimum(
                 threshold, torch.nextafter(first, first.new_tensor(torch.inf))
             )
-        rows, places = (least < threshold[:, None]).nonzero(as_tuple=True)
-        if rows.numel() > _DENSE_SHARE * R * groups:
+        passing = true_places(least < threshold[:, None])
+        if passing.numel() > _DENSE_SHARE * R * groups:
             self._take_all(tile, start)
             return
+        rows, places = passing // groups, passing % groups
         found = grouped[places, :, rows]  # [passing, group]
-        which, inside = (found < threshold[rows, None]).nonzero(as_tuple=True)
-        rows = rows[which]
-        columns = places[which] * group + inside + start
-        self._merge(rows, columns, found[which, inside])
+        inside = true_places(found < threshold.index_select(0, rows)[:, None])
+        which = inside // group
+        columns = places.index_select(0, which) * group + inside % group + start
+        self._merge(rows.index_select(0, which), columns, found.view(-1).index_select(0, inside))
 
     def _take_all(self, tile: Tensor, start: int) -> None:
         width = min(self.scores.shape[1], tile.shape[0])
-        scores, columns = torch.topk(tile.T, width, dim=1, largest=False, sorted=False)
-        joined = torch.cat([self.scores, scores], 1)
-        self._keep(slice(None), joined, torch.cat([self.indices, columns + start], 1))
+        columns = _places_of_least(tile.T, width)
+        scores = tile.T.gather(1, columns)
+        self._keep(slice(None), scores, columns + start)
 
     def _merge(self, rows: Tensor, columns: Tensor, scores: Tensor) -> None:
         if rows.numel() == 0:
             return
-        active, padded, held = pad_rows(rows, (scores, columns), (torch.inf, -1))
-        joined = torch.cat([self.scores[active], padded], 1)
-        self._keep(active, joined, torch.cat([self.indices[active], held], 1))
+        active, scores, columns = pad_rows(rows, (scores, columns), (torch.inf, -1))
+        whole = len(active) == len(self.scores)
+        self._keep(slice(None) if whole else active, scores, columns)
 
     def _keep(self, rows: Tensor | slice, scores: Tensor, indices: Tensor) -> None:
-        least, places = torch.topk(scores, self.scores.shape[1], dim=1, largest=False)
-        self.scores[rows] = least
-        self.indices[rows] = indices.gather(1, places)
+        joined = torch.cat([self.scores[rows], scores], 1)
+        places = _places_of_least(joined, self.scores.shape[1])
+        self.scores[rows] = joined.gather(1, places)
+        self.indices[rows] = torch.cat([self.indices[rows], indices], 1).gather(1, places)
+
+
+def _places_of_least(scores: Tensor, width: int) -> Tensor:
+    """Columns [R, width] of the least of each row of `scores` [R, C], ascending by score.
+
+    NumPy's sorting uses vector instructions: of 450 x 24 the first 9 in 0.07 ms, torch takes 0.2;
+    of 200 x 300 the first 72 in 0.4 and 1.2.
+    """
+    if not scores.is_cpu:
+        return torch.topk(scores, width, dim=1, largest=False).indices
+    values = scores.numpy()
+    if values.shape[1] <= _SORTED_WHOLE:
+        return torch.from_numpy(np.argsort(values, axis=1)[:, :width])
+    places = np.argpartition(values, width - 1, axis=1)[:, :width]
+    order = np.argsort(np.take_along_axis(values, places, 1), axis=1)
+    return torch.from_numpy(np.take_along_axis(places, order, 1))
 
 
 def _kth_least(values: Tensor, k: int) -> Tensor:
@@ -90,6 +110,19 @@ def _kth_least(values: Tensor, k: int) -> Tensor:
     if not values.is_cpu:
         return torch.kthvalue(values, k, dim=1).values
     return torch.from_numpy(np.partition(values.numpy(), k - 1, axis=1)[:, k - 1])
+
+
+def true_places(mask: Tensor) -> Tensor:
+    """Where `mask` is true, ascending, as places in its memory laid out in a row.
+
+    NumPy's search takes half of the time of torch's, which counts first and answers a pair each.
+
+    >>> true_places(torch.tensor([[False, True], [True, False]]))
+    tensor([1, 2])
+    """
+    if not mask.is_cpu:
+        return mask.flatten().nonzero().flatten()
+    return torch.from_numpy(np.flatnonzero(mask.numpy()))
 
 
 def pad_rows(

@@ -20,10 +20,11 @@ from onetrip.ops.kneighbors.plan import (
     Tiling,
     list_width,
     make_tiling,
+    rows_of_a_tile,
     rows_of_a_worker,
     splits_corpus,
 )
-from onetrip.ops.kneighbors.running import Running, pad_rows
+from onetrip.ops.kneighbors.running import Running, pad_rows, true_places
 from onetrip.tile.side_by_side import run_side_by_side, worker_count
 
 
@@ -139,7 +140,8 @@ def _search_rows(call: Search, begin: int, end: int) -> Found:
     def take(tile: Tensor, start: int, rows: slice) -> None:
         running.part(rows).take_tile(tile, start, group)
 
-    norm_max = call.tiles(prepared, begin, call.tiling.rows, take)
+    step = rows_of_a_tile(x.shape[0], call.tiling)
+    norm_max = call.tiles(prepared, begin, step, take)
     kth = running.scores[:, call.k - 1]
     bound = call.metric.bound(kth, x_norms, norm_max, call.y.shape[1])
     return settle(call, begin, prepared, running, bound)
@@ -175,14 +177,15 @@ def settle(
         within = scores < torch.inf
         reevaluated = 0
     if evaluate is None:
-        rows, places = within.nonzero(as_tuple=True)
+        places = true_places(within)
         values = torch.full(scores.shape, torch.inf, dtype=torch.float64, device=x.device)
-        values[rows, places] = call.metric.exact(x, call.y, rows, indices[rows, places])
+        rows, columns = places // call.width, indices.view(-1).index_select(0, places)
+        values.view(-1)[places] = call.metric.exact(x, call.y, rows, columns)
     else:
         values = torch.where(within, evaluate(indices), torch.inf)
     values, indices = sort_exactly(values, indices, k)
     again = (~certain).nonzero().flatten()
-    for part in again.split(CAREFUL_ROWS):
+    for part in again.split(CAREFUL_ROWS) if again.numel() else ():
         values[part], indices[part] = _search_carefully(
             call, x[part], prepared[part], limit[part], begin + part
         )
@@ -229,7 +232,8 @@ def sort_exactly(values: Tensor, indices: Tensor, k: int) -> tuple[Tensor, Tenso
     """The `k` least of each row with their indices, ascending, ties by the smallest index."""
     ordered, order = values.sort(dim=1)
     sorted_indices = indices.gather(1, order)
-    tied = (ordered[:, 1:] == ordered[:, :-1]) & torch.isfinite(ordered[:, 1:])
+    # Of those that are handed out, and the first that is not.
+    tied = ordered[:, 1 : k + 1] == ordered[:, :-1][:, :k]
     again = tied.any(1).nonzero().flatten()
     if again.numel():
         by_index, order = indices[again].sort(dim=1)
