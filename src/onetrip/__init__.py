@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from onetrip.bench.recording import record as record
-    from onetrip.core.estimate import estimate as estimate
+    from onetrip.estimators.estimate import estimate as estimate
     from onetrip.estimators.pipeline_cost import estimate_pipeline as estimate_pipeline
     from onetrip.ops.hdbscan.api import hdbscan as hdbscan
     from onetrip.ops.kmeans.api import kmeans as kmeans
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "estimate": "onetrip.core.estimate",
+    "estimate": "onetrip.estimators.estimate",
     "estimate_pipeline": "onetrip.estimators.pipeline_cost",
     "hdbscan": "onetrip.ops.hdbscan.api",
     "kmeans": "onetrip.ops.kmeans.api",

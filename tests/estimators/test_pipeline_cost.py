@@ -1,12 +1,20 @@
 """Estimates of estimators and of pipelines: every stage, on figures or with a floor only."""
 
+import numpy as np
 import pytest
+import torch
 from estimator_pairs import NAMES
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
 
 import onetrip
+from onetrip.cluster import KMeans
 from onetrip.core.errors import ArgumentError
 from onetrip.core.operators import load_spec, operator_names
+from onetrip.decomposition import PCA, TruncatedSVD
+from onetrip.estimators.pipeline_cost import PipelineEstimate
 from onetrip.estimators.stages import ESTIMATORS
+from onetrip.naive_bayes import MultinomialNB
 
 SIZES = {"n_samples": 100_000, "n_features": 64}
 # What an estimator must be told beyond its samples.
@@ -107,3 +115,84 @@ def test_what_makes_no_sense_is_refused(steps, sizes, message):
         estimated(steps, **sizes)
     with pytest.raises(ArgumentError, match="`device` must be one of"):
         estimated("PCA", device="toaster")
+
+
+def test_objects_are_asked_by_their_parameters():
+    chain = Pipeline(
+        [
+            ("scale", StandardScaler()),
+            ("reduce", PCA(16)),
+            ("nothing", "passthrough"),
+            ("groups", KMeans(100, max_iter=20, n_init=2)),
+        ]
+    )
+    answer = onetrip.estimate(chain, **SIZES)
+    assert isinstance(answer, PipelineEstimate)
+    named = estimated("PCA+KMeans", n_components=16, n_clusters=100, max_iter=20, n_init=2)
+    assert [stage.latency_ms for stage in answer.stages[1:]] == [
+        stage.latency_ms for stage in named.stages
+    ]
+    assert [stage.step for stage in answer.stages] == ["scale", *2 * ["reduce"], *2 * ["groups"]]
+    assert "StandardScaler is not of this library" in answer.stages[0].why
+    assert not answer.is_complete
+    # What is said outright wins, for one step of the pipeline by the name that it has there.
+    fewer = onetrip.estimate(chain, groups__n_clusters=10, **SIZES)
+    assert fewer.floor_ms < answer.floor_ms
+
+
+@pytest.mark.parametrize("kind", ["array", "tensor", "list"])
+def test_sizes_are_read_from_samples(kind):
+    X = np.zeros((50, 6), dtype=np.float32)
+    samples, dtype = {
+        "array": (X, "float32"),
+        "tensor": (torch.from_numpy(X).half(), "float16"),
+        "list": (X.tolist(), "float64"),
+    }[kind]
+    answer = onetrip.estimate(MultinomialNB(), X=samples, y=["a", "b", "c", "a"])
+    assert answer == onetrip.estimate_pipeline(
+        "MultinomialNB", n_samples=50, n_features=6, n_classes=3, dtype=dtype
+    )
+
+
+def test_a_table_has_a_line_for_each_stage():
+    printed = str(estimated("PCA+KMeans", n_components=16, n_clusters=10)).splitlines()
+    assert [line.split()[:2] for line in printed[1:-1]] == [
+        *(["pca", "fit"], ["pca", "transform"], ["kmeans", "start"], ["kmeans", "fit"])
+    ]
+    assert printed[-1].startswith("all on h100")
+    assert "at least" in printed[-1]
+    assert "floor only" in str(estimated("PCA", device="a100")).splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("asked", "sizes", "message"),
+    [
+        (KMeans, SIZES, r"Call the class: KMeans\(n_clusters=8\)"),
+        (3, SIZES, "`steps` must be names of estimators, an estimator, or a pipeline"),
+        (StandardScaler(), SIZES, "`steps` must be at least one of"),
+        ([], SIZES, "`steps` must be at least one of"),
+        (PCA(3), {}, "a size `n_samples=…` for PCA"),
+        (PCA(3), {"X": []}, r"must be a matrix of shape \(n_samples, n_features\), got \[0\]"),
+        (PCA(3), {"X": np.array([["a", "b"]])}, "`X` must be numbers of one of"),
+        (PCA(3), {**SIZES, "backward": False}, "`options, backward` must be left out"),
+        ("kmeans", {"X": np.zeros((3, 2)), "n_clusters": 2}, "`X, y` must be left out"),
+        ("PCA+KMeans", SIZES, "Ask onetrip.estimate_pipeline for several"),
+        (KMeans(9), {"n_samples": 5, "n_features": 2}, "`n_clusters` must be from 1 to 5"),
+        (KMeans(), {**SIZES, "n_clusters": 0}, "`n_clusters` must be from 1 to 100000"),
+        (TruncatedSVD(9), {"n_samples": 50, "n_features": 8}, "`n_components` must be from 1 to 8"),
+        (PCA(9), {"n_samples": 5, "n_features": 20}, "`n_components` must be from 1 to 5"),
+    ],
+)
+def test_objects_and_sizes_that_make_no_sense_are_refused(asked, sizes, message):
+    with pytest.raises(ValueError, match=message):
+        onetrip.estimate(asked, **sizes)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_cpu_has_floors_and_memory_without_a_measurement(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("ONETRIP_CACHE_DIR", str(tmp_path))
+    answer = estimated(name, device="cpu", **MORE.get(name, {}))
+    assert answer.latency_ms is None
+    assert answer.floor_ms > 0
+    assert answer.peak_bytes > 0
+    assert all("triton" not in stage.impl for stage in answer.stages)

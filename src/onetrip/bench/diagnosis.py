@@ -154,10 +154,13 @@ def _devices() -> list[FoundDevice]:
 
 def known_ceilings(driver_name: str) -> tuple[Device | None, str]:
     """Ceilings of a device, and where they come from."""
+    unknown = "unknown: measure them with onetrip doctor --measure"
     try:
         device = find_device(driver_name)
     except ArgumentError:
-        return None, "unknown: measure them with onetrip doctor --measure"
+        return None, unknown
+    if device.kind == "cpu" and not device.measured:
+        return None, unknown  # bounds of all CPUs say nothing of this one
     if measured_path(driver_name).exists():
         return device, "measured on this machine"
     return device, "measured by us" if device.measured else "from the datasheet"

@@ -106,7 +106,7 @@ def _as_dict(answer: Estimate) -> dict[str, object]:
         "floor_ms": answer.floor_ms,
         "bound": answer.bound,
         "peak_bytes": answer.peak_bytes,
-        "floor_only": answer.choice.has_floor_only,
+        "floor_only": answer.has_floor_only,
         "predictions": [asdict(prediction) for prediction in answer.predictions],
         "choice": {
             "impl": answer.choice.impl,
@@ -127,7 +127,7 @@ def _print(answer: Estimate) -> None:
     sizes = " ".join(f"{letter}={size:,}" for letter, size in answer.axes.items())
     console.print(f"[bold]{answer.operator}[/]  {sizes}  {answer.dtype}{passes}")
     device = answer.device
-    kind = "measured" if device.measured else "datasheet"
+    kind = "measured" if device.measured else "not measured"
     console.print(
         f"on {device.name} ({kind}): {rate_text(device.tflops_for(answer.dtype))} in "
         f"{answer.dtype}, {three_digits(device.bandwidth_gbps)} GB/s\n"
@@ -145,7 +145,7 @@ def _print(answer: Estimate) -> None:
     for prediction in answer.predictions:
         chosen = prediction.impl == answer.choice.impl
         note = prediction.unsupported or (f"← auto: {answer.choice.why}" if chosen else "")
-        unknown = answer.choice.has_floor_only and prediction.unsupported is None
+        unknown = answer.has_floor_only and prediction.unsupported is None
         latency_ms = None if unknown else prediction.latency_ms
         workspace = prediction.workspace_bytes
         table.add_row(

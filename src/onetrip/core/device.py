@@ -1,6 +1,7 @@
 """Ceilings of devices: measured where we could measure, with the source of each number."""
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -118,7 +119,8 @@ def find_device(name: str) -> Device:
     """Look up a device by its short name or by the name that its driver reports.
 
     What `onetrip doctor --measure` found on this machine wins over the table, except where the
-    table's own short name is asked for. A CPU is known once it has been measured.
+    table's own short name is asked for. A CPU that was not measured gets ceilings that no CPU of
+    as many cores exceeds.
 
     >>> find_device("NVIDIA H100 80GB HBM3").name
     'h100'
@@ -131,9 +133,31 @@ def find_device(name: str) -> Device:
         return measured
     if short_name(name) in DEVICES:
         return DEVICES[short_name(name)]
+    if lowered == "cpu":
+        return _any_cpu()
     way_out = "Measure your own device with `onetrip doctor --measure`."
     raise ArgumentError(
         complaint("device", expected=f"one of {sorted(DEVICES)}", got=repr(name), way_out=way_out)
+    )
+
+
+def _any_cpu() -> Device:
+    """What no CPU with this machine's cores exceeds: for floors that hold without a measurement."""
+    cores = os.cpu_count() or 1
+    memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return Device(
+        "cpu",
+        "cpu",
+        0,
+        # Two units of 16 numbers at 4 GHz; tiles of products in half precision at 2,048 a cycle.
+        _rates(
+            **{"float32": 0.256 * cores, "float64": 0.128 * cores},
+            **{"bfloat16": 8.0 * cores, "float16": 8.0 * cores},
+        ),
+        100.0 * cores,
+        memory_bytes,
+        measured=False,
+        source=f"at most, of {cores} cores; `onetrip doctor --measure` finds this machine's own",
     )
 
 

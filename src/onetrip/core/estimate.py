@@ -45,6 +45,11 @@ class Estimate:
     input_bytes: int
 
     @property
+    def has_floor_only(self) -> bool:
+        """Whether no result backs the predictions: on a CPU none is held to any."""
+        return self.choice.has_floor_only or self.device.kind == "cpu"
+
+    @property
     def peak_bytes(self) -> int | None:
         """Inputs, outputs and gradients, and the workspace of what would run; None if unknown."""
         for prediction in self.predictions:

@@ -1,12 +1,16 @@
 """What an estimator, or a pipeline of them, costs before it runs: time, memory, what runs, why."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from onetrip.core.cost import ITEMSIZE
 from onetrip.core.device import Device, find_device
 from onetrip.core.errors import ArgumentError, complaint
 from onetrip.core.estimate import check_sizes, estimate
+from onetrip.core.selection import FLOOR_ONLY
+from onetrip.core.units import bytes_text, time_text
+from onetrip.estimators.asked import Step, sizes_of, steps_of
 from onetrip.estimators.stage_times import is_fitted
 from onetrip.estimators.stages import Sizes, Stage, plan_of
 
@@ -61,12 +65,42 @@ class PipelineEstimate:
         """The largest peak of a stage: inputs, outputs and workspace."""
         return max((stage.peak_bytes or 0 for stage in self.stages), default=0)
 
+    def __str__(self) -> str:
+        """A table: for each stage the time, the floor, the memory peak, what runs, and why."""
+        rows = [("stage", "predicted", "floor", "memory peak", "runs", "why")]
+        for stage in self.stages:
+            unknown = "–" if stage.floor_ms is None else FLOOR_ONLY
+            rows.append(
+                (
+                    f"{stage.step} {stage.does}{f' × {stage.times}' if stage.times > 1 else ''}",
+                    unknown if stage.latency_ms is None else time_text(stage.latency_ms),
+                    "–" if stage.floor_ms is None else time_text(stage.floor_ms),
+                    "–" if stage.peak_bytes is None else bytes_text(stage.peak_bytes),
+                    f"{stage.operator}, {stage.impl}" if stage.impl else "–",
+                    stage.why,
+                )
+            )
+        at_least = "" if self.is_complete else "at least "
+        total = FLOOR_ONLY if self.latency_ms is None else at_least + time_text(self.latency_ms)
+        everything = (total, time_text(self.floor_ms), bytes_text(self.peak_bytes))
+        rows.append((f"all on {self.device.name}", *everything, "", ""))
+        widths = [max(len(row[column]) for row in rows) for column in range(5)]
+        lines = (
+            "  ".join(
+                [*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[5]]
+            )
+            for row in rows
+        )
+        return "\n".join(line.rstrip() for line in lines)
+
 
 def estimate_pipeline(
-    steps: str | Sequence[str],
+    steps: Any,
     *,
+    X: Any = None,
+    y: Any = None,
     device: str | Device = "h100",
-    dtype: str = "float32",
+    dtype: str | None = None,
     **sizes: int,
 ) -> PipelineEstimate:
     """Time, memory peak, what would run and why, for every stage of estimators in a row.
@@ -76,16 +110,22 @@ def estimate_pipeline(
 
     Parameters
     ----------
-    steps : names of estimators, in a sequence or joined by "+": "PCA+KMeans".
+    steps : names of estimators, in a sequence or joined by "+": "PCA+KMeans"; or an estimator, or
+        scikit-learn's `Pipeline` of estimators, whose parameters are read. A step that is not this
+        library's is named and has no figures; it is taken to keep the number of features.
+    X : matrix of shape (n_samples, n_features), optional, of which shape and dtype are read.
+    y : labels, optional, of which the number of classes is read.
     device : short name ("h100"), the name that a driver reports, or a `Device`.
-    dtype : dtype of the samples.
+    dtype : dtype of the samples; None, that of X, or float32.
     **sizes : n_samples, n_features, and the parameters of scikit-learn that are sizes
         (n_clusters, n_components, n_neighbors, n_queries, n_classes, batch_size, max_iter, …).
-        With a step in front, ``pca__n_components``, of that step alone.
+        With a step in front, ``pca__n_components``, of that step alone. They win over what is
+        read from objects.
 
     Returns
     -------
     PipelineEstimate
+        Printed, a table with a line for each stage.
 
     Raises
     ------
@@ -100,7 +140,8 @@ def estimate_pipeline(
     >>> [f"{stage.step}.{stage.does}" for stage in answer.stages]
     ['pca.fit', 'pca.transform', 'kmeans.start', 'kmeans.fit']
     """
-    names = steps.split("+") if isinstance(steps, str) else list(steps)
+    read, dtype_read = sizes_of(X, y)
+    dtype = dtype or dtype_read or "float32"
     if dtype not in ITEMSIZE:
         expected = f"one of {sorted(ITEMSIZE)}"
         raise ArgumentError(complaint("dtype", expected=expected, got=repr(dtype)))
@@ -108,27 +149,36 @@ def estimate_pipeline(
     found = device if isinstance(device, Device) else find_device(device)
     answers: list[StageEstimate] = []
     asked: set[str] = set()
-    features = sizes.get("n_features")
-    for place, name in enumerate(names):
-        step = name.lower()
-        mine = _sizes_of(step, sizes, features)
-        words = Sizes(name, mine, dtype)
-        plan = plan_of(name, words)
-        asked |= words.asked | {f"{step}__{word}" for word in words.asked}
-        last = place == len(names) - 1
+    features = sizes.get("n_features", read.get("n_features"))
+    chain = steps_of(steps)
+    for place, step in enumerate(chain):
+        if not step.is_ours:
+            answers.append(_unknown_stage(step))
+            continue
+        mine = dict(step.parameters) | read | _sizes_of(step.name, sizes, features)
+        words = Sizes(step.estimator, mine, dtype)
+        plan = plan_of(step.estimator, words)
+        asked |= words.asked | {f"{step.name}__{word}" for word in words.asked}
+        last = place == len(chain) - 1
         if not last and plan.features is None:
             expected = "steps that transform before the last one"
-            raise ArgumentError(complaint("steps", expected=expected, got=f"{name} in between"))
+            got = f"{step.estimator} in between"
+            raise ArgumentError(complaint("steps", expected=expected, got=got))
         stages = plan.stages
-        if last and len(names) > 1 and stages[-1].does == "transform":
+        if last and len(chain) > 1 and stages[-1].does == "transform":
             stages = stages[:-1]  # A pipeline only fits its last step.
-        answers += [_estimate_stage(step, stage, found, dtype) for stage in stages]
+        answers += [_estimate_stage(step.name, stage, found, dtype) for stage in stages]
         features = plan.features
     unknown = sorted(sizes.keys() - asked)
     if unknown:
         known = sorted(word for word in asked if "__" not in word)
         raise ArgumentError(complaint("sizes", expected=f"among {known}", got=unknown))
     return PipelineEstimate(found, dtype, tuple(answers))
+
+
+def _unknown_stage(step: Step) -> StageEstimate:
+    why = f"{step.estimator} is not of this library: no figures, and as many features after it"
+    return StageEstimate(step.name, "fit", "", 1, "", why, None, None, None)
 
 
 def _sizes_of(step: str, sizes: Mapping[str, int], features: int | None) -> dict[str, int]:
@@ -164,7 +214,7 @@ def _estimate_stage(step: str, stage: Stage, device: Device, dtype: str) -> Stag
     )
     choice = found.choice
     (prediction,) = [one for one in found.predictions if one.impl == choice.impl]
-    latency_ms = None if choice.has_floor_only else prediction.latency_ms
+    latency_ms = None if found.has_floor_only else prediction.latency_ms
     return replace(
         answer,
         impl=choice.impl,

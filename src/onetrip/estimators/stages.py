@@ -75,6 +75,14 @@ class Sizes:
         self.asked.add(word)
         return self.given.get(word, default)
 
+    def up_to(self, word: str, most: int, default: int | None = None) -> int:
+        """The size called `word`, which is at least 1 and at most `most`."""
+        found = self[word] if default is None else self.get(word, default)
+        if not 1 <= found <= most and most:
+            expected = f"from 1 to {most} for {self.step} of these samples"
+            raise ArgumentError(complaint(word, expected=expected, got=found))
+        return found
+
     @property
     def samples(self) -> tuple[int, int]:
         """(n_samples, n_features)."""
@@ -95,14 +103,16 @@ class Plan:
 
 
 def _kmeans(sizes: Sizes) -> Plan:
-    (N, D), K = sizes.samples, sizes["n_clusters"]
+    N, D = sizes.samples
+    K = sizes.up_to("n_clusters", N)
     options = {"max_iter": sizes.get("max_iter", 300)}
     fit = Stage("fit", "kmeans", {"N": N, "D": D, "K": K}, options, sizes["n_init"])
     return Plan((_plus_plus(N, D, K, sizes), fit, _distances(N, D, K, sizes)), K)
 
 
 def _mini_batch_kmeans(sizes: Sizes) -> Plan:
-    (N, D), K = sizes.samples, sizes["n_clusters"]
+    N, D = sizes.samples
+    K = sizes.up_to("n_clusters", N)
     starting = min(N, max(3 * min(sizes["batch_size"], N), 3 * K))
     rows = sizes.get("max_iter", 100) * N
     batches = Cost(2 * rows * D * (K + 1), rows * D * sizes.itemsize, 4 * K * D)
@@ -152,7 +162,7 @@ def _hdbscan(sizes: Sizes) -> Plan:
 
 def _neighbors(sizes: Sizes) -> Plan:
     N, D = sizes.samples
-    axes = {"Q": sizes.get("n_queries", N), "N": N, "D": D, "K": sizes["n_neighbors"]}
+    axes = {"Q": sizes.get("n_queries", N), "N": N, "D": D, "K": sizes.up_to("n_neighbors", N)}
     return Plan((Stage("kneighbors", "kneighbors", axes),), None)
 
 
@@ -170,13 +180,14 @@ def _projected(N: int, D: int, K: int, sizes: Sizes) -> Stage:
 
 def _pca(sizes: Sizes) -> Plan:
     N, D = sizes.samples
-    K = sizes.get("n_components", min(N, D))
+    K = sizes.up_to("n_components", min(N, D), min(N, D))
     fit = Stage("fit", "truncated_svd", {"N": N, "D": D, "K": K}, {"center": True})
     return Plan((fit, _projected(N, D, K, sizes)), K)
 
 
 def _truncated_svd(sizes: Sizes) -> Plan:
-    (N, D), K = sizes.samples, sizes.get("n_components", 2)
+    N, D = sizes.samples
+    K = sizes.up_to("n_components", D, 2)
     note = "as its Gram matrix; random directions do less or more, by n_iter"
     fit = Stage("fit", "truncated_svd", {"N": N, "D": D, "K": K}, {"center": False}, note=note)
     return Plan((fit, _projected(N, D, K, sizes)), K)
@@ -185,7 +196,7 @@ def _truncated_svd(sizes: Sizes) -> Plan:
 def _incremental_pca(sizes: Sizes) -> Plan:
     N, D = sizes.samples
     rows = min(N, sizes.get("batch_size", 5 * D))
-    K = sizes.get("n_components", min(rows, D))
+    K = sizes.up_to("n_components", min(rows, D), min(rows, D))
     # A batch is decomposed together with the directions that stand for those before.
     axes = {"N": rows + K + 1, "D": D, "K": K}
     times = -(-N // max(1, rows))
