@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from onetrip.core.errors import ArgumentError
-from onetrip.tile.side_by_side import on_threads, run_side_by_side, worker_count
+from onetrip.tile.side_by_side import on_threads, run_side_by_side, thread_pool, worker_count
 
 
 @pytest.fixture(autouse=True)
@@ -27,6 +27,12 @@ def test_results_come_in_the_order_of_the_tasks():
 
     assert run_side_by_side([partial(slow, number) for number in range(5)]) == list(range(5))
     assert torch.get_num_threads() == 2
+
+
+def test_a_thread_has_itself_alone_however_late_it_asks_torch():
+    thread_pool.cache_clear()
+    run_side_by_side([lambda: None, lambda: None])
+    assert run_side_by_side([torch.get_num_threads] * 2) == [1, 1]
 
 
 def test_an_error_of_a_task_is_the_callers():

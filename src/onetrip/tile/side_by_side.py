@@ -123,7 +123,13 @@ def thread_pool(threads: int) -> ThreadPoolExecutor:
 
     Torch keeps the number of its threads for each thread that calls it, so one is set in each.
     """
-    return ThreadPoolExecutor(threads, "onetrip", torch.set_num_threads, (1,))
+    return ThreadPoolExecutor(threads, "onetrip", _leave_one_thread)
+
+
+def _leave_one_thread() -> None:
+    # A thread's first question takes over what was last set anywhere, however late it comes.
+    torch.get_num_threads()
+    torch.set_num_threads(1)
 
 
 # A forked process has the pool, and none of its threads.
