@@ -60,35 +60,42 @@ def embedding(
     if kinds.shape != (len(points),):
         expected = f"one label for each of {len(points)} points"
         raise ShapeError(complaint("labels", expected=expected, got=kinds.shape))
-    axes = _axes(ax, projection="3d" if points.shape[1] == 3 else None)
-    size = float(np.clip(20_000 / max(len(points), 1), 2, 36))
-    kept = [kind for kind in np.unique(kinds) if kind != noise]
+    kept = [kind for kind in _distinct(kinds) if kind != noise]
     if names is not None and len(names) != len(kept):
         expected = f"one name for each of {len(kept)} labels"
         raise ArgumentError(complaint("names", expected=expected, got=len(names)))
+    axes = _axes(ax, projection="3d" if points.shape[1] == 3 else None)
+    if points.shape[1] == 3 and axes.name != "3d":
+        way_out = 'Make them with figure.add_subplot(projection="3d").'
+        expected = "axes of a 3-D projection for points in space"
+        raise ArgumentError(complaint("ax", expected=expected, got=axes.name, way_out=way_out))
+    size = float(np.clip(20_000 / max(len(points), 1), 2, 36))
     counts = {kind: int((kinds == kind).sum()) for kind in kept}
     told = set(sorted(kept, key=lambda kind: -counts[kind])[:_LEGEND_ENTRIES])
+    entries: list[tuple[Any, str]] = []
     pale = kinds == noise
     if labels is not None and pale.any():
-        axes.scatter(
-            *points[pale].T, s=size / 2, c=_NOISE, linewidths=0, label=f"noise ({pale.sum()})"
-        )
+        drawn = axes.scatter(*points[pale].T, s=size / 2, c=_NOISE, linewidths=0)
+        entries.append((drawn, f"noise ({pale.sum()})"))
     for place, kind in enumerate(kept):
-        name = str(kind) if names is None else names[place]
-        axes.scatter(
+        name = str(kind if names is None else names[place])
+        drawn = axes.scatter(
             *points[kinds == kind].T,
             s=size,
             color=_COLOURS[place % len(_COLOURS)],
             marker=_MARKERS[place // len(_COLOURS) % len(_MARKERS)],
             linewidths=0,
             alpha=0.8,
-            label=f"{name} ({counts[kind]})" if kind in told else None,
         )
-        if kind in told and labels is not None and points.shape[1] == 2:
+        if kind not in told or labels is None:
+            continue
+        entries.insert(len(entries) - bool(pale.any()), (drawn, f"{name} ({counts[kind]})"))
+        if points.shape[1] == 2:
             middle = np.median(points[kinds == kind], axis=0)
-            axes.annotate(name, middle, ha="center", va="center", weight="bold", bbox=_NAME_BOX)
-    if labels is not None:
-        _legend(axes, len(kept) - len(told))
+            style: dict[str, Any] = {"ha": "center", "va": "center", "weight": "bold"}
+            axes.annotate(name, middle, bbox=_NAME_BOX, parse_math=False, **style)
+    if entries:
+        _legend(axes, entries, len(kept) - len(told))
     # Distances mean something, coordinates do not.
     axes.set_aspect("equal", adjustable="datalim" if points.shape[1] == 2 else "box")
     axes.tick_params(left=False, bottom=False, labelleft=False, labelbottom=False)
@@ -113,9 +120,9 @@ def elbow(
     if len(n_clusters) != len(inertias) or not len(n_clusters):
         expected = "as many inertias as numbers of clusters, one at least"
         raise ShapeError(complaint("inertias", expected=expected, got=len(inertias)))
-    order = np.argsort(n_clusters)
-    clusters = np.asarray(n_clusters, float)[order]
-    values = np.asarray([float(inertia) for inertia in inertias])[order]
+    clusters, values = (np.array([float(one) for one in these]) for these in (n_clusters, inertias))
+    order = np.argsort(clusters)
+    clusters, values = clusters[order], values[order]
     axes = _axes(ax)
     axes.plot(clusters, values, "o-", color=_COLOURS[0], markersize=4)
     bend = _bend(clusters, values)
@@ -147,7 +154,10 @@ def scree(model: Any, *, ax: "Axes | None" = None) -> "Axes":
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['sum', 'each']
     """
-    ratios = _array(getattr(model, "explained_variance_ratio_", model)).astype(float)
+    ratios = _array(getattr(model, "explained_variance_ratio_", model))
+    if ratios.dtype.kind not in "fiu":
+        got = type(model).__name__
+        raise ArgumentError(complaint("model", expected="a fitted PCA, or ratios", got=got))
     if ratios.ndim != 1:
         raise ShapeError(complaint("model", expected="a fitted PCA, or ratios", got=ratios.shape))
     axes = _axes(ax)
@@ -192,27 +202,40 @@ def _axes(ax: "Axes | None", projection: str | None = None) -> Any:
 
 def _whole_numbers(axes: Any) -> None:
     locator = importlib.import_module("matplotlib.ticker").MaxNLocator
-    axes.xaxis.set_major_locator(locator("auto", integer=True))
+    axes.xaxis.set_major_locator(locator("auto", integer=True, min_n_ticks=1))
 
 
-def _legend(axes: Any, left_out: int) -> None:
-    """Noise last; how many labels found no room stands as the title."""
-    handles, texts = axes.get_legend_handles_labels()
-    entries = sorted(zip(handles, texts, strict=True), key=lambda one: one[1].startswith("noise ("))
-    if entries:
-        handles, texts = zip(*entries, strict=True)
-        title = f"and {left_out} smaller" if left_out else None
-        legend = axes.legend(
-            handles,
-            texts,
-            title=title,
-            frameon=False,
-            fontsize="small",
-            loc="center left",
-            bbox_to_anchor=(1.0, 0.5),
-        )
-        for handle in legend.legend_handles:
-            handle.set_sizes([_LEGEND_SIZE])
+def _distinct(kinds: np.ndarray) -> np.ndarray:
+    """The labels, sorted; what cannot be told apart from itself would not be drawn."""
+    try:
+        found = np.unique(kinds)
+    except TypeError as error:
+        expected, got = "of one kind, which sorts", "several kinds"
+        raise ArgumentError(complaint("labels", expected=expected, got=got)) from error
+    if (found != found).any():
+        way_out = "Replace them, by -1 to draw them as noise."
+        expected = "without missing values"
+        raise ArgumentError(complaint("labels", expected=expected, got="NaN", way_out=way_out))
+    return found
+
+
+def _legend(axes: Any, entries: list[tuple[Any, str]], left_out: int) -> None:
+    """The entries in their order; how many labels found no room stands as the title."""
+    handles, texts = zip(*entries, strict=True)
+    legend = axes.legend(
+        handles,
+        [""] * len(texts),
+        title=f"and {left_out} smaller" if left_out else None,
+        frameon=False,
+        fontsize="small",
+        loc="center left",
+        bbox_to_anchor=(1.0, 0.5),
+    )
+    # Set by hand, a name may begin with "_" and hold "$", which mean something to matplotlib.
+    for handle, line, text in zip(legend.legend_handles, legend.get_texts(), texts, strict=True):
+        handle.set_sizes([_LEGEND_SIZE])
+        line.set_parse_math(False)
+        line.set_text(text)
 
 
 def _bend(x: np.ndarray, y: np.ndarray) -> int | None:

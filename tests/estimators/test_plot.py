@@ -8,6 +8,7 @@ import torch
 
 from onetrip import plot
 from onetrip.core.errors import MissingDependencyError, OnetripError
+from onetrip.decomposition import PCA
 
 pyplot = pytest.importorskip("matplotlib.pyplot")
 
@@ -53,6 +54,27 @@ def test_names_take_the_place_of_labels():
     axes = plot.embedding(np.eye(3), ["b", "a", "b"], names=["alpha", "beta"])
     assert legend(axes) == ["alpha (1)", "beta (2)"]
     assert axes.name == "3d"
+
+
+def test_names_mean_nothing_to_matplotlib():
+    """A leading underscore hides an entry there, and dollars are formulas that may not parse."""
+    names = ["_hidden", "$a_$"]
+    axes = plot.embedding(np.eye(2), [0, 1], names=names)
+    axes.figure.canvas.draw()
+    assert legend(axes) == ["_hidden (1)", "$a_$ (1)"]
+    assert [text.get_text() for text in axes.texts] == names
+
+
+def test_one_component_stands_at_a_whole_number():
+    axes = plot.scree([0.5])
+    axes.figure.canvas.draw()
+    assert 1.0 in axes.get_xticks()
+    assert (axes.get_xticks() % 1 == 0).all()
+
+
+def test_tensors_make_an_elbow():
+    axes = plot.elbow(torch.arange(1, 6), torch.tensor([100.0, 40.0, 10.0, 8.0, 6.0]))
+    assert [text.get_text() for text in axes.texts] == ["k = 3"]
 
 
 def test_given_axes_are_drawn_into():
@@ -105,6 +127,10 @@ def test_condensed_tree_is_the_models_own():
         (lambda: plot.embedding(np.zeros((4, 5))), "points"),
         (lambda: plot.embedding(np.zeros((4, 2)), [1, 2]), "one label for each of 4"),
         (lambda: plot.embedding(np.zeros((2, 2)), [1, 2], names=["a"]), "one name for each of 2"),
+        (lambda: plot.embedding(np.zeros((2, 2)), [0, np.nan]), "without missing values, got NaN"),
+        (lambda: plot.embedding(np.zeros((2, 2)), np.array(["a", 1], object)), "of one kind"),
+        (lambda: plot.embedding(np.zeros((2, 3)), ax=pyplot.gca()), r"`ax` must be axes of a 3-D"),
+        (lambda: plot.scree(PCA()), "a fitted PCA, or ratios, got PCA"),
         (lambda: plot.elbow([1, 2], [3.0]), "inertias"),
         (lambda: plot.elbow([], []), "inertias"),
         (lambda: plot.scree(np.zeros((2, 2))), "model"),
