@@ -15,7 +15,7 @@ from torch import Tensor
 
 from onetrip.estimators.arrays import Given, device_called, take
 from onetrip.estimators.kmeans_base import BaseKMeans, weights_of
-from onetrip.estimators.kmeans_start import start_centers
+from onetrip.estimators.kmeans_start import fixed_centers, is_array, start_centers
 from onetrip.estimators.mini_batch_progress import Progress
 from onetrip.estimators.stages import LABEL_ROWS
 from onetrip.estimators.staging import one_ahead, staged
@@ -146,6 +146,42 @@ class MiniBatchKMeans(BaseKMeans):
         self
         """
         given, weight = self._host(X, sample_weight, reset=True)
+        with on_one_thread(where=given.samples.numel() < WORTH_THREADS):
+            self._fit(given, weight)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y=None, sample_weight=None) -> Self:
+        """Move the centres by one batch; the first call draws them from it."""
+        first = not hasattr(self, "cluster_centers_")
+        given, weight = self._host(X, sample_weight, reset=first)
+        target = self._target(given)
+        if first:
+            self._random = check_random_state(self.random_state)
+            self._counts = torch.zeros(self.n_clusters, dtype=torch.float64, device=target)
+            self._since_reassignment, self.n_steps_ = 0, 0
+        random = getattr(self, "_random", None) or check_random_state(self.random_state)
+        with on_one_thread(where=given.samples.numel() < WORTH_THREADS):
+            mine = None if weight is None else weight.to(target)
+            points = self._placed(given.samples.to(target), mine, first=first)
+            if first:
+                rows = self._starting_rows(given)
+                centers = self._one_start(given, weight, random, rows, target)
+            else:
+                centers = self._centers(points)
+            counts = self._counts.to(target)
+            centers, counts, _ = mini_batch_step(
+                points, centers, counts, self.precision, measured=False
+            )
+            centers, self._counts = self._reassigned(points, centers, counts, random)
+        self._random = random
+        self.n_steps_ += 1
+        self.cluster_centers_ = given.answer(centers)
+        if self.compute_labels:
+            self._label(given, weight, centers)
+        return self
+
+    def _fit(self, given: Given, weight: Tensor | None) -> None:
         samples, target = given.samples, self._target(given)
         rows = samples.shape[0]
         random = check_random_state(self.random_state)
@@ -185,38 +221,6 @@ class MiniBatchKMeans(BaseKMeans):
         else:
             total = rows if weight is None else float(weight.sum())
             self.inertia_ = (progress.smoothed or 0.0) * total
-        return self
-
-    @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y=None, sample_weight=None) -> Self:
-        """Move the centres by one batch; the first call draws them from it."""
-        first = not hasattr(self, "cluster_centers_")
-        given, weight = self._host(X, sample_weight, reset=first)
-        target = self._target(given)
-        if first:
-            self._random = check_random_state(self.random_state)
-            self._counts = torch.zeros(self.n_clusters, dtype=torch.float64, device=target)
-            self._since_reassignment, self.n_steps_ = 0, 0
-        random = getattr(self, "_random", None) or check_random_state(self.random_state)
-        with on_one_thread(where=given.samples.numel() < WORTH_THREADS):
-            mine = None if weight is None else weight.to(target)
-            points = self._placed(given.samples.to(target), mine, first=first)
-            if first:
-                rows = self._starting_rows(given)
-                centers = self._one_start(given, weight, random, rows, target)
-            else:
-                centers = self._centers(points)
-            counts = self._counts.to(target)
-            centers, counts, _ = mini_batch_step(
-                points, centers, counts, self.precision, measured=False
-            )
-            centers, self._counts = self._reassigned(points, centers, counts, random)
-        self._random = random
-        self.n_steps_ += 1
-        self.cluster_centers_ = given.answer(centers)
-        if self.compute_labels:
-            self._label(given, weight, centers)
-        return self
 
     def _batches(
         self, samples: Tensor, target: torch.device, batches: Iterator[Tensor]
@@ -299,9 +303,13 @@ class MiniBatchKMeans(BaseKMeans):
         target: torch.device,
     ) -> Tensor:
         rows = given.shape[0]
-        chosen = torch.arange(rows)
+        chosen = None
         if size < rows:
             chosen = torch.from_numpy(random.randint(0, rows, size))
+        if is_array(self.init):
+            like = given.samples[:1].to(target)
+            like = like if like.dtype == torch.float64 else like.float()
+            return fixed_centers(self.init, self.n_clusters, like)
         points = _part(given, weight, chosen, target)
         return start_centers(self.init, self.n_clusters, points, given, random)
 
@@ -331,7 +339,10 @@ class MiniBatchKMeans(BaseKMeans):
     def _label(self, given: Given, weight: Tensor | None, centers: Tensor) -> None:
         rows = torch.arange(given.shape[0]).split(LABEL_ROWS)
         labels, inertia, reevaluated = [], 0.0, 0.0
-        for part, batch in zip(rows, staged(given.samples, centers.device, rows), strict=True):
+        samples, device = given.samples, centers.device
+        is_there = len(rows) == 1 and samples.device == device
+        batches = [samples] if is_there else staged(samples, device, rows)
+        for part, batch in zip(rows, batches, strict=True):
             mine = None if weight is None else weight[part.to(weight.device)].to(centers.device)
             found = self._solve(prepare(batch, mine, "euclidean"), centers, max_iter=0)
             labels.append(found.labels)
@@ -350,10 +361,15 @@ def _drawer(rows: int, weight: Tensor | None) -> Callable[[np.ndarray], Tensor]:
     return lambda drawn: torch.from_numpy(cumulative.searchsorted(drawn, side="right"))
 
 
-def _part(given: Given, weight: Tensor | None, rows: Tensor, target: torch.device) -> Points:
-    rows = rows.to(given.samples.device)
-    mine = None if weight is None else weight[rows].to(target)
-    return prepare(given.samples[rows].to(target), mine, "euclidean")
+def _part(given: Given, weight: Tensor | None, rows: Tensor | None, target: torch.device) -> Points:
+    """Samples by number [R], or all of them, made ready on the device that computes."""
+    samples = given.samples
+    if rows is not None:
+        rows = rows.to(samples.device)
+        samples = samples.index_select(0, rows)
+        weight = None if weight is None else weight.index_select(0, rows)
+    mine = None if weight is None else weight.to(target)
+    return prepare(samples.to(target), mine, "euclidean")
 
 
 def _variance(samples: Tensor) -> float:
