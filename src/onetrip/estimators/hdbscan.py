@@ -18,7 +18,7 @@ from onetrip.estimators.hdbscan_trees import CondensedTree, SingleLinkageTree
 from onetrip.ops.hdbscan.api import spanning
 from onetrip.ops.hdbscan.centres import centroids, medoids
 from onetrip.ops.hdbscan.condense import condense, outlier_scores
-from onetrip.ops.hdbscan.edges import Spanning
+from onetrip.ops.hdbscan.edges import Spanning, root
 from onetrip.ops.hdbscan.flat import (
     Selection,
     labels_of,
@@ -257,12 +257,10 @@ class HDBSCAN(ClusterMixin, BaseEstimator):
         )
         chosen = select_clusters(condensed, how)
         labels = labels_of(condensed, chosen, how)
-        self.labels_ = np.full(n_samples, -1, dtype=np.int64)
-        self.probabilities_ = np.zeros(n_samples)
-        self.outlier_scores_ = np.zeros(n_samples)
-        self.labels_[where] = labels
-        self.probabilities_[where] = probabilities_of(condensed, chosen, labels)
-        self.outlier_scores_[where] = outlier_scores(condensed)
+        found = labels, probabilities_of(condensed, chosen, labels), outlier_scores(condensed)
+        if N < n_samples:
+            found = (_among_all(each, where, n_samples) for each in found)
+        self.labels_, self.probabilities_, self.outlier_scores_ = found
         self.cluster_persistence_ = persistence_of(condensed, chosen, labels)
         linkage, condensed = put_back(linkage.cpu(), condensed, where, n_samples)
         self.single_linkage_tree_ = SingleLinkageTree(linkage)
@@ -294,9 +292,16 @@ class HDBSCAN(ClusterMixin, BaseEstimator):
 
 
 def _merges(tree: Spanning) -> Linkage:
-    edges = tree.edges.row, tree.edges.column, tree.edges.weight.double().sqrt()
-    tied = tree.tied, tree.tied_weight.double().sqrt()
+    edges = tree.edges.row, tree.edges.column, root(tree.edges.weight.double())
+    tied = tree.tied, root(tree.tied_weight.double())
     return single_linkage(*in_prim_order(*edges, *tied))
+
+
+def _among_all(values: np.ndarray, where: np.ndarray, n_samples: int) -> np.ndarray:
+    """Values at the rows `where` of all samples, 0 elsewhere."""
+    found = np.zeros(n_samples, dtype=values.dtype)
+    found[where] = values
+    return found
 
 
 def _dense(given: Given, device: str | torch.device) -> Tensor:

@@ -141,6 +141,11 @@ def chains_of(source: Tensor, target: Tensor) -> "Chains | DeviceChains":
         from onetrip.ops.hdbscan.device_chains import DeviceChains
 
         return DeviceChains(source, target)
+    return merges_of(source, target)
+
+
+def merges_of(source: Tensor, target: Tensor) -> Chains:
+    """As `chains_of`, in plain torch."""
     E, device = source.shape[0], source.device
     N = E + 1
     found = _contracted(source, target)

@@ -1,6 +1,7 @@
 """The condensed tree: clusters that live, points that fall out of them, at which density."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -9,7 +10,7 @@ from onetrip.ops.hdbscan.linkage import Linkage
 from onetrip.ops.hdbscan.pointers import highest
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Condensed:
     """A row for every point and every cluster but the root: what leaves which cluster, and when.
 
@@ -23,7 +24,7 @@ class Condensed:
     lambda_val: np.ndarray
     child_size: np.ndarray
 
-    @property
+    @cached_property
     def n_samples(self) -> int:
         """N, which is also the root cluster's number."""
         return int(self.parent.min())
@@ -32,6 +33,30 @@ class Condensed:
     def n_clusters(self) -> int:
         """Clusters of the tree, the root among them."""
         return self.child.shape[0] - self.n_samples + 1
+
+    @cached_property
+    def births(self) -> np.ndarray:
+        """Density at which every cluster appears [n_clusters]; the root's is 0."""
+        return np.concatenate([[0.0], self.lambda_val[self.n_samples :]])
+
+    @cached_property
+    def deaths(self) -> np.ndarray:
+        """Greatest density at which something leaves each cluster itself [n_clusters]."""
+        found = np.zeros(self.n_clusters)
+        np.maximum.at(found, self.parent - self.n_samples, self.lambda_val)
+        return found
+
+    @cached_property
+    def stabilities(self) -> np.ndarray:
+        """Excess of mass of every cluster [n_clusters]: points times how much density they outlive.
+
+        NaN where a cluster of coincident points begins and ends at an infinite density.
+        """
+        N, index = self.n_samples, self.parent - self.n_samples
+        with np.errstate(invalid="ignore"):
+            lived = self.lambda_val - self.births[index]
+            lived[N:] *= self.child_size[N:]
+            return np.bincount(index, weights=lived, minlength=self.n_clusters)
 
 
 def condense(tree: Linkage, min_cluster_size: int) -> Condensed:
@@ -43,6 +68,15 @@ def condense(tree: Linkage, min_cluster_size: int) -> Condensed:
     >>> rows.parent.tolist(), rows.child.tolist()
     ([6, 6, 5, 5, 4, 4], [0, 1, 2, 3, 5, 6])
     """
+    if tree.left.is_cuda:
+        from onetrip.ops.hdbscan.kernel_condense import condensed_rows
+
+        columns = (tree.left, tree.right, tree.distance, tree.size)
+        parent, lambda_val, child_size = condensed_rows(*columns, min_cluster_size)
+        # A row for every point, then clusters in the order of their numbers.
+        child = np.arange(parent.shape[0])
+        child[tree.n_samples :] += 1
+        return Condensed(parent, child, lambda_val, child_size)
     N = tree.n_samples
     root = 2 * N - 2
     above, size = tree.above, tree.sizes
@@ -60,46 +94,19 @@ def condense(tree: Linkage, min_cluster_size: int) -> Condensed:
     number = torch.empty_like(nodes)
     number[heads] = N + torch.arange(heads.shape[0], device=nodes.device)
     born = heads[1:]
-    # What is copied at once is waited for once.
-    found = torch.stack(
-        [
-            torch.cat([number[head[holder]], number[head[above[born]]]]),
-            torch.cat([nodes[:N], number[born]]),
-            torch.cat([torch.ones_like(holder), size[born]]),
-        ]
+    columns = (
+        torch.cat([number[head[holder]], number[head[above[born]]]]),
+        torch.cat([nodes[:N], number[born]]),
+        torch.cat([density[holder], density[above[born]]]),
+        torch.cat([torch.ones_like(holder), size[born]]),
     )
-    parent, child, child_size = found.cpu().numpy()
-    lambda_val = torch.cat([density[holder], density[above[born]]]).cpu().numpy()
-    return Condensed(parent, child, lambda_val, child_size)
-
-
-def births(tree: Condensed) -> np.ndarray:
-    """Density at which every cluster appears [n_clusters]; the root's is 0."""
-    return np.concatenate([[0.0], tree.lambda_val[tree.n_samples :]])
-
-
-def deaths(tree: Condensed) -> np.ndarray:
-    """Greatest density at which something leaves each cluster itself [n_clusters]."""
-    found = np.zeros(tree.n_clusters)
-    np.maximum.at(found, tree.parent - tree.n_samples, tree.lambda_val)
-    return found
-
-
-def stabilities(tree: Condensed) -> np.ndarray:
-    """Excess of mass of every cluster [n_clusters]: points times how much density they outlive.
-
-    NaN where a cluster of coincident points begins and ends at an infinite density.
-    """
-    index = tree.parent - tree.n_samples
-    with np.errstate(invalid="ignore"):
-        lived = (tree.lambda_val - births(tree)[index]) * tree.child_size
-        return np.bincount(index, weights=lived, minlength=tree.n_clusters)
+    return Condensed(*(column.numpy() for column in columns))
 
 
 def outlier_scores(tree: Condensed) -> np.ndarray:
     """GLOSH [N]: how much earlier a point falls out than the densest of its cluster and below."""
     N = tree.n_samples
-    densest = deaths(tree)
+    densest = tree.deaths.copy()
     for parent, child in zip(tree.parent[:N:-1], tree.child[:N:-1], strict=True):
         densest[parent - N] = max(densest[parent - N], densest[child - N])
     if tree.n_clusters > 1:
@@ -108,4 +115,8 @@ def outlier_scores(tree: Condensed) -> np.ndarray:
     own, top = tree.lambda_val[:N], densest[tree.parent[:N] - N]
     with np.errstate(invalid="ignore", divide="ignore"):
         score = (top - own) / top
-    return np.where((top == 0) | ~np.isfinite(own), 0.0, np.where(np.isinf(top), 1.0, score))
+    odd = np.isnan(score)
+    if odd.any():
+        # Far outside of coincident points, or one of them, or all densities are 0.
+        score[odd] = np.isinf(top[odd]) & np.isfinite(own[odd])
+    return score

@@ -1,6 +1,5 @@
-"""The merges of `chains.py` on a device, where a launch takes longer than what it does."""
+"""The merges of `chains.py` on a device, by a dozen launches and without a question to it."""
 
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -9,11 +8,13 @@ from torch import Tensor
 
 from onetrip.ops.hdbscan import kernel_chains as chains
 from onetrip.ops.hdbscan import kernel_places as places
-from onetrip.ops.hdbscan.kernel_chains import BLOCK, highest_of
+from onetrip.ops.hdbscan.kernel_chains import ALONE, ALONE_WARPS, BLOCK, LEVELS
+from onetrip.ops.hdbscan.launch import launch
 
-# Passes between two questions to the device whether one vertex is left; one more changes nothing.
-_PASSES = 3
+# The way to a point that no program has looked at is long: not for more than a few hops at first.
+_HOPS = (64, torch.iinfo(torch.int32).max)
 _BLOCK: dict[str, Any] = {"BLOCK": BLOCK}
+_ALONE: dict[str, Any] = {"BLOCK": ALONE, "num_warps": ALONE_WARPS}
 
 
 class DeviceChains:
@@ -26,39 +27,40 @@ class DeviceChains:
 
     def __init__(self, source: Tensor, target: Tensor) -> None:
         E, device = source.shape[0], source.device
-        N = E + 1
-        chain, merging = _contracted(source, target)
-        chain, self._edge = chain.sort(stable=True)
-        passes = merging.shape[0] // N
-        bounds = N * torch.arange(1, passes + 1, device=device, dtype=chain.dtype)
-        begin_of, end_of = torch.empty(2, merging.shape[0], dtype=torch.int64, device=device)
-        self._begin, self._end, self._place = torch.empty(3, E, dtype=torch.int64, device=device)
-        self._under = torch.zeros(E, dtype=torch.int64, device=device)
-        self.above = torch.empty(2 * N - 1, dtype=torch.int64, device=device)
-        self.left, self.right = children = torch.full((2, E), -1, device=device)
-        grid = (triton.cdiv(N, BLOCK),)
+        self._grid = (triton.cdiv(E + 1, BLOCK),)
         with torch.cuda.device_of(source):
-            chains._hdbscan_hang_kernel[grid](
-                chain, self._edge, merging, begin_of, end_of, self.above, children, self._place,
-                E, **_BLOCK,
+            chain, merging, self._level = _contracted(source, target, self._grid)
+            self._chain, self._edge = chain.sort(stable=True)
+            begin_of, end_of = torch.empty(2, 2 * E + 2, dtype=torch.int64, device=device)
+            ends = torch.empty(3, E, dtype=torch.int64, device=device)
+            self._begin, self._end, self._place = ends
+            self._under = torch.zeros(E, dtype=torch.int64, device=device)
+            self.above = torch.empty(2 * E + 1, dtype=torch.int64, device=device)
+            self.left, self.right = children = torch.full((2, E), -1, device=device)
+            launch(
+                chains._hdbscan_hang_kernel, self._grid, self._chain, self._edge, merging, begin_of,
+                end_of, self.above, children, self._place, E, **_BLOCK,
             )  # fmt: skip
-            chains._hdbscan_along_kernel[grid](
-                chain, self._edge, begin_of, end_of, self._place, self.above, self._begin,
-                self._end, self._under, children, E, **_BLOCK,
+            launch(
+                chains._hdbscan_along_kernel, self._grid, self._chain, self._edge, begin_of, end_of,
+                self._place, self.above, self._begin, self._end, self._under, children, E, **_BLOCK,
             )  # fmt: skip
-        self._bounds = torch.searchsorted(chain, bounds).tolist()
+
+    @property
+    def ways(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What `kernel_places.climb` goes along."""
+        return self._edge, self._end, self._place, self.above
 
     def sizes(self) -> Tensor:
         """Points [E] under the node that every edge makes."""
-        E = self._edge.shape[0]
         under, size = self._under.clone(), torch.empty_like(self._under)
+        given = (
+            self._chain, self._level, self._edge, self._begin, self._end, self._place, self.above,
+            under.cumsum(0), under, size, size.shape[0],
+        )  # fmt: skip
         with torch.cuda.device_of(size):
-            for low, high in self._passes():
-                along = under[low:high].cumsum(0)
-                places._hdbscan_grow_kernel[(triton.cdiv(high - low, BLOCK),)](
-                    self._edge, self._begin, self._end, self._place, self.above, along, under,
-                    size, low, high, E, **_BLOCK,
-                )  # fmt: skip
+            launch(places._hdbscan_grow_kernel, self._grid, *given, **_BLOCK)
+            launch(places._hdbscan_grow_rest_kernel, (1,), *given, **_ALONE)
         return size
 
     def places(self) -> Tensor:
@@ -70,65 +72,48 @@ class DeviceChains:
         E, size = self._edge.shape[0], self.sizes()
         pushed, start = torch.empty_like(size), torch.empty_like(size)
         found = size.new_empty(E + 1)
-        grid = (triton.cdiv(E + 1, BLOCK),)
         with torch.cuda.device_of(size):
-            places._hdbscan_pushed_kernel[grid](self._edge, self.left, size, pushed, E, **_BLOCK)
-            along = pushed.cumsum(0)
-            for low, high in reversed(self._passes()):
-                places._hdbscan_start_kernel[(triton.cdiv(high - low, BLOCK),)](
-                    self._edge, self._end, along, start, self.above, self.left, size, low, high,
-                    E, **_BLOCK,
-                )  # fmt: skip
-            places._hdbscan_place_kernel[grid](
-                start, self.above, self.left, size, found, E, **_BLOCK
-            )
-        return found
-
-    def climb(self, point: Tensor, limit: Tensor) -> Tensor:
-        """Highest node above each point [P] that edges before `limit` [P] make; the point if none.
-
-        >>> chains = DeviceChains(torch.tensor([0, 1]), torch.tensor([1, 2]))
-        >>> chains.climb(torch.tensor([0, 0, 0]), torch.tensor([0, 1, 2])).tolist()
-        [0, 3, 4]
-        """
-        count, found = point.shape[0], torch.empty_like(point)
-        with torch.cuda.device_of(point):
-            places._hdbscan_climb_kernel[(triton.cdiv(count, BLOCK),)](
-                point, limit, self._edge, self._end, self._place, self.above, found, count,
-                self._edge.shape[0], **_BLOCK,
+            launch(
+                places._hdbscan_pushed_kernel, self._grid, self._edge, self.left, size, pushed, E,
+                **_BLOCK,
+            )  # fmt: skip
+            given = (
+                self._chain, self._level, self._edge, self._end, pushed.cumsum(0), start,
+                self.above, self.left, size, E,
+            )  # fmt: skip
+            launch(places._hdbscan_start_rest_kernel, (1,), *given, **_ALONE)
+            launch(places._hdbscan_start_kernel, self._grid, *given, **_BLOCK)
+            launch(
+                places._hdbscan_place_kernel, self._grid, start, self.above, self.left, size, found,
+                E, **_BLOCK,
             )  # fmt: skip
         return found
 
-    def _passes(self) -> list[tuple[int, int]]:
-        """Runs of places, a pass each; those that only made sure of the end are empty."""
-        return [(low, high) for low, high in pairwise(self._bounds) if low < high]
 
-
-def _contracted(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Chain of every edge [E], passes times N plus a vertex, and what merges its end, of all."""
+def _contracted(
+    source: Tensor, target: Tensor, grid: tuple[int, ...]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Chain of every edge [E], what merges the end of each [2N], first chain of each level."""
     E, device = source.shape[0], source.device
-    N = E + 1
-    small = torch.int32
-    vertex = torch.arange(N, dtype=small, device=device)
-    parent, first = vertex.clone(), torch.empty_like(vertex)
-    # Each pass halves the vertices at least.
-    most = N.bit_length() + _PASSES
-    wide = small if most * N < torch.iinfo(small).max else torch.int64
-    chain = torch.full((E,), -1, dtype=wide, device=device)
-    gone = torch.zeros(most, dtype=small, device=device)
-    merging: list[Tensor] = []
-    grid = (triton.cdiv(N, BLOCK),)
-    with torch.cuda.device_of(source):
-        # The last pass is one that finds a single vertex.
-        while not merging or int(gone[: len(merging) - 1].sum()) < E:
-            for _ in range(_PASSES):
-                number = len(merging)
-                merging.append(torch.empty_like(vertex))
-                first.fill_(E)
-                chains._hdbscan_first_kernel[grid](source, target, vertex, first, E, **_BLOCK)
-                chains._hdbscan_contract_kernel[grid](
-                    source, target, vertex, first, chain, parent, merging[-1], gone[number:],
-                    number * N, E, **_BLOCK,
-                )  # fmt: skip
-                vertex = highest_of(parent)
-    return chain, torch.cat(merging)
+    N, small = E + 1, torch.int32
+    first = torch.full((2 * N,), E, dtype=small, device=device)
+    # Of the last vertex, which nothing merges.
+    merging = torch.full((2 * N,), 2 * E, dtype=small, device=device)
+    parent, made, up = torch.empty(3, 2 * N, dtype=small, device=device)
+    home, left, chain, *_ = lists = torch.empty(5, E, dtype=small, device=device)
+    ends = lists[3:]
+    count = torch.zeros(2, dtype=small, device=device)  # edges that are left, vertices
+    level = torch.empty(LEVELS, dtype=small, device=device)
+    launch(chains._hdbscan_first_kernel, grid, source, target, first, E, **_BLOCK)
+    launch(
+        chains._hdbscan_contract_kernel, grid, source, target, first, parent, merging, made, home,
+        left, count, E, **_BLOCK,
+    )  # fmt: skip
+    for hops in _HOPS:
+        launch(chains._hdbscan_lift_kernel, grid, parent, made, up, N, hops, **_BLOCK)
+    launch(
+        chains._hdbscan_rest_kernel, (1,), source, target, first, parent, merging, made, up, home,
+        left, ends, count, level, E, LEVELS=LEVELS, **_ALONE,
+    )  # fmt: skip
+    launch(chains._hdbscan_chain_kernel, grid, home, up, first, chain, E, **_BLOCK)
+    return chain, merging, level

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from onetrip.ops.hdbscan.condense import Condensed, births, deaths, stabilities
+from onetrip.ops.hdbscan.condense import Condensed
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +50,21 @@ def labels_of(tree: Condensed, chosen: np.ndarray, how: Selection) -> np.ndarray
 def probabilities_of(tree: Condensed, chosen: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """How long every point stays [N], as a share of the longest stay in its cluster."""
     own = tree.lambda_val[: tree.n_samples]
-    top = np.append(deaths(tree)[chosen], np.inf)[labels]
+    top = np.append(tree.deaths[chosen], np.inf)[labels]
     with np.errstate(invalid="ignore", divide="ignore"):
-        share = np.minimum(own, top) / top
-    share = np.where((top == 0) | np.isinf(own), 1.0, share)
-    return np.where(labels < 0, 0.0, share)
+        share = np.minimum(own / top, 1.0)
+    odd = np.isnan(share)
+    if odd.any():
+        # Coincident points, which stay for ever, or a cluster whose densities are all 0.
+        share[odd] = labels[odd] >= 0
+    return share
 
 
 def persistence_of(tree: Condensed, chosen: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Stability of every selected cluster, as a share of the greatest that its size allows."""
-    densest = tree.lambda_val.max()
-    counts = np.bincount(labels[labels >= 0], minlength=chosen.shape[0])
-    found = stabilities(tree)[chosen]
+    densest = tree.deaths.max()
+    counts = np.bincount(labels + 1, minlength=chosen.shape[0] + 1)[1:]
+    found = tree.stabilities[chosen]
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(np.isinf(densest) | (counts == 0), 1.0, found / (counts * densest))
 
@@ -74,7 +77,7 @@ def _edges(tree: Condensed) -> tuple[np.ndarray, np.ndarray]:
 
 def _by_excess_of_mass(tree: Condensed, how: Selection) -> np.ndarray:
     parent, child = (ends.tolist() for ends in _edges(tree))
-    stability = stabilities(tree).tolist()
+    stability = tree.stabilities.tolist()
     size = [sum(tree.child_size[tree.n_samples :][tree.parent[tree.n_samples :] == tree.n_samples])]
     size += tree.child_size[tree.n_samples :].tolist()
     largest = how.max_cluster_size or tree.n_samples + 1
@@ -101,7 +104,7 @@ def _merged_below(tree: Condensed, chosen: np.ndarray, how: Selection) -> np.nda
     parent, child = (ends.tolist() for ends in _edges(tree))
     above = dict(zip(child, parent, strict=True))
     with np.errstate(divide="ignore"):
-        distance = (1.0 / births(tree)).tolist()
+        distance = (1.0 / tree.births).tolist()
     found: set[int] = set()
     for cluster in chosen.tolist():
         while distance[cluster] < how.cluster_selection_epsilon:

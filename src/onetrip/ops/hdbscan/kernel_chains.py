@@ -1,101 +1,228 @@
-"""Triton kernels of hdbscan: merges of a tree's edges without a loop, a few launches a pass.
+"""Triton kernels of hdbscan: merges of a tree's edges without a loop, and without the host.
 
-`chains.py` says what is computed. Here nothing is renumbered or taken out between passes: a vertex
-is named by one of its points, and an edge is gone once both its ends lie in one vertex. So a pass
-is four launches, and chains are numbered by the pass and the vertex. An edge that merges the end
-of a chain and the side that it merges it from are one number, twice the edge plus the side.
+`chains.py` says what is computed. A vertex of a pass is a number: of the first pass the point, of
+the following ones whatever comes next; `up` says which vertex of the next pass holds it. So chains
+are numbered by the vertex whose edges they are, those of early passes first.
+
+The first pass is over all points, by all programs. It leaves few vertices, as a rule less than a
+hundredth: all other passes are one program, which asks nobody how many there are.
+
+An edge that merges the end of a chain and the side that it merges it from are one number, twice
+the edge plus the side.
 """
 
 from typing import Any
 
-import torch
 import triton
 import triton.language as tl
-from torch import Tensor
 
 from onetrip.tile.compile_case import CompileCase
 
 BLOCK = 256
-_HOPS = 64
-_BLOCK: dict[str, Any] = {"BLOCK": BLOCK}
-_LAST = torch.iinfo(torch.int32).max
+# Edges or vertices that the one program of the later passes looks at together.
+ALONE = 2048
+ALONE_WARPS = 16
+# Passes at most: each halves the vertices at least.
+LEVELS = 34
 
 
 @triton.jit
-def _joins(edge, source_ptr, target_ptr, vertex_ptr, mask):
-    """Vertices that hold the ends of edges."""
-    a = tl.load(vertex_ptr + tl.load(source_ptr + edge, mask=mask, other=0))
-    b = tl.load(vertex_ptr + tl.load(target_ptr + edge, mask=mask, other=0))
-    return a, b
+def _offer(first_ptr, vertex, edge, mask):
+    """Lower the first edge at vertices."""
+    # A number that was read before others lowered it costs an atomic, not the result.
+    known = tl.load(first_ptr + vertex, mask=mask, other=0, cache_modifier=".cg")
+    tl.atomic_min(first_ptr + vertex, edge, mask=mask & (edge < known), sem="relaxed")
+
+
+@triton.jit
+def _hang(first_ptr, parent_ptr, merging_ptr, a, b, edge, mask):
+    """Hang vertices below the other end of their first edge; which edges are taken, make a root.
+
+    Edges stand in one order, so a circle is two vertices with the same first edge.
+    """
+    of_a = mask & (tl.load(first_ptr + a, mask=mask, other=-1, cache_modifier=".cg") == edge)
+    of_b = mask & (tl.load(first_ptr + b, mask=mask, other=-1, cache_modifier=".cg") == edge)
+    both = of_a & of_b
+    root = tl.minimum(a, b)
+    tl.store(merging_ptr + a, 2 * edge + 1, mask=of_a)
+    tl.store(merging_ptr + b, 2 * edge, mask=of_b)
+    tl.store(parent_ptr + a, tl.where(both, root, b), mask=of_a)
+    tl.store(parent_ptr + b, tl.where(both, root, a), mask=of_b)
+    return of_a | of_b, both, root
 
 
 @triton.jit(do_not_specialize=["E"])
-def _hdbscan_first_kernel(source_ptr, target_ptr, vertex_ptr, first_ptr, E, BLOCK: tl.constexpr):
-    """Offer every edge that is left to both its vertices."""
+def _hdbscan_first_kernel(source_ptr, target_ptr, first_ptr, E, BLOCK: tl.constexpr):
+    """Offer every edge to both its points."""
     edge = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     mask = edge < E
-    a, b = _joins(edge, source_ptr, target_ptr, vertex_ptr, mask)
-    apart = mask & (a != b)
-    # A number that was read before others lowered it costs an atomic, not the result.
-    known = tl.load(first_ptr + a, mask=apart, other=0, cache_modifier=".cg")
-    tl.atomic_min(first_ptr + a, edge, mask=apart & (edge < known), sem="relaxed")
-    known = tl.load(first_ptr + b, mask=apart, other=0, cache_modifier=".cg")
-    tl.atomic_min(first_ptr + b, edge, mask=apart & (edge < known), sem="relaxed")
+    _offer(first_ptr, tl.load(source_ptr + edge, mask=mask, other=0), edge, mask)
+    _offer(first_ptr, tl.load(target_ptr + edge, mask=mask, other=0), edge, mask)
 
 
-@triton.jit(do_not_specialize=["offset", "E"])
+@triton.jit(do_not_specialize=["E"])
 def _hdbscan_contract_kernel(
     source_ptr,
     target_ptr,
-    vertex_ptr,
     first_ptr,
-    chain_ptr,
     parent_ptr,
     merging_ptr,
-    gone_ptr,
-    offset,
+    made_ptr,
+    home_ptr,
+    left_ptr,
+    count_ptr,
     E,
     BLOCK: tl.constexpr,
 ):
-    """Hang every vertex below the other one of its first edge; put edges into chains."""
-    offs = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    root = tl.load(vertex_ptr + offs, mask=offs <= E, other=-1) == offs
-    edge = tl.load(first_ptr + offs, mask=root, other=E)
-    leads = edge < E
-    a, b = _joins(edge, source_ptr, target_ptr, vertex_ptr, leads)
-    at_source = leads & (a == offs)
-    tl.store(merging_ptr + offs, 2 * edge + at_source.to(tl.int32), mask=root)
-    other = tl.where(at_source, b, a)
-    # Edges stand in one order, so a circle is two vertices with the same first edge.
-    mutual = tl.load(first_ptr + other, mask=leads, other=-1) == edge
-    hangs = leads & ((mutual == 0) | (other < offs))
-    tl.store(parent_ptr + offs, tl.where(hangs, other, offs), mask=root)
-    gone = tl.sum(hangs.to(tl.int32), axis=0)
-    tl.atomic_add(gone_ptr, gone, mask=gone > 0, sem="relaxed")
-    # What lies inside a vertex and comes before all that leaves it is of the vertex's chain.
-    mask = offs < E
-    a, b = _joins(offs, source_ptr, target_ptr, vertex_ptr, mask)
-    free = mask & (a == b) & (tl.load(chain_ptr + offs, mask=mask, other=0) < 0)
-    free &= offs < tl.load(first_ptr + a, mask=free, other=0)
-    tl.store(chain_ptr + offs, (offset + a).to(chain_ptr.dtype.element_ty), mask=free)
+    """The first pass: number vertices of the next one, list the edges that are left."""
+    edge = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    mask = edge < E
+    a = tl.load(source_ptr + edge, mask=mask, other=0).to(tl.int32)
+    b = tl.load(target_ptr + edge, mask=mask, other=0).to(tl.int32)
+    taken, makes, root = _hang(first_ptr, parent_ptr, merging_ptr, a, b, edge, mask)
+    tl.store(home_ptr + edge, a, mask=mask)
+    made = makes.to(tl.int32)
+    number = tl.atomic_add(count_ptr + 1, tl.sum(made, axis=0), sem="relaxed")
+    tl.store(made_ptr + root, E + number + tl.cumsum(made, axis=0), mask=makes)
+    stays = (mask & (taken == 0)).to(tl.int32)
+    at = tl.atomic_add(count_ptr, tl.sum(stays, axis=0), sem="relaxed")
+    tl.store(left_ptr + at + tl.cumsum(stays, axis=0) - 1, edge, mask=stays > 0)
 
 
 @triton.jit(do_not_specialize=["N", "hops"])
-def _hdbscan_highest_kernel(above_ptr, found_ptr, N, hops, BLOCK: tl.constexpr):
-    """Where nodes arrive that go up until they stay, or `hops` times further than is known."""
-    # What is above has the larger number as a rule: it is looked at first.
-    offs = (tl.num_programs(0) - 1 - tl.program_id(0)) * BLOCK + tl.arange(0, BLOCK)
+def _hdbscan_lift_kernel(parent_ptr, made_ptr, up_ptr, N, hops, BLOCK: tl.constexpr):
+    """The vertex of the next pass that holds each point; that of a root is known."""
+    offs = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     mask = offs < N
-    above = tl.load(above_ptr + offs, mask=mask, other=0, cache_modifier=".cg")
+    above = tl.load(parent_ptr + offs, mask=mask, other=0, cache_modifier=".cg")
     moving = 1
     while (moving > 0) & (hops > 0):
         # Others shorten their ways at the same time: what is read is higher in any case.
-        higher = tl.load(above_ptr + above, mask=mask, other=0, cache_modifier=".cg")
+        higher = tl.load(parent_ptr + above, mask=mask, other=0, cache_modifier=".cg")
         moving = tl.sum((mask & (higher != above)).to(tl.int32), axis=0)
         above = higher
-        tl.store(above_ptr + offs, above, mask=mask)
+        tl.store(parent_ptr + offs, above, mask=mask)
         hops -= 1
-    tl.store(found_ptr + offs, above, mask=mask)
+    tl.store(up_ptr + offs, tl.load(made_ptr + above, mask=mask, other=0), mask=mask)
+
+
+@triton.jit(do_not_specialize=["E"])
+def _hdbscan_rest_kernel(
+    source_ptr,
+    target_ptr,
+    first_ptr,
+    parent_ptr,
+    merging_ptr,
+    made_ptr,
+    up_ptr,
+    home_ptr,
+    left_ptr,
+    ends_ptr,
+    count_ptr,
+    level_ptr,
+    E,
+    BLOCK: tl.constexpr,
+    LEVELS: tl.constexpr,
+):
+    """All passes but the first, by one program; `level` is the first vertex of each pass."""
+    lanes = tl.arange(0, BLOCK)
+    a_ptr = ends_ptr
+    b_ptr = ends_ptr + E
+    count = tl.load(count_ptr)
+    low = E + 1
+    high = low + tl.load(count_ptr + 1)
+    for start in range(0, count, BLOCK):
+        offs = start + lanes
+        mask = offs < count
+        edge = tl.load(left_ptr + offs, mask=mask, other=0)
+        a = tl.load(source_ptr + edge, mask=mask, other=0)
+        b = tl.load(target_ptr + edge, mask=mask, other=0)
+        tl.store(a_ptr + offs, tl.load(up_ptr + a, mask=mask, other=0), mask=mask)
+        tl.store(b_ptr + offs, tl.load(up_ptr + b, mask=mask, other=0), mask=mask)
+    tl.debug_barrier()
+    passes = 0
+    while count > 0:
+        tl.store(level_ptr + passes, low)
+        for start in range(0, count, BLOCK):
+            offs = start + lanes
+            mask = offs < count
+            edge = tl.load(left_ptr + offs, mask=mask, other=0, cache_modifier=".cg")
+            a = tl.load(a_ptr + offs, mask=mask, other=0, cache_modifier=".cg")
+            b = tl.load(b_ptr + offs, mask=mask, other=0, cache_modifier=".cg")
+            _offer(first_ptr, a, edge, mask)
+            _offer(first_ptr, b, edge, mask)
+        tl.debug_barrier()
+        made = count * 0
+        kept = count * 0
+        for start in range(0, count, BLOCK):
+            offs = start + lanes
+            mask = offs < count
+            edge = tl.load(left_ptr + offs, mask=mask, other=0, cache_modifier=".cg")
+            a = tl.load(a_ptr + offs, mask=mask, other=0, cache_modifier=".cg")
+            b = tl.load(b_ptr + offs, mask=mask, other=0, cache_modifier=".cg")
+            taken, makes, root = _hang(first_ptr, parent_ptr, merging_ptr, a, b, edge, mask)
+            tl.store(home_ptr + edge, a, mask=mask)
+            new = makes.to(tl.int32)
+            tl.store(made_ptr + root, high + made + tl.cumsum(new, axis=0) - 1, mask=makes)
+            made += tl.sum(new, axis=0)
+            # What is left moves forward, over what all threads have read.
+            stays = mask & (taken == 0)
+            at = kept + tl.cumsum(stays.to(tl.int32), axis=0) - 1
+            tl.debug_barrier()
+            tl.store(left_ptr + at, edge, mask=stays)
+            tl.store(a_ptr + at, a, mask=stays)
+            tl.store(b_ptr + at, b, mask=stays)
+            kept += tl.sum(stays.to(tl.int32), axis=0)
+        tl.debug_barrier()
+        moving = count
+        while moving > 0:
+            moving = count * 0
+            for start in range(low, high, BLOCK):
+                offs = start + lanes
+                mask = offs < high
+                above = tl.load(parent_ptr + offs, mask=mask, other=0, cache_modifier=".cg")
+                higher = tl.load(parent_ptr + above, mask=mask, other=0, cache_modifier=".cg")
+                moving += tl.sum((mask & (higher != above)).to(tl.int32), axis=0)
+                tl.store(parent_ptr + offs, higher, mask=mask)
+            tl.debug_barrier()
+        for start in range(low, high, BLOCK):
+            offs = start + lanes
+            mask = offs < high
+            root = tl.load(parent_ptr + offs, mask=mask, other=0, cache_modifier=".cg")
+            up = tl.load(made_ptr + root, mask=mask, other=0, cache_modifier=".cg")
+            tl.store(up_ptr + offs, up, mask=mask)
+        tl.debug_barrier()
+        for start in range(0, kept, BLOCK):
+            offs = start + lanes
+            mask = offs < kept
+            a = tl.load(a_ptr + offs, mask=mask, other=0, cache_modifier=".cg")
+            b = tl.load(b_ptr + offs, mask=mask, other=0, cache_modifier=".cg")
+            a = tl.load(up_ptr + a, mask=mask, other=0, cache_modifier=".cg")
+            b = tl.load(up_ptr + b, mask=mask, other=0, cache_modifier=".cg")
+            tl.store(a_ptr + offs, a, mask=mask)
+            tl.store(b_ptr + offs, b, mask=mask)
+        tl.debug_barrier()
+        low = high
+        high = low + made
+        count = kept
+        passes += 1
+    # The last pass is one vertex.
+    tl.store(level_ptr + passes, low)
+    for level in range(passes + 1, LEVELS):
+        tl.store(level_ptr + level, high)
+
+
+@triton.jit(do_not_specialize=["E"])
+def _hdbscan_chain_kernel(home_ptr, up_ptr, first_ptr, chain_ptr, E, BLOCK: tl.constexpr):
+    """The first vertex around every edge that nothing before it leaves."""
+    edge = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    mask = edge < E
+    vertex = tl.load(up_ptr + tl.load(home_ptr + edge, mask=mask, other=0), mask=mask, other=0)
+    moving = mask & (tl.load(first_ptr + vertex, mask=mask, other=0) < edge)
+    while tl.max(moving.to(tl.int32), axis=0) > 0:
+        vertex = tl.where(moving, tl.load(up_ptr + vertex, mask=moving, other=0), vertex)
+        moving &= tl.load(first_ptr + vertex, mask=moving, other=0) < edge
+    tl.store(chain_ptr + edge, vertex, mask=mask)
 
 
 @triton.jit(do_not_specialize=["E"])
@@ -171,56 +298,23 @@ def _hdbscan_along_kernel(
     tl.atomic_add(under_ptr + place, tl.full([BLOCK], 1, tl.int64), mask=point, sem="relaxed")
 
 
-@triton.jit(do_not_specialize=["E"])
-def _hdbscan_skip_kernel(tour_ptr, E, BLOCK: tl.constexpr):
-    """Go twice as far along a tour: what follows in 32 bits, how far it is in those above."""
-    offs = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    mask = offs < E
-    tour = tl.load(tour_ptr + offs, mask=mask, other=0)
-    following = tour & 0xFFFFFFFF
-    # Others go on at the same time: what is read is as far from there as it says in any case.
-    further = tl.load(tour_ptr + following, mask=mask, other=0, cache_modifier=".cg")
-    tl.store(tour_ptr + offs, tour - following + further, mask=mask)
+_SMALL = ("first_ptr", "chain_ptr", "parent_ptr", "merging_ptr", "made_ptr", "up_ptr", "home_ptr")
+_SMALL += ("left_ptr", "ends_ptr", "count_ptr", "level_ptr")
 
 
-def walk_tour(tour: Tensor, steps: int) -> Tensor:
-    """The tour [2E] after that many steps, each twice as far; it is changed."""
-    with torch.cuda.device_of(tour):
-        for _ in range(steps):
-            _hdbscan_skip_kernel[(triton.cdiv(tour.shape[0], BLOCK),)](
-                tour, tour.shape[0], **_BLOCK
-            )
-    return tour
-
-
-def highest_of(above: Tensor) -> Tensor:
-    """Where every node arrives that goes up until it stays, of `above` [N], which is changed."""
-    found = torch.empty_like(above)
-    grid = (triton.cdiv(above.shape[0], BLOCK),)
-    with torch.cuda.device_of(above):
-        # The way to a node that no program has looked at is long: not for more than a few hops.
-        for hops in (_HOPS, _LAST):
-            _hdbscan_highest_kernel[grid](above, found, above.shape[0], hops, **_BLOCK)
-    return found
-
-
-_SMALL = ("vertex_ptr", "first_ptr", "chain_ptr", "parent_ptr", "merging_ptr", "gone_ptr")
-_COUNTS = ("E", "N", "offset", "hops")
-
-
-def _case(name: str, kernel: Any, small: tuple[str, ...] = _SMALL) -> CompileCase:
+def _case(name: str, kernel: Any, num_warps: int = 4, **constexprs: int) -> CompileCase:
     pointers = (name for name in kernel.arg_names if name.endswith("_ptr"))
-    types = {name: "*i32" if name in small else "*i64" for name in pointers}
-    counts = {name: "i32" for name in kernel.arg_names if name in _COUNTS}
-    return CompileCase(name, kernel, types | counts, {"BLOCK": BLOCK})
+    types = {name: "*i32" if name in _SMALL else "*i64" for name in pointers}
+    counts = {name: "i32" for name in kernel.arg_names if name in ("E", "N", "hops")}
+    return CompileCase(name, kernel, types | counts, {"BLOCK": BLOCK} | constexprs, num_warps)
 
 
 COMPILE_CASES = (
     _case("first", _hdbscan_first_kernel),
     _case("contract", _hdbscan_contract_kernel),
-    _case("highest", _hdbscan_highest_kernel),
-    _case("highest-small", _hdbscan_highest_kernel, ("above_ptr", "found_ptr")),
+    _case("lift", _hdbscan_lift_kernel),
+    _case("rest", _hdbscan_rest_kernel, ALONE_WARPS, BLOCK=ALONE, LEVELS=LEVELS),
+    _case("chain", _hdbscan_chain_kernel),
     _case("hang", _hdbscan_hang_kernel),
     _case("along", _hdbscan_along_kernel),
-    _case("skip", _hdbscan_skip_kernel),
 )

@@ -2,19 +2,55 @@
 
 Chains are what `kernel_chains.py` leaves: runs of edges, those of early passes first, and what
 hangs at an edge is a chain of an earlier pass. Sizes are summed from early passes to late ones,
-places handed down from late ones to early ones, a sum along all chains and a launch a pass.
+places handed down from late ones to early ones. The first pass, a level of chains, holds nearly
+all edges; one program goes through all other levels.
 """
+
+from typing import Any
 
 import triton
 import triton.language as tl
 
+from onetrip.ops.hdbscan.kernel_chains import ALONE, ALONE_WARPS, BLOCK
 from onetrip.tile.compile_case import CompileCase
 
-BLOCK = 256
+
+@triton.jit
+def _place_of(chain_ptr, level_ptr, level, E):
+    """First place of the chains of a level: chains ascend."""
+    wanted = tl.load(level_ptr + level)
+    low = E * 0
+    high = E
+    while low < high:
+        middle = (low + high) // 2
+        before = tl.load(chain_ptr + middle) < wanted
+        low = tl.where(before, middle + 1, low)
+        high = tl.where(before, high, middle)
+    return low
 
 
-@triton.jit(do_not_specialize=["low", "high", "E"])
+@triton.jit
+def _grow(
+    offs, mask, low, edge_ptr, begin_ptr, end_ptr, place_ptr, above_ptr, along_ptr, under_ptr,
+    size_ptr, E,
+):  # fmt: skip
+    """Points under the nodes of places; a whole chain hangs at a later place."""
+    edge = tl.load(edge_ptr + offs, mask=mask, other=0)
+    begin = tl.load(begin_ptr + offs, mask=mask, other=0)
+    held = tl.load(along_ptr + offs, mask=mask, other=0, cache_modifier=".cg")
+    held -= tl.load(along_ptr + begin - 1, mask=mask & (begin > low), other=0, cache_modifier=".cg")
+    tl.store(size_ptr + edge, held, mask=mask)
+    ends = mask & (tl.load(end_ptr + offs, mask=mask, other=-1) == offs)
+    up = tl.load(above_ptr + E + 1 + edge, mask=ends, other=E)
+    ends &= up < E
+    place = tl.load(place_ptr + up, mask=ends, other=0)
+    tl.atomic_add(under_ptr + place, held, mask=ends, sem="relaxed")
+
+
+@triton.jit(do_not_specialize=["E"])
 def _hdbscan_grow_kernel(
+    chain_ptr,
+    level_ptr,
     edge_ptr,
     begin_ptr,
     end_ptr,
@@ -23,24 +59,56 @@ def _hdbscan_grow_kernel(
     along_ptr,
     under_ptr,
     size_ptr,
-    low,
-    high,
     E,
     BLOCK: tl.constexpr,
 ):
-    """Points under the nodes of one pass's chains; a whole chain hangs at a later place."""
-    offs = low + tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    mask = offs < high
-    edge = tl.load(edge_ptr + offs, mask=mask, other=0)
-    begin = tl.load(begin_ptr + offs, mask=mask, other=0)
-    held = tl.load(along_ptr + offs - low, mask=mask, other=0)
-    held -= tl.load(along_ptr + begin - 1 - low, mask=mask & (begin > low), other=0)
-    tl.store(size_ptr + edge, held, mask=mask)
-    ends = mask & (tl.load(end_ptr + offs, mask=mask, other=-1) == offs)
-    up = tl.load(above_ptr + E + 1 + edge, mask=ends, other=E)
-    ends &= up < E
-    place = tl.load(place_ptr + up, mask=ends, other=0)
-    tl.atomic_add(under_ptr + place, held, mask=ends, sem="relaxed")
+    """Sizes of the first level, at which points hang and nothing else."""
+    offs = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    mask = offs < E
+    mask &= tl.load(chain_ptr + offs, mask=mask, other=0) < tl.load(level_ptr + 1)
+    _grow(
+        offs, mask, 0, edge_ptr, begin_ptr, end_ptr, place_ptr, above_ptr, along_ptr, under_ptr,
+        size_ptr, E,
+    )  # fmt: skip
+
+
+@triton.jit(do_not_specialize=["E"])
+def _hdbscan_grow_rest_kernel(
+    chain_ptr,
+    level_ptr,
+    edge_ptr,
+    begin_ptr,
+    end_ptr,
+    place_ptr,
+    above_ptr,
+    along_ptr,
+    under_ptr,
+    size_ptr,
+    E,
+    BLOCK: tl.constexpr,
+):
+    """Sizes of all other levels, one after the other, by one program."""
+    lanes = tl.arange(0, BLOCK)
+    level = 1
+    low = _place_of(chain_ptr, level_ptr, level, E)
+    while low < E:
+        level += 1
+        high = _place_of(chain_ptr, level_ptr, level, E)
+        sum_before = tl.zeros([], dtype=tl.int64)
+        for start in range(low, high, BLOCK):
+            offs = start + lanes
+            under = tl.load(under_ptr + offs, mask=offs < high, other=0, cache_modifier=".cg")
+            tl.store(along_ptr + offs, sum_before + tl.cumsum(under, axis=0), mask=offs < high)
+            sum_before += tl.sum(under, axis=0)
+        tl.debug_barrier()
+        for start in range(low, high, BLOCK):
+            offs = start + lanes
+            _grow(
+                offs, offs < high, low, edge_ptr, begin_ptr, end_ptr, place_ptr, above_ptr,
+                along_ptr, under_ptr, size_ptr, E,
+            )  # fmt: skip
+        tl.debug_barrier()
+        low = high
 
 
 @triton.jit
@@ -67,27 +135,15 @@ def _start(node, start_ptr, above_ptr, left_ptr, size_ptr, E, mask):
     """First place of nodes, from that of what merges them; of the last node 0."""
     up = tl.load(above_ptr + node, mask=mask, other=E)
     mask &= up < E
-    start = tl.load(start_ptr + up, mask=mask, other=0)
+    start = tl.load(start_ptr + up, mask=mask, other=0, cache_modifier=".cg")
     return start + _pushed(node, up, left_ptr, size_ptr, E, mask)
 
 
-@triton.jit(do_not_specialize=["low", "high", "E"])
-def _hdbscan_start_kernel(
-    edge_ptr,
-    end_ptr,
-    along_ptr,
-    start_ptr,
-    above_ptr,
-    left_ptr,
-    size_ptr,
-    low,
-    high,
-    E,
-    BLOCK: tl.constexpr,
+@triton.jit
+def _start_along(
+    offs, mask, edge_ptr, end_ptr, along_ptr, start_ptr, above_ptr, left_ptr, size_ptr, E
 ):
-    """First place of what every edge of one pass's chains holds, from the ends of the chains."""
-    offs = low + tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    mask = offs < high
+    """First place of what the edges at places hold, from the ends of their chains."""
     edge = tl.load(edge_ptr + offs, mask=mask, other=0)
     end = tl.load(end_ptr + offs, mask=mask, other=0)
     last = E + 1 + tl.load(edge_ptr + end, mask=mask, other=0)
@@ -95,6 +151,62 @@ def _hdbscan_start_kernel(
     start += tl.load(along_ptr + end, mask=mask, other=0)
     start -= tl.load(along_ptr + offs, mask=mask, other=0)
     tl.store(start_ptr + edge, start, mask=mask)
+
+
+@triton.jit(do_not_specialize=["E"])
+def _hdbscan_start_rest_kernel(
+    chain_ptr,
+    level_ptr,
+    edge_ptr,
+    end_ptr,
+    along_ptr,
+    start_ptr,
+    above_ptr,
+    left_ptr,
+    size_ptr,
+    E,
+    BLOCK: tl.constexpr,
+):
+    """First places of all levels but the first, from the last one down, by one program."""
+    lanes = tl.arange(0, BLOCK)
+    level = 1
+    while _place_of(chain_ptr, level_ptr, level, E) < E:
+        level += 1
+    high = E
+    while level > 1:
+        level -= 1
+        low = _place_of(chain_ptr, level_ptr, level, E)
+        for first in range(low, high, BLOCK):
+            offs = first + lanes
+            _start_along(
+                offs, offs < high, edge_ptr, end_ptr, along_ptr, start_ptr, above_ptr, left_ptr,
+                size_ptr, E,
+            )  # fmt: skip
+        tl.debug_barrier()
+        high = low
+
+
+@triton.jit(do_not_specialize=["E"])
+def _hdbscan_start_kernel(
+    chain_ptr,
+    level_ptr,
+    edge_ptr,
+    end_ptr,
+    along_ptr,
+    start_ptr,
+    above_ptr,
+    left_ptr,
+    size_ptr,
+    E,
+    BLOCK: tl.constexpr,
+):
+    """First places of the first level."""
+    offs = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    mask = offs < E
+    mask &= tl.load(chain_ptr + offs, mask=mask, other=0) < tl.load(level_ptr + 1)
+    _start_along(
+        offs, mask, edge_ptr, end_ptr, along_ptr, start_ptr, above_ptr, left_ptr, size_ptr, E
+    )
 
 
 @triton.jit(do_not_specialize=["E"])
@@ -108,24 +220,9 @@ def _hdbscan_place_kernel(
     tl.store(found_ptr + offs, found, mask=mask)
 
 
-@triton.jit(do_not_specialize=["count", "E"])
-def _hdbscan_climb_kernel(
-    point_ptr,
-    limit_ptr,
-    edge_ptr,
-    end_ptr,
-    place_ptr,
-    above_ptr,
-    found_ptr,
-    count,
-    E,
-    BLOCK: tl.constexpr,
-):
-    """Highest node above points that edges before a limit make, chain by chain."""
-    offs = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    mask = offs < count
-    node = tl.load(point_ptr + offs, mask=mask, other=0)
-    limit = tl.load(limit_ptr + offs, mask=mask, other=0)
+@triton.jit
+def climb(node, limit, mask, edge_ptr, end_ptr, place_ptr, above_ptr, E):
+    """Highest nodes above nodes that edges before a limit make, chain by chain."""
     up = tl.load(above_ptr + node, mask=mask, other=E)
     moving = mask & (up < limit)
     while tl.max(moving.to(tl.int32), axis=0) > 0:
@@ -140,25 +237,29 @@ def _hdbscan_climb_kernel(
         node = tl.where(moving, E + 1 + tl.load(edge_ptr + low, mask=moving, other=0), node)
         up = tl.load(above_ptr + node, mask=mask, other=E)
         moving = mask & (up < limit)
-    tl.store(found_ptr + offs, node, mask=mask)
+    return node
 
 
-_COUNTS = ("E", "low", "high", "count")
+_SMALL = ("chain_ptr", "level_ptr")
+
+
+def _case(kernel: Any) -> CompileCase:
+    pointers = (name for name in kernel.arg_names if name.endswith("_ptr"))
+    types = {name: "*i32" if name in _SMALL else "*i64" for name in pointers}
+    name = kernel.__name__.removeprefix("_hdbscan_").removesuffix("_kernel")
+    alone = name.endswith("rest")
+    block, num_warps = (ALONE, ALONE_WARPS) if alone else (BLOCK, 4)
+    return CompileCase(name, kernel, types | {"E": "i32"}, {"BLOCK": block}, num_warps)
+
 
 COMPILE_CASES = tuple(
-    CompileCase(
-        kernel.__name__.removeprefix("_hdbscan_").removesuffix("_kernel"),
-        kernel,
-        {name: "*i64" for name in kernel.arg_names if "_ptr" in name}
-        | {name: "i32" for name in kernel.arg_names if name in _COUNTS},
-        {"BLOCK": BLOCK},
-        max_spills=2,  # of `climb` on sm_80; elsewhere none
-    )
+    _case(kernel)
     for kernel in (
         _hdbscan_grow_kernel,
+        _hdbscan_grow_rest_kernel,
         _hdbscan_pushed_kernel,
         _hdbscan_start_kernel,
+        _hdbscan_start_rest_kernel,
         _hdbscan_place_kernel,
-        _hdbscan_climb_kernel,
     )
 )

@@ -10,10 +10,6 @@ def highest(above: Tensor) -> Tensor:
     >>> highest(torch.tensor([1, 2, 2, 3])).tolist()
     [2, 2, 2, 3]
     """
-    if above.is_cuda:
-        from onetrip.ops.hdbscan.kernel_chains import highest_of
-
-        return highest_of(above.clone())
     while True:
         # Whether all have arrived is a question to the device: not after every step.
         higher = above[above]

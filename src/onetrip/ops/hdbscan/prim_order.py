@@ -50,14 +50,16 @@ def in_prim_order(
     source, target = rooted(source, target)
     if tied.shape[1]:
         source, target, weight = as_met(source, target, weight, tied, tied_weight)
-    order = target.argsort()
-    order = order[weight[order].argsort(stable=True)]
-    source, target, weight = source[order], target[order], weight[order]
-    if not bool((weight[1:] == weight[:-1]).any()):
-        return source, target, weight
+    E = weight.shape[0]
+    rank = torch.zeros_like(target)  # of the weight, among those that differ
+    torch.cumsum(weight[1:] != weight[:-1], 0, out=rank[1:])
     # One edge leads to every point but the first, which has place 0.
+    key, order = (rank * (E + 1) + target).sort()
+    source, target = source[order], key - rank * (E + 1)
+    if int(rank[-1]) == E - 1:
+        return source, target, weight
     met = torch.empty_like(order)
-    met[chains_of(source, target).places()[target] - 1] = torch.arange(len(met), device=met.device)
+    met[chains_of(source, target).places()[target] - 1] = torch.arange(E, device=met.device)
     by_weight = np.argsort(weight[met].cpu().numpy())
     met = met[torch.from_numpy(by_weight).to(met.device)]
     return source[met], target[met], weight[met]

@@ -13,6 +13,10 @@ def rooted(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     >>> [ends.tolist() for ends in rooted(torch.tensor([2, 1]), torch.tensor([0, 2]))]
     [[0, 2], [2, 1]]
     """
+    if source.is_cuda:
+        from onetrip.ops.hdbscan.kernel_tour import turned_away
+
+        return turned_away(source, target)
     E = source.shape[0]
     tail = torch.cat([source, target])  # of all edges forwards, then of all backwards
     by_tail = tail.argsort(stable=True)
@@ -27,19 +31,9 @@ def rooted(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     here = torch.arange(2 * E, device=tail.device)
     # What is left above the 32 bits of what follows: one reading a step for both.
     tour = torch.where(is_end, here, following | (1 << 32))
-    left = _to_the_end(tour) >> 32
-    away = left[:E] > left[E:]
-    return torch.where(away, source, target), torch.where(away, target, source)
-
-
-def _to_the_end(tour: Tensor) -> Tensor:
-    """Go on from every edge [2E] of a tour until nothing follows, twice as far at each step."""
-    steps = (tour.shape[0] - 1).bit_length()
-    if tour.is_cuda:
-        from onetrip.ops.hdbscan.kernel_chains import walk_tour
-
-        return walk_tour(tour, steps)
-    for _ in range(steps):
+    for _ in range((2 * E - 1).bit_length()):
         following = tour & 0xFFFFFFFF
         tour = tour - following + tour[following]
-    return tour
+    left = tour >> 32
+    away = left[:E] > left[E:]
+    return torch.where(away, source, target), torch.where(away, target, source)

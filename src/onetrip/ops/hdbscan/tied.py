@@ -8,17 +8,13 @@ ones, and only where an edge beside the tree's may be taken.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from onetrip.ops.hdbscan.chains import Chains, chains_of
+from onetrip.ops.hdbscan.chains import Chains, merges_of
 from onetrip.ops.hdbscan.tied_walk import Groups, walk
-
-if TYPE_CHECKING:
-    from onetrip.ops.hdbscan.device_chains import DeviceChains
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +42,7 @@ class _Pairs:
 def as_met(
     source: Tensor, target: Tensor, weight: Tensor, tied: Tensor, tied_weight: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Edges [N - 1] of the tree that Prim's algorithm takes, away from point 0, by their targets.
+    """Edges [N - 1] of the tree that Prim's algorithm takes, away from point 0, by their weight.
 
     Parameters
     ----------
@@ -62,29 +58,38 @@ def as_met(
     >>> source.tolist(), target.tolist()
     ([0, 0], [1, 2])
     """
+    if source.is_cuda:
+        from onetrip.ops.hdbscan.kernel_tied import taken
+
+        given = (source, target, weight, tied, tied_weight)
+        found = taken(*given)
+        if found is not None:
+            return *found, weight
+        source, target, weight = (
+            values.to(tied.device) for values in as_met(*(values.cpu() for values in given))
+        )
+        return source, target, weight
     N = source.shape[0] + 1
     nearer, above = source.new_zeros(N), weight.new_zeros(N)
     nearer[target], above[target] = source, weight
-    reached = torch.arange(1, N, device=weight.device)
     tied, tied_weight = _once(nearer, tied, tied_weight)
     equal = torch.zeros(N, dtype=torch.bool, device=weight.device)
     equal[1:-1] = weight[1:] == weight[:-1]
     of_tree = (equal[1:] | equal[:-1]).nonzero().squeeze(1)
     point = torch.cat([torch.stack([source[of_tree], target[of_tree]]), tied], 1)
     pairs = _pairs(
-        chains_of(source, target), weight, point, torch.cat([weight[of_tree], tied_weight])
+        merges_of(source, target), weight, point, torch.cat([weight[of_tree], tied_weight])
     )
     tree, other = pairs.split(of_tree.shape[0])
     other = other[_matters(tree, other, N).nonzero().squeeze(1)]
     if other.whole.numel() == 0:
-        return nearer[1:], reached, above[1:]
+        return source, target, weight
     asked = torch.zeros(2 * N, dtype=torch.bool, device=weight.device)
     asked[other.whole] = True
     tree = tree[asked[tree.whole].nonzero().squeeze(1)]
-    on_host = nearer.cpu(), above.cpu()
-    walk(_groups(tree, other), on_host[0].numpy(), on_host[1].numpy())
-    nearer, above = (values.to(weight.device) for values in on_host)
-    return nearer[1:], reached, above[1:]
+    walk(_groups(tree, other), nearer.numpy(), above.numpy())
+    by_weight = above[1:].argsort(stable=True)
+    return nearer[1:][by_weight], by_weight + 1, above[1:][by_weight]
 
 
 def _once(nearer: Tensor, tied: Tensor, tied_weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -98,9 +103,7 @@ def _once(nearer: Tensor, tied: Tensor, tied_weight: Tensor) -> tuple[Tensor, Te
     return torch.stack([low[new], high[new]]), tied_weight[at[new]]
 
 
-def _pairs(
-    chains: "Chains | DeviceChains", weight: Tensor, point: Tensor, of_pair: Tensor
-) -> _Pairs:
+def _pairs(chains: Chains, weight: Tensor, point: Tensor, of_pair: Tensor) -> _Pairs:
     """Parts that pairs [2, P] as heavy as `of_pair` [P] lie between, the smaller number first."""
     lighter = torch.searchsorted(weight, of_pair)
     up_to = torch.searchsorted(weight, of_pair, right=True)
@@ -125,9 +128,9 @@ def _matters(tree: _Pairs, other: _Pairs, N: int) -> Tensor:
 
 
 def _groups(tree: _Pairs, other: _Pairs) -> Groups:
-    """Pairs in the host's memory, by what their parts are parts of."""
+    """Pairs by what their parts are parts of."""
     rows = [torch.cat([t, o], -1) for t, o in zip(tree.rows(), other.rows(), strict=True)]
-    columns = torch.stack(rows).cpu().numpy()
+    columns = torch.stack(rows).numpy()
     # The number of a whole grows with its weight: heavy ones come first.
     by_whole = np.argsort(-columns[4], kind="stable")
     columns = columns[:, by_whole]
