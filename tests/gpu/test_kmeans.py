@@ -4,10 +4,9 @@ import pytest
 import torch
 
 import onetrip
-from onetrip.ops.kmeans.points import prepare
 from onetrip.ops.kmeans.reference import make_inputs
-from onetrip.ops.kmeans.select import default_config, unsupported_reason
-from onetrip.ops.kmeans.solve import problem_of, solve
+from onetrip.ops.kmeans.select import unsupported_reason
+from onetrip.ops.kmeans.solve import problem_of
 
 pytestmark = [
     pytest.mark.gpu,
@@ -41,15 +40,12 @@ def test_every_label_is_exact(impl, data, D):
     assert wrong(inputs["x"], centers, values["labels"]) == 0
 
 
-@pytest.mark.parametrize("entries", [{"AHEAD": 0}, {"AHEAD": 1}])
 @pytest.mark.parametrize(("N", "D", "K"), [(70, 128, 60), (20_001, 100, 333), (30_000, 128, 1024)])
-def test_every_label_is_exact_by_configurations_to_be_tuned(entries, N, D, K):
+def test_every_label_is_exact_where_items_and_tiles_are_one_or_many(N, D, K):
     x, start = drawn("noise", N=N, D=D, K=K).values()
     skip_unsupported("gluon", x, K)
-    config = {**default_config("gluon", problem_of(x, K, {})), **entries}
-    points = prepare(x, None, "euclidean")
-    solution = solve(points, start, max_iter=4, tol=0.0, impl="gluon", config=config)
-    assert wrong(x, solution.centers, solution.labels) == 0
+    centers, values = onetrip.kmeans(x, start, max_iter=4, tol=0.0, impl="gluon")
+    assert wrong(x, centers, values["labels"]) == 0
 
 
 @pytest.mark.parametrize("impl", ["triton", "gluon"])

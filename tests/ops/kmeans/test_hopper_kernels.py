@@ -304,10 +304,10 @@ class Emulated(Search):
 
 class EmulatedAhead(Emulated):
     module, stages, centers_at_a_time = kernel_ahead_gluon, 3, kernel_ahead_gluon.WIDE.value
-    bias, apart = kernel_ahead_gluon.BIAS, 1
+    bias = kernel_ahead_gluon.BIAS
 
     def options(self):
-        return (triton.next_power_of_2(self.columns // kernel_gluon.COLS.value), self.apart)
+        return (triton.next_power_of_2(self.columns // kernel_gluon.COLS.value),)
 
 
 def search_by(kind, x, centers, **options):
@@ -385,14 +385,9 @@ def test_what_is_not_a_number_is_in_doubt():
     assert search.other[5] != -1 or torch.isfinite(search.limit[5])
 
 
-@pytest.mark.parametrize(("ahead", "D", "bias"), [(0, 64, False), (1, 64, True), (1, 200, False)])
-def test_a_configuration_chooses_the_kernel(monkeypatch, ahead, D, bias):
-    chosen = []
-
-    def note(self, *_, **__):
-        chosen.append(type(self))
-
-    monkeypatch.setattr(gluon_impl.HopperSearch, "__init__", note)
-    search = gluon_impl.hopper_search(None, torch.empty(4, D), {"AHEAD": ahead})
-    assert (search.bias > 0.0) == bias
-    assert chosen == [gluon_impl.AheadSearch if bias else gluon_impl.HopperSearch]
+@pytest.mark.parametrize(("D", "kind"), [(64, "AheadSearch"), (200, "HopperSearch")])
+def test_features_choose_the_kernel(monkeypatch, D, kind):
+    monkeypatch.setattr(gluon_impl.HopperSearch, "__init__", lambda *_, **__: None)
+    search = gluon_impl.hopper_search(None, torch.empty(4, D), {})
+    assert type(search).__name__ == kind
+    assert (search.bias > 0.0) == (kind == "AheadSearch")

@@ -19,7 +19,7 @@ from onetrip.ops.kmeans.points import Points
 _WIDEST = 128
 # Labels of a program that compares them, and the programs that share the rows to be added.
 _LABELS = 1024
-_GATHERERS = 2112
+_GATHERERS = 1056
 # Elements of a block of rows that are added in order.
 _GATHERED = 2048
 _GATHER_WARPS = 4

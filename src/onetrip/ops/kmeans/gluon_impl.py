@@ -14,7 +14,6 @@ from triton.experimental.gluon.nvidia.hopper import TensorDescriptor
 from onetrip.core.selection import Config
 from onetrip.ops.kmeans.device_search import Search
 from onetrip.ops.kmeans.kernel_ahead_gluon import (
-    AHEAD_APART,
     AHEAD_STAGES,
     BIAS,
     WIDE,
@@ -51,28 +50,24 @@ class HopperSearch(Search):
         )  # fmt: skip
 
     def _kernel(self) -> tuple[Any, dict[str, Any]]:
-        return _kmeans_hopper_kernel, {"STAGES": STAGES[self.width]}
+        return _kmeans_hopper_kernel, {"STAGES": STAGES}
 
 
 class AheadSearch(HopperSearch):
-    """The same, by the kernel that multiplies a tile ahead; up to 128 features."""
+    """The same, by the kernel that multiplies a tile ahead, for up to 128 features."""
 
     bias = BIAS
     _tile = WIDE.value
 
     def _kernel(self) -> tuple[Any, dict[str, Any]]:
         numbers = triton.next_power_of_2(self.columns // COLS.value)
-        return _kmeans_ahead_kernel, {
-            "STAGES": AHEAD_STAGES,
-            "TILES": numbers,
-            "APART": AHEAD_APART,
-        }
+        return _kmeans_ahead_kernel, {"STAGES": AHEAD_STAGES, "TILES": numbers}
 
 
 def hopper_search(points: Points, start: Tensor, config: Config, **options: bool) -> HopperSearch:
-    """The search of a configuration; what it asks for ahead is done where it can be."""
-    ahead = config.get("AHEAD", 0) and start.shape[1] <= WIDE.value
-    return (AheadSearch if ahead else HopperSearch)(points, start, config, **options)
+    """The search by the kernel that holds rows of these features."""
+    kind = AheadSearch if start.shape[1] <= WIDE.value else HopperSearch
+    return kind(points, start, config, **options)
 
 
 def _described(tensor: Tensor, rows: int, width: int) -> TensorDescriptor:

@@ -1,10 +1,11 @@
 # pyright: reportArgumentType=false, reportCallIssue=false, reportAttributeAccessIssue=false
 """Gluon kernel of kmeans for Hopper that multiplies a tile ahead of the one that it compares.
 
-As `kernel_gluon.py`, with three differences. Half of that kernel's comparisons run behind a wait
-for products under which they should run: the assembler moves them there. Here they stand in a loop
-of one turn, whose count it does not know, and nothing moves out of a loop. The rows that come next
-begin before those that were searched write their labels. And scores are integers:
+As `kernel_gluon.py`, for up to 128 features, with four differences. Half of that kernel's
+comparisons run behind a wait for products under which they should run: the assembler moves them
+there. Here they stand in a loop of one turn, whose count it does not know, and nothing moves out of
+a loop. The rows that come next begin before those that were searched write their labels. The second
+consumer begins a tile after the first. And scores are integers:
 
 A bias in the level of every centre makes scores positive, so their bits compare as integers, of
 which the chip takes the least of three in one instruction. The least of a slot in a tile carries
@@ -40,7 +41,6 @@ WIDE = gl.constexpr(128)
 BIAS = 1.01 * 2.0**26
 # Tiles that fill what the rows leave of the shared memory.
 AHEAD_STAGES = 4
-AHEAD_APART = 0
 _MOST = gl.constexpr(2147483647)
 
 
@@ -193,7 +193,7 @@ def _write(
 def _search(
     who: gl.constexpr, x_bufs, c_bufs, x_ready, x_free, ready, free, begun, norm_ptr, residue_ptr,
     level_ptr, reach_ptr, label_ptr, limit_ptr, other_ptr, scale, N, items, tiles,
-    TILES: gl.constexpr, APART: gl.constexpr,
+    TILES: gl.constexpr,
 ):  # fmt: skip
     """Consumer warpgroup: the two least scores of its rows, their label, what is in doubt."""
     layout: gl.constexpr = gl.NVMMADistributedLayout([3, 0], [4, 1], [16, WIDE, 16])
@@ -211,14 +211,14 @@ def _search(
     turn = 0
     x = _rows(who, x_bufs, x_ready, x_free, turn, scale, layout)
     _await(ready, step)
-    if APART and who == SECOND:
+    if who == SECOND:
         # A tile behind the first, and so for good: in step, both would use the tensor cores at one
         # time and make scores at another.
         mbarrier.wait(begun.index(0), 0)
     product = _start(x, c_bufs, step, layout)
     _await(ready, step + 1)
     low, high = _scores(product, free, step, level_ptr, 0, layout, half)
-    if APART and who == FIRST:
+    if who == FIRST:
         mbarrier.arrive(begun.index(0))
     for item in range(gl.program_id(0), items, gl.num_programs(0)):
         # Asked for now, these are there when the tiles have passed.
@@ -259,7 +259,7 @@ def _search(
 @gluon.jit
 def _kmeans_ahead_kernel(
     x_desc, c_desc, norm_ptr, residue_ptr, level_ptr, reach_ptr, label_ptr, limit_ptr, other_ptr,
-    scale, N, items, tiles, STAGES: gl.constexpr, TILES: gl.constexpr, APART: gl.constexpr,
+    scale, N, items, tiles, STAGES: gl.constexpr, TILES: gl.constexpr,
 ):  # fmt: skip
     x_bufs = gl.allocate_shared_memory(
         x_desc.dtype, [CONSUMERS] + x_desc.block_type.shape, x_desc.layout
@@ -284,10 +284,10 @@ def _kmeans_ahead_kernel(
         [
             (_search, (FIRST, x_bufs, c_bufs, x_ready, x_free, ready, free, begun,
                        norm_ptr, residue_ptr, level_ptr, reach_ptr, label_ptr, limit_ptr, other_ptr,
-                       scale, N, items, tiles, TILES, APART)),
+                       scale, N, items, tiles, TILES)),
             (_search, (SECOND, x_bufs, c_bufs, x_ready, x_free, ready, free, begun,
                        norm_ptr, residue_ptr, level_ptr, reach_ptr, label_ptr, limit_ptr, other_ptr,
-                       scale, N, items, tiles, TILES, APART)),
+                       scale, N, items, tiles, TILES)),
             (_produce, (x_desc, c_desc, x_bufs, c_bufs, x_ready, x_free, ready, free, items,
                         tiles)),
         ],
@@ -310,7 +310,7 @@ COMPILE_CASES = tuple(
             "x_desc": _tile(gl.float32, "fp32", width),
             "c_desc": _tile(gl.float16, "fp16", width, 128),
         },
-        {"STAGES": AHEAD_STAGES, "TILES": 128, "APART": AHEAD_APART},
+        {"STAGES": AHEAD_STAGES, "TILES": 128},
         targets=("sm_90",),
     )
     for width in (32, 64, 128)

@@ -8,9 +8,6 @@ fall into step, multiply together and compare together, and the two times add up
 persistent: rows arrive while those before them are searched.
 """
 
-from collections.abc import Mapping
-from types import MappingProxyType
-
 from triton.experimental import gluon
 from triton.experimental.gluon import language as gl
 from triton.experimental.gluon.language.nvidia.hopper import (
@@ -289,8 +286,8 @@ def _kmeans_hopper_kernel(
     )  # fmt: skip
 
 
-# Width of a row in shared memory -> tiles of centres that fill what the rows leave of it.
-STAGES: Mapping[int, int] = MappingProxyType({32: 8, 64: 8, 128: 8, 256: 3})
+# Features of a row, and tiles of centres that fill what such rows leave of the shared memory.
+_WIDTH, STAGES = 256, 3
 
 FIRST = gl.constexpr(0)
 SECOND = gl.constexpr(1)
@@ -304,20 +301,19 @@ def _tile(dtype: gl.dtype, name: str, columns: int, rows: int = 64) -> str:
     return descriptor_type(name, block, gl.NVMMASharedLayout.get_default_for(block, dtype))
 
 
-COMPILE_CASES = tuple(
+COMPILE_CASES = (
     CompileCase(
-        f"features-{width}",
+        f"features-{_WIDTH}",
         _kmeans_hopper_kernel,
         {
             **dict.fromkeys(_FLOATS, "*fp32"),
             **dict.fromkeys(_INTS, "*i32"),
             **dict.fromkeys(("N", "items", "tiles"), "i32"),
             "scale": "fp32",
-            "x_desc": _tile(gl.float32, "fp32", width),
-            "c_desc": _tile(gl.float16, "fp16", width),
+            "x_desc": _tile(gl.float32, "fp32", _WIDTH),
+            "c_desc": _tile(gl.float16, "fp16", _WIDTH),
         },
-        {"STAGES": stages},
+        {"STAGES": STAGES},
         targets=("sm_90",),
-    )
-    for width, stages in STAGES.items()
+    ),
 )

@@ -14,6 +14,7 @@ OPERATOR = "kmeans"
 # work. On a device the block is what fills it.
 _CPU_TORCH: Config = {"scores": 1 << 18, "least_rows": 512}
 _DEVICE_TORCH: Config = {"scores": 1 << 26, "least_rows": 512}
+# Gluon kernels take their sizes from the features; the rest is as on other devices.
 _TRITON: Config = {
     "BLOCK_N": 64,
     "BLOCK_K": 64,
@@ -22,7 +23,6 @@ _TRITON: Config = {
     "num_warps": 4,
     "num_stages": 3,
 }
-_GLUON: Config = {**_TRITON, "AHEAD": 1}
 # The interpreter takes as long for a small block as for a large one.
 _INTERPRETED: Config = {**_TRITON, "BLOCK_N": 1024, "BLOCK_R": 1024}
 _SPACE: Mapping[str, Mapping[str, tuple[int, ...]]] = {
@@ -36,13 +36,13 @@ _SPACE: Mapping[str, Mapping[str, tuple[int, ...]]] = {
         "num_warps": (4, 8),
         "num_stages": (2, 3),
     },
-    "gluon": {"BLOCK_R": (16, 32), "AHEAD": (0, 1)},
+    "gluon": {"BLOCK_R": (16, 32)},
 }
-# Features that the kernel for Hopper holds, as many as fill its shared memory. Up to some, many
-# small programs are as fast: 20 iterations of 1M x 64 with 256 centres take 10.2 ms with them and
-# 10.5 with it; a search of 4M x 32 with 100 centres 0.43 and 0.48 ms (H100, 2026-11-22).
+# Features that the kernels for Hopper hold, as many as fill its shared memory. Up to some, many
+# small programs are as fast: 20 iterations of 1M x 64 with 256 centres take 7.56 ms with them and
+# 6.43 with it; a search of 4M x 32 with 100 centres 0.43 and 0.48 ms (H100, 2026-11-22).
 _MOST_FEATURES = 256
-_GLUON_FROM_FEATURES = 65
+_GLUON_FROM_FEATURES = 33
 # Operations in float32 that take as long as what a comparison adds to a search on an H100.
 _COMPARISON = 6
 # Beside the search, fitted to four problems on an H100 (2026-11-22), all within a tenth of them:
@@ -92,7 +92,7 @@ def default_config(impl: str, problem: Problem) -> Config:
         return {}
     if problem.options.get("interpreter"):
         return _INTERPRETED
-    return _GLUON if impl == "gluon" else _TRITON
+    return _TRITON
 
 
 def search_space(impl: str, problem: Problem) -> Mapping[str, tuple[int, ...]]:
