@@ -44,6 +44,6 @@ def likeliest_class_ms(Q: int, D: int, C: int, itemsize: int, device: Device) ->
     """Scores of Q queries and the class of each, by products on tensor cores or by the trip."""
     memory_ms = NAIVE_BAYES_TRIPS * Q * D * itemsize / device.bandwidth_gbps * 1e-6
     tile = score_classes(C)
-    products = _PRODUCTS * 2 * Q * D * -(-(C + 1) // tile) * tile
+    products = _PRODUCTS * 2 * Q * D * -(-C // tile) * tile
     compute_ms = products / (NAIVE_BAYES_SHARE * device.tflops_for("float16")) * 1e-9
     return NAIVE_BAYES_FIXED_MS + max(memory_ms, compute_ms)

@@ -226,7 +226,7 @@ def _multinomial_nb(sizes: Sizes) -> Plan:
         latency_ms=lambda device: stage_times.model_ms(D, C, device),
         note="logarithms of the counts; checks and labels",
     )
-    tiles = -(-(C + 1) // score_classes(C))
+    tiles = -(-C // score_classes(C))
     halves = 4 * tiles * score_classes(C) * D
     predict = Stage(
         "predict",

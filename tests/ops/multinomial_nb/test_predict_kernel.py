@@ -63,7 +63,21 @@ def test_equal_classes_are_all_in_doubt_and_the_first_one_wins():
     assert not labels.any()
 
 
-@pytest.mark.parametrize("value", [-3.0, 1e5, 65520.0])
+def test_the_bound_covers_negative_numbers():
+    """Sums whose terms cancel: the error is that of the terms, and not of the sum."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randint(1, 40, (200, 64), generator=generator).float()
+    x[:, 1::2] = -x[:, ::2]  # a class' even logarithms differ little from its odd ones
+    log_prob = -5.0 + torch.rand(3, 32, generator=generator, dtype=torch.float64)
+    log_prob = log_prob.repeat_interleave(2, 1)
+    log_prob[:, 1::2] += 1e-7 * torch.rand(3, 32, generator=generator, dtype=torch.float64)
+    given = x, log_prob, torch.zeros(3).double()
+    labels, doubts = likeliest_class_and_doubts(*given, True, **SMALL)
+    assert torch.equal(labels, truth(*given))
+    assert doubts[0].item() > 100
+
+
+@pytest.mark.parametrize("value", [1e5, 65520.0])
 @pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
 @pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
 def test_numbers_that_the_bound_does_not_cover_are_in_doubt(value):

@@ -4,9 +4,9 @@
 Idea: the logarithms of probabilities are centred over the classes, which changes no decision and
 makes scores as small as their differences. They and the samples are split into two of float16
 each, ``v = high + 2⁻¹¹ low``; three products run on tensor cores, exact but for their sums. A
-further column holds the largest modulus over the classes of each feature: its product bounds the
-sum of moduli of every score, and so its rounding error. Classes are cut into tiles; a tile leaves
-its best two scores of each sample.
+further line holds the largest modulus over the classes of each feature: its product with the
+samples' moduli bounds the sum of moduli of every score, and so its rounding error. Classes are cut
+into tiles; a tile leaves its best two scores of each sample.
 
 Another kernel takes the best of the tiles. Where the second best comes closer than the errors, the
 sample goes on a list, and a last kernel evaluates those on the list in float64. The list is
@@ -50,7 +50,7 @@ def _multinomial_nb_halves_kernel(
     BLOCK_D: tl.constexpr,
     CLASSES: tl.constexpr,
 ):
-    """Halves [lines, features] of centred logarithms, the moduli in line C; the prior [C].
+    """Halves [lines, features] of centred logarithms, and a line of moduli; the prior [C].
 
     Adds 1 to `seen_ptr[1]` where something is not finite. `largest_ptr` gets the largest modulus of
     a logarithm and of the prior.
@@ -79,13 +79,11 @@ def _multinomial_nb_halves_kernel(
         high = w.to(tl.float32).to(tl.float16)
         low = ((w - high.to(tl.float64)) * 2048.0).to(tl.float32).to(tl.float16)
         places = offs_c[:, None] * features + offs_d[None, :]
-        kept = (offs_c != C)[:, None] & inside[None, :]
-        tl.store(high_ptr + places, high, mask=kept)
-        tl.store(low_ptr + places, low, mask=kept)
+        tl.store(high_ptr + places, high, mask=inside[None, :])
+        tl.store(low_ptr + places, low, mask=inside[None, :])
     # Rounded up; what subnormal halves lose of a feature counts with it.
     line = (1.002 * moduli + 0.0000152587890625).to(tl.float32).to(tl.float16)
-    tl.store(high_ptr + C * features + offs_d, tl.where(mask_d, line, 0.0), mask=inside)
-    tl.store(low_ptr + C * features + offs_d, tl.zeros([BLOCK_D], tl.float16), mask=inside)
+    tl.store(high_ptr + lines * features + offs_d, tl.where(mask_d, line, 0.0), mask=inside)
     tl.atomic_max(largest_ptr, tl.max(moduli, axis=0).to(tl.float32))
     if tl.program_id(0) == 0:
         offs = tl.arange(0, CLASSES)
@@ -125,37 +123,39 @@ def _multinomial_nb_scores_kernel(
     mask_n = offs_n < N
     x_ptrs = x_ptr + offs_n[:, None].to(tl.int64) * stride_xn + offs_d[None, :] * stride_xd
     w_offsets = offs_c[:, None] * features + offs_d[None, :]
-    # Classes stand in rows, so that what is halved here is the operand that has to go to shared
-    # memory; the other one comes there from memory by itself.
-    acc = tl.zeros([BLOCK_C, BLOCK_N], dtype=tl.float32)
-    least = tl.zeros([BLOCK_N, BLOCK_D], dtype=tl.float16)
+    # The narrowest product has this many columns; one of them is the line of moduli.
+    offs_l = tl.arange(0, 16)[:, None]
+    line_offsets = tl.num_programs(0) * BLOCK_C * features + offs_d[None, :] + 0 * offs_l
+    # Samples stand in rows: halves are made in the registers that products take them from, and all
+    # that is done to a sample is done there, or its tile would be laid out for two readers.
+    acc = tl.zeros([BLOCK_N, BLOCK_C], dtype=tl.float32)
+    moduli = tl.zeros([BLOCK_N, 16], dtype=tl.float32)
     for d in range(0, D, BLOCK_D):
         mask = mask_n[:, None] & (offs_d < D - d)[None, :]
         x = tl.load(x_ptrs, mask=mask, other=0.0).to(tl.float32)  # [BLOCK_N, BLOCK_D]
         high = tl.load(high_ptr + w_offsets)  # [BLOCK_C, BLOCK_D]
         low = tl.load(low_ptr + w_offsets)  # [BLOCK_C, BLOCK_D]
+        line = tl.load(high_ptr + line_offsets, mask=offs_l == 0, other=0.0)  # [16, BLOCK_D]
         x_high = x.to(tl.float16)
-        least = tl.minimum(least, x_high)
         x_low = ((x - x_high.to(tl.float32)) * 2048.0).to(tl.float16)
         # Each block begins at zero: its error grows with BLOCK_D, not with D.
-        block = tl.dot(high, tl.trans(x_low))
-        block = tl.dot(low, tl.trans(x_high), block) * (1.0 / 2048.0)
-        block = tl.dot(high, tl.trans(x_high), block)
+        block = tl.dot(x_low, tl.trans(high))
+        block = tl.dot(x_high, tl.trans(low), block) * (1.0 / 2048.0)
+        block = tl.dot(x_high, tl.trans(high), block)
         acc = tl.fma(block, 1.0, acc)
+        moduli = tl.dot(tl.abs(x_high), tl.trans(line), moduli)
         x_ptrs += BLOCK_D * stride_xd
         w_offsets += BLOCK_D
-    if tile == C // BLOCK_C:
-        moduli = tl.sum(tl.where((offs_c == C)[:, None], acc, 0.0), axis=0)
-        # The bound is one of samples without negative numbers.
-        moduli = tl.where(tl.min(least, axis=1) < 0.0, float("inf"), moduli)
-        tl.store(moduli_ptr + offs_n, moduli, mask=mask_n)
+        line_offsets += BLOCK_D
+    if tile == 0:
+        tl.store(moduli_ptr + offs_n, tl.sum(moduli, axis=1), mask=mask_n)
     prior = tl.load(prior_ptr + offs_c, mask=offs_c < C, other=0.0)
-    scores = tl.where((offs_c < C)[:, None], acc + prior[:, None], float("-inf"))
-    best, label = tl.max(scores, axis=0, return_indices=True)
-    others = tl.where(tl.arange(0, BLOCK_C)[:, None] == label[None, :], float("-inf"), scores)
+    scores = tl.where((offs_c < C)[None, :], acc + prior[None, :], float("-inf"))
+    best, label = tl.max(scores, axis=1, return_indices=True)
+    others = tl.where(tl.arange(0, BLOCK_C)[None, :] == label[:, None], float("-inf"), scores)
     place = tile.to(tl.int64) * N + offs_n
     tl.store(best_ptr + place, best, mask=mask_n)
-    tl.store(second_ptr + place, tl.max(others, axis=0), mask=mask_n)
+    tl.store(second_ptr + place, tl.max(others, axis=1), mask=mask_n)
     tl.store(label_ptr + place, tile * BLOCK_C + label, mask=mask_n)
 
 
@@ -273,17 +273,15 @@ def likeliest_class_and_doubts(
     # Four warps for 64 classes: eight would pass sums around between products.
     block_n = block_n or max(64, block_c)
     num_warps = num_warps or max(4, block_c // 16)
-    tiles = triton.cdiv(C + 1, block_c)
+    tiles = triton.cdiv(C, block_c)
     lines, features = tiles * block_c, triton.cdiv(D, block_d) * block_d
     measure = common_measure(x)
     log_prob, log_prior = log_prob.contiguous(), log_prior.contiguous()
-    high, low = torch.empty(2, lines, features, dtype=torch.float16, device=x.device)
+    high, low = torch.empty(2, lines + 1, features, dtype=torch.float16, device=x.device)
     best, second = torch.empty(2, tiles, N, dtype=torch.float32, device=x.device)
     label = torch.empty(tiles, N, dtype=torch.int32, device=x.device)
     moduli = torch.empty(N, dtype=torch.float32, device=x.device)
     prior = torch.empty(C, dtype=torch.float32, device=x.device)
-    classes = torch.empty(N, dtype=torch.int64, device=x.device)
-    doubts = torch.empty(N, dtype=torch.int32, device=x.device)
     zeros = torch.zeros(4, dtype=torch.int32, device=x.device)
     seen, largest = zeros[:2], zeros[2:].view(torch.float32)
     on_device = torch.cuda.device(x.device) if x.is_cuda else contextlib.nullcontext()
@@ -303,6 +301,9 @@ def likeliest_class_and_doubts(
             num_warps=num_warps,
             num_stages=stages(x, num_stages),
         )
+        # A device has scores to do while the host gets the rest ready.
+        classes = torch.empty(N, dtype=torch.int64, device=x.device)
+        doubts = torch.empty(N, dtype=torch.int32, device=x.device)
         _multinomial_nb_merge_kernel[(triton.cdiv(N, _MERGED),)](
             *(best, second, label, moduli, largest, classes, doubts, seen, N, D, tiles),
             relative_error(D, block_d),
