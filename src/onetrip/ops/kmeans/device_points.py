@@ -7,12 +7,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.distributed as dist
-import triton
 from torch import Tensor
 
 from onetrip.ops.kmeans.exact_sums import grid_magic, reduced
 from onetrip.ops.kmeans.kernel_points_triton import _kmeans_points_kernel
-from onetrip.ops.kmeans.launches import launches_for
+from onetrip.ops.kmeans.launches import blocks, launches_for, next_power
 from onetrip.ops.kmeans.points import Points
 
 # Features of a row that a program holds at once.
@@ -86,9 +85,9 @@ def prepare_on_device(
 def measured(x: Tensor, group: dist.ProcessGroup | None) -> Measured:
     """Read float32 samples [N, D] of up to `MOST_FEATURES` features once; the host waits once."""
     N, D = x.shape
-    block_d = max(16, triton.next_power_of_2(D))
+    block_d = max(16, next_power(D))
     block_n = _ELEMENTS // block_d if x.is_cuda else _INTERPRETED_ROWS
-    programs = min(_PROGRAMS, triton.cdiv(N, block_n))
+    programs = min(_PROGRAMS, blocks(N, block_n))
     norm, lost = torch.empty(2, N, device=x.device).unbind()
     totals = torch.empty(programs, D + 2, dtype=torch.float64, device=x.device)
     with torch.cuda.device_of(x):

@@ -4,7 +4,6 @@
 import math
 
 import torch
-import triton
 from torch import Tensor
 
 from onetrip.core.selection import Config
@@ -21,7 +20,7 @@ from onetrip.ops.kmeans.kernel_update_triton import (
     _kmeans_report_kernel,
     _kmeans_rows_kernel,
 )
-from onetrip.ops.kmeans.launches import launches_for
+from onetrip.ops.kmeans.launches import blocks, launches_for, next_power
 from onetrip.ops.kmeans.points import Points
 
 # Norms are scaled to 2^13 at most: sums of squares stay below 2^16, the end of half precision.
@@ -30,12 +29,14 @@ _TOP = 13
 _RESOLVE_COLUMNS = 64
 # Rows that it takes at a time: they read the centres once. AMD's registers hold half as many.
 _RESOLVED = 32 if torch.version.hip is None else 16
+# Features of them and of a centre that are measured at a time.
+_MEASURED = 32
 # Columns come in pairs of tiles of 64, in which the kernel for Hopper takes them.
 _COLUMNS = 128
 _RESOLVERS = 1024
-_RESOLVE_WARPS, _RESOLVE_STAGES = 8, 3
-# Rows of a program that looks for those in doubt.
-_LISTED = 1024
+_RESOLVE_WARPS, _RESOLVE_STAGES = 4, 3
+# Rows of a program that looks for those in doubt, and pairs that it decides at a time.
+_LISTED, _PAIRED, _LIST_WARPS = 1024, 8, 4
 _WIDEST = 128
 # Two scores are compared, each off by its bound; 1 % covers what rounding does to the bound.
 _SAFETY = 2.02
@@ -64,16 +65,16 @@ class Search:
         )  # fmt: skip
         self.points, self.safety = points, _SAFETY if certified else 0.0
         self.held = D <= MOST_HELD
-        width = max(16, triton.next_power_of_2(D))
-        self.width = width if self.held else triton.cdiv(D, _WIDEST) * _WIDEST
+        width = max(16, next_power(D))
+        self.width = width if self.held else blocks(D, _WIDEST) * _WIDEST
         self.block_r = config["BLOCK_R"]
         self.config = {
             **{name: config[name] for name in _OF_SEARCH},
-            "BLOCK_K": min(config["BLOCK_K"], max(16, triton.next_power_of_2(K))),
+            "BLOCK_K": min(config["BLOCK_K"], max(16, next_power(K))),
             "BLOCK_D": self.width if self.held else config["BLOCK_D"],
         }
         step = math.lcm(self.config["BLOCK_K"], _COLUMNS)
-        self.columns = triton.cdiv(K, step) * step
+        self.columns = blocks(K, step) * step
         self._allocate(N, K, D)
         longest = points.norm.max().item() if points.longest is None else points.longest
         self.scale = _scale(longest)
@@ -82,7 +83,7 @@ class Search:
         # The host does not ask for it: a device raises it to the start's, and scales by it.
         self.longest = self.reach.new_full((1,), means).view(torch.int32)
         self.launch(
-            _kmeans_longest_kernel, triton.cdiv(K, self.block_r),
+            _kmeans_longest_kernel, blocks(K, self.block_r),
             start, points.offset, self.longest, K, D,
             BLOCK_K=self.block_r, BLOCK_D=min(_WIDEST, self.width),
         )  # fmt: skip
@@ -90,7 +91,7 @@ class Search:
             residues(points.lost, D, self.scale, out=self.residue)
             return
         self.launch(
-            _kmeans_rows_kernel, triton.cdiv(N, self.block_r),
+            _kmeans_rows_kernel, blocks(N, self.block_r),
             points.centred, points.norm, self.residue, self.scale, N, D,
             BLOCK_N=self.block_r, BLOCK_D=min(_WIDEST, self.width),
         )  # fmt: skip
@@ -124,7 +125,7 @@ class Search:
         block_k = self.block_r // 4
         terms, totals = (before, before) if sums is None else sums.over_processes()
         self.launch(
-            _kmeans_centers_kernel, triton.cdiv(K, block_k),
+            _kmeans_centers_kernel, blocks(K, block_k),
             terms, totals, before, self.points.offset, centers, self.half, self.level,
             self.center_norm, self.center_residue, self.step, self.longest,
             self.scale, self.bias, K, D, self.width,
@@ -147,7 +148,7 @@ class Search:
         points, config = self.points, self.config
         N, D = points.x.shape
         self.launch(
-            _kmeans_nearest_kernel, triton.cdiv(N, config["BLOCK_N"]),
+            _kmeans_nearest_kernel, blocks(N, config["BLOCK_N"]),
             points.centred, points.norm, self.residue, self.half, self.level, self.reach, labels,
             self.limit, self.other, self.scale,
             N, D, self.columns // config["BLOCK_K"], self.width,
@@ -158,20 +159,21 @@ class Search:
         """Decide the rows in doubt in float64."""
         points = self.points
         N, D = points.x.shape
-        block_m = min(_WIDEST, self.width)
+        listed = max(_LISTED, self.block_r)
         self.launch(
-            _kmeans_doubts_kernel, triton.cdiv(N, _LISTED),
+            _kmeans_doubts_kernel, blocks(N, listed),
             points.x, centers, self.other, self.pair, self.doubt, self.count, labels, N, D,
-            BLOCK_N=_LISTED, BLOCK_R=self.block_r // 2, BLOCK_D=block_m, num_warps=4,
+            BLOCK_N=listed, BLOCK_R=max(_PAIRED, self.block_r // 2),
+            BLOCK_D=min(_WIDEST, self.width), num_warps=_LIST_WARPS,
         )  # fmt: skip
         block_r = max(_RESOLVED, self.block_r)
         self.launch(
-            _kmeans_resolve_kernel, min(_RESOLVERS, triton.cdiv(N, block_r)),
+            _kmeans_resolve_kernel, min(_RESOLVERS, blocks(N, block_r)),
             points.centred, points.x, centers, self.half, self.level, self.doubt, self.limit,
             self.count, labels, self.scale, centers.shape[0], D, self.columns // _RESOLVE_COLUMNS,
             self.width,
             HOLD_X=self.held, BLOCK_R=block_r, BLOCK_K=_RESOLVE_COLUMNS,
-            BLOCK_D=self.width if self.held else _WIDEST, BLOCK_M=block_m,
+            BLOCK_D=self.width if self.held else _WIDEST, BLOCK_M=min(_MEASURED, self.width),
             num_warps=_RESOLVE_WARPS, num_stages=_RESOLVE_STAGES,
         )  # fmt: skip
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-import triton
 from torch import Tensor
 
 from onetrip.ops.kmeans.kernel_sums_triton import (
@@ -13,7 +12,7 @@ from onetrip.ops.kmeans.kernel_sums_triton import (
     _kmeans_gather_kernel,
     _kmeans_order_kernel,
 )
-from onetrip.ops.kmeans.launches import Launches
+from onetrip.ops.kmeans.launches import Launches, blocks, next_power
 from onetrip.ops.kmeans.points import Points
 
 _WIDEST = 128
@@ -40,7 +39,7 @@ class Sums:
         self._totals = torch.zeros(K, dtype=torch.float64, device=device)
         # Rows in the order of their clusters, or those that changed, twice.
         self._order = torch.empty(2 * points.x.shape[0], dtype=torch.int32, device=device)
-        self._shares = triton.next_power_of_2(triton.cdiv(_COUNTERS, K))
+        self._shares = next_power(blocks(_COUNTERS, K))
         counters = torch.zeros(2, K * self._shares, dtype=torch.int32, device=device)
         self._count, self._end = counters.unbind()
         self.anew = True
@@ -55,20 +54,20 @@ class Sums:
         """Take rows from the clusters `before` [N] (-1 is none) and add them to `after` [N]."""
         x = self.points.x
         N, D = x.shape
-        blocks = triton.cdiv(N, _LABELS)
+        programs = blocks(N, _LABELS)
         order = {"ANEW": self.anew, "SHARES": self._shares, "BLOCK_N": _LABELS}
         self._launch(
-            _kmeans_changed_kernel, blocks, before, after, self.moved, self._count, N, **order
+            _kmeans_changed_kernel, programs, before, after, self.moved, self._count, N, **order
         )
         torch.cumsum(self._count, 0, dtype=torch.int32, out=self._end)
         self._launch(
-            _kmeans_order_kernel, blocks, before, after, self._end, self._order, self._terms,
+            _kmeans_order_kernel, programs, before, after, self._end, self._order, self._terms,
             self._totals, N, *self._terms.shape, **order,
         )  # fmt: skip
         tile = self._tile()
         block_n = self.block_r // 16 * _GATHERED // tile["BLOCK_D"]
         self._launch(
-            _kmeans_gather_kernel, min(_GATHERERS, triton.cdiv(N, block_n)),
+            _kmeans_gather_kernel, min(_GATHERERS, blocks(N, block_n)),
             x, *self._weights(), self._order, before, after, self._magic, self._terms,
             self._totals, self.moved, self._count, N, D, self._count.shape[0],
             ANEW=self.anew, BLOCK_N=block_n, **tile,
@@ -81,7 +80,7 @@ class Sums:
         return (self._magic if weight is None else weight,)
 
     def _tile(self) -> dict[str, Any]:
-        width = min(_WIDEST, triton.next_power_of_2(self.points.x.shape[1]))
+        width = min(_WIDEST, next_power(self.points.x.shape[1]))
         return {
             "HAS_WEIGHT": self.points.weight is not None,
             "BLOCK_D": max(16, width),

@@ -6,7 +6,6 @@ import functools
 from typing import Any
 
 import torch
-import triton
 from torch import Tensor
 from triton.experimental.gluon import language as gl
 from triton.experimental.gluon.nvidia.hopper import TensorDescriptor
@@ -20,6 +19,7 @@ from onetrip.ops.kmeans.kernel_ahead_gluon import (
     _kmeans_ahead_kernel,
 )
 from onetrip.ops.kmeans.kernel_gluon import COLS, CONSUMERS, ROWS, STAGES, _kmeans_hopper_kernel
+from onetrip.ops.kmeans.launches import blocks, next_power
 from onetrip.ops.kmeans.points import Points
 
 
@@ -39,7 +39,7 @@ class HopperSearch(Search):
     def find(self, labels: Tensor) -> None:
         """Write `labels` [N] as half precision tells, and list the rows in doubt."""
         x = self.points.centred
-        items = triton.cdiv(x.shape[0], CONSUMERS.value * ROWS.value)
+        items = blocks(x.shape[0], CONSUMERS.value * ROWS.value)
         kernel, options = self._kernel()
         self.launch(
             kernel, min(items, _programs(x.device)),
@@ -60,7 +60,7 @@ class AheadSearch(HopperSearch):
     _tile = WIDE.value
 
     def _kernel(self) -> tuple[Any, dict[str, Any]]:
-        numbers = triton.next_power_of_2(self.columns // COLS.value)
+        numbers = next_power(self.columns // COLS.value)
         return _kmeans_ahead_kernel, {"STAGES": AHEAD_STAGES, "TILES": numbers}
 
 

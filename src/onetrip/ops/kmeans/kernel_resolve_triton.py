@@ -3,10 +3,9 @@
 Idea: a doubtful row came with a limit that the score of its nearest centre keeps in any case
 (`kernel_triton.py`). Where it came with one other candidate, the program that looks for such rows
 measures the two by differences in float64. Of the other rows a program takes BLOCK_R, finds their
-scores again, and keeps for each place of a tile the first and the last tile that has a centre
-within the limit there. These centres, and with more than two those between them, are measured in
-the order of their numbers: ties go to the first. How many rows there are is read on the device; a
-fixed number of programs shares them.
+scores again, and keeps a bit for each place of a tile and each tile, or group of tiles, that has a
+centre within the limit there. These centres are measured; ties go to the first. How many rows there
+are is read on the device; a fixed number of programs shares them.
 """
 
 import triton
@@ -87,6 +86,8 @@ def _kmeans_resolve_kernel(
     offs_k = tl.arange(0, BLOCK_K)
     offs_d = tl.arange(0, BLOCK_D)
     count = tl.load(count_ptr)
+    # Tiles that share one of 32 bits.
+    group = tl.cdiv(tiles, 32)
     for start in range(tl.program_id(0) * BLOCK_R, count, tl.num_programs(0) * BLOCK_R):
         mask_r = start + offs_r < count
         rows = tl.load(doubt_ptr + start + offs_r, mask=mask_r, other=0).to(tl.int64)
@@ -96,10 +97,8 @@ def _kmeans_resolve_kernel(
             mask = mask_r[:, None] & (offs_d < D)[None, :]
             held = tl.load(x_ptr + x_ptrs, mask=mask, other=0.0)
             held = (held * scale).to(tl.float16)  # [BLOCK_R, BLOCK_D]
-        # Columns of a place in its tile: the first within the limit, the last, and how many.
-        column = tl.full([BLOCK_R, BLOCK_K], NONE, tl.int32)
-        last = tl.full([BLOCK_R, BLOCK_K], -1, tl.int32)
-        several = tl.zeros([BLOCK_R, BLOCK_K], tl.int32)
+        # Of each place of a tile, the groups of tiles that have a centre within the limit there.
+        groups = tl.zeros([BLOCK_R, BLOCK_K], tl.int32)
         for tile in range(0, tiles):
             columns = tile * BLOCK_K + offs_k
             c_ptrs = half_ptr + columns[None, :].to(tl.int64) * WIDTH + offs_d[:, None]
@@ -115,30 +114,36 @@ def _kmeans_resolve_kernel(
             level = tl.load(level_ptr + columns)
             # Not "is within": with a limit that is not a number every centre is measured.
             beyond = level[None, :] - product > limit[:, None]  # [BLOCK_R, BLOCK_K]
-            within = (beyond | (columns >= K)[None, :] | (mask_r == 0)[:, None]) == 0
-            column = tl.minimum(column, tl.where(within, columns[None, :], NONE))
-            last = tl.where(within, columns[None, :], last)
-            several += within.to(tl.int32)
-        # From the first to the last at once where there are two; else all between are measured.
-        step = tl.where(several > 2, BLOCK_K, tl.maximum(last - column, 1))
+            groups |= tl.where(beyond, 0, 1 << (tile // group))
         least = tl.full([BLOCK_R], float("inf"), tl.float64)
         label = tl.zeros([BLOCK_R], tl.int32)
-        each = tl.min(column, 1)
+        number = _first_number(groups, offs_k, BLOCK_K)
+        each = tl.min(number, 1)
         while tl.min(each, 0) < NONE:
-            has = each < NONE
-            square = tl.zeros([BLOCK_R], tl.float64)
-            for start_d in range(0, D, BLOCK_M):
-                offs_m = start_d + tl.arange(0, BLOCK_M)
-                mask_m = has[:, None] & (offs_m < D)[None, :]
-                raw = tl.load(raw_ptr + rows[:, None] * D + offs_m[None, :], mask_m, other=0.0)
-                square += _square(raw, centers_ptr, each, offs_m, D, mask_m)
-            nearer = has & (square < least)
-            least = tl.where(nearer, square, least)
-            label = tl.where(nearer, each, label)
-            further = tl.where(column <= last - step, column + step, NONE)
-            column = tl.where(column == each[:, None], further, column)
-            each = tl.min(column, 1)
+            for member in range(0, group):
+                column = (each // BLOCK_K * group + member) * BLOCK_K + each % BLOCK_K
+                has = (each < NONE) & (column < K)
+                square = tl.zeros([BLOCK_R], tl.float64)
+                for start_d in range(0, D, BLOCK_M):
+                    offs_m = start_d + tl.arange(0, BLOCK_M)
+                    mask_m = has[:, None] & (offs_m < D)[None, :]
+                    raw = tl.load(raw_ptr + rows[:, None] * D + offs_m[None, :], mask_m, other=0.0)
+                    square += _square(raw, centers_ptr, column, offs_m, D, mask_m)
+                nearer = has & ((square < least) | ((square == least) & (column < label)))
+                least = tl.where(nearer, square, least)
+                label = tl.where(nearer, column, label)
+            groups = tl.where(number == each[:, None], groups & (groups - 1), groups)
+            number = _first_number(groups, offs_k, BLOCK_K)
+            each = tl.min(number, 1)
         tl.store(label_ptr + rows, label, mask=mask_r)
+
+
+@triton.jit
+def _first_number(groups, offs_k, BLOCK_K: tl.constexpr):
+    """The first group of each place, times BLOCK_K, plus the place."""
+    lowest = (groups & -groups).to(tl.uint32, bitcast=True).to(tl.float32)
+    group = (lowest.to(tl.int32, bitcast=True) >> 23) - 127
+    return tl.where(groups == 0, 2147483647, group * BLOCK_K + offs_k[None, :])
 
 
 @triton.jit
@@ -178,9 +183,9 @@ COMPILE_CASES = tuple(
             "BLOCK_R": rows,
             "BLOCK_K": 64,
             "BLOCK_D": width,
-            "BLOCK_M": 128,
+            "BLOCK_M": min(32, width),
         },
-        num_warps=8,
+        num_warps=4,
         num_stages=3,
         targets=targets,
         multiples_of_16=("D", "WIDTH"),

@@ -65,6 +65,24 @@ def _kind(tensor: Tensor) -> tuple[torch.dtype, bool, int]:
     return tensor.dtype, tensor.data_ptr() % 16 == 0, tensor.get_device()
 
 
+def blocks(size: int, block: int) -> int:
+    """How many blocks hold so many; `triton.cdiv` takes 4 µs.
+
+    >>> blocks(65, 64)
+    2
+    """
+    return -(-size // block)
+
+
+def next_power(size: int) -> int:
+    """The power of two that is as large or the next; `triton.next_power_of_2` takes 4 µs.
+
+    >>> [next_power(size) for size in (1, 5, 8)]
+    [1, 8, 8]
+    """
+    return 1 << (size - 1).bit_length()
+
+
 def _compiled_for(kernel: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
     """What Triton compiles a kernel anew for, or None where an argument is of another type.
 

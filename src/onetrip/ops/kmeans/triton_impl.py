@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
-import triton
 from torch import Tensor
 
 from onetrip.core.selection import Config
@@ -23,6 +22,7 @@ from onetrip.ops.kmeans.device_search import Search
 from onetrip.ops.kmeans.device_sums import Sums
 from onetrip.ops.kmeans.exact_sums import reduced
 from onetrip.ops.kmeans.kernel_update_triton import _kmeans_inertia_kernel, _kmeans_total_kernel
+from onetrip.ops.kmeans.launches import blocks, next_power
 from onetrip.ops.kmeans.lloyd import Solution, averages
 from onetrip.ops.kmeans.points import Points
 
@@ -209,13 +209,13 @@ def _inertia(search: Search, centers: Tensor, labels: Tensor) -> Tensor:
     total = torch.zeros(1, dtype=torch.float64, device=centers.device)
     terms = search.free_rows()
     search.launch(
-        _kmeans_inertia_kernel, triton.cdiv(N, block_r),
+        _kmeans_inertia_kernel, blocks(N, block_r),
         points.x, total if weight is None else weight, centers, labels, terms, N, D,
         HAS_WEIGHT=weight is not None, BLOCK_N=block_r,
-        BLOCK_D=min(_WIDEST, triton.next_power_of_2(D)),
+        BLOCK_D=min(_WIDEST, next_power(D)),
     )  # fmt: skip
     about = reduced(terms.sum(0, keepdim=True), dist.ReduceOp.SUM, points.group)
     search.launch(
-        _kmeans_total_kernel, triton.cdiv(N, _TOTALLED), terms, about, total, N, BLOCK_N=_TOTALLED
+        _kmeans_total_kernel, blocks(N, _TOTALLED), terms, about, total, N, BLOCK_N=_TOTALLED
     )
     return reduced(total, dist.ReduceOp.SUM, points.group)[0]
