@@ -115,10 +115,12 @@ def test_doubtful_rows_are_few_but_all_that_err():
     assert torch.equal(labels.long(), distances.argmin(1))
 
 
-def test_candidates_of_one_place_in_many_tiles_are_all_measured():
+@pytest.mark.parametrize("copies", [4, 35])
+def test_candidates_of_one_place_in_many_tiles_are_all_measured(copies):
+    """Each in a tile of its own, or, with more than 32 tiles, in a group of two."""
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(64, 5, generator=generator)
-    near = x.repeat(4, 1) + 1e-5 * torch.randn(256, 5, generator=generator)
+    near = x.repeat(copies, 1) + 1e-5 * torch.randn(64 * copies, 5, generator=generator)
     labels = torch.empty(64, dtype=torch.int32)
     search = search_for(x, near)
     search.label(near, labels)
@@ -126,7 +128,11 @@ def test_candidates_of_one_place_in_many_tiles_are_all_measured():
     distances = torch.cdist(x.double(), near.double(), compute_mode="donot_use_mm_for_euclid_dist")
     assert torch.equal(labels.long(), distances.argmin(1))
     assert labels.unique().numel() > 60
-    same = x.repeat(4, 1)
+
+
+def test_of_equal_centres_the_first_wins():
+    x = torch.randn(64, 5, generator=torch.Generator().manual_seed(0))
+    same, labels = x.repeat(4, 1), torch.empty(64, dtype=torch.int32)
     search_for(x, same).label(same, labels)
     assert torch.equal(labels.long(), torch.arange(64))
 
