@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from onetrip.ops.hdbscan.kernel_order import halved
+
 # Boxes are scaled to at most 2^13, far from what float16 cannot hold.
 _WIDTH_EXPONENT = 13
 
@@ -47,17 +49,7 @@ def tree_order(x: Tensor, leaf: int) -> Tensor:
     """
     N = x.shape[0]
     depth = (-(-N // leaf) - 1).bit_length()
-    order = torch.arange(leaf << depth, device=x.device)
-    for level in range(depth):
-        order = order.view(1 << level, -1)  # [groups, places]
-        missing = order >= N
-        inside = x[torch.where(missing, order[:, :1], order).clamp_max_(N - 1)]
-        widest = (inside.amax(1) - inside.amin(1)).argmax(1)  # [groups]
-        widest = widest[:, None, None].expand(-1, order.shape[1], 1)
-        # What is missing goes last, so that the places of points are the first N.
-        key = inside.gather(2, widest).squeeze(2).masked_fill_(missing, torch.inf)
-        order = order.gather(1, key.argsort(dim=1, stable=True))
-    order = order.view(-1)
+    order = halved(x, leaf, depth)
     # Near points have the same rank in neighbouring leaves: each leaf is turned by another amount,
     # so that the least of every column of tiles tells distinct points apart (`kernel_near.py`).
     full = N // leaf

@@ -13,11 +13,11 @@ from onetrip.ops.hdbscan.edges import Edges
 from onetrip.ops.hdbscan.kernel_near import Near
 from onetrip.ops.hdbscan.kernel_outside import pairs_outside, weigh
 from onetrip.ops.hdbscan.kernel_triton import nearest_outside
+from onetrip.ops.hdbscan.launch import launch
 
 # While so large a share of the components is settled by the lists alone, none is searched for.
 _SETTLED_SHARE = 0.25
 _LAST = torch.iinfo(torch.int32).max
-_NO_KEY = torch.iinfo(torch.int64).max
 
 
 class Rounds:
@@ -55,22 +55,19 @@ class Rounds:
     def edges(self) -> Edges:
         """The N - 1 edges between points, smaller number first, lightest first."""
         N, near = self._N, self._near
-        places = triton.cdiv(N, merge.BLOCK), merge.BLOCK
-        lists = triton.cdiv(N, merge.ROWS), merge.ROWS
+        places, lists = (triton.cdiv(N, merge.BLOCK),), (triton.cdiv(N, merge.ROWS),)
         size: dict[str, Any] = {"BLOCK": merge.BLOCK}
+        block: dict[str, Any] = {"NO_WEIGHT": merge.NO_WEIGHT, "BLOCK": merge.BLOCK}
+        slots: dict[str, Any] = {"SLOTS": near.place.shape[1], "ROWS": merge.ROWS}
+        known = (self._best, self._beyond)
+        listed = (near.place, near.square, self._core, self._component)
         while True:
-            listed = (near.place, near.square, self._core, self._component)
-            self._best.fill_(merge.NO_WEIGHT)
-            self._beyond.fill_(_LAST)
-            self._key.fill_(_NO_KEY)
-            self._counts[1:].zero_()
-            known = (self._best, self._beyond)
-            slots: dict[str, Any] = {"SLOTS": near.place.shape[1], "ROWS": lists[1]}
-            block: dict[str, Any] = {"NO_WEIGHT": merge.NO_WEIGHT, "BLOCK": places[1]}
-            merge._hdbscan_lightest_kernel[lists[:1]](*listed, self._reach, *known, N, **slots)
-            merge._hdbscan_settled_kernel[places[:1]](
-                self._component, *known, self._counts[1:], N, **block
-            )
+            launch(merge._hdbscan_reset_kernel, places, *known, self._key, self._counts, N, **block)
+            launch(merge._hdbscan_lightest_kernel, lists, *listed, self._reach, *known, N, **slots)
+            launch(
+                merge._hdbscan_settled_kernel, places, self._component, *known, self._counts, N,
+                **block,
+            )  # fmt: skip
             edges, settled = self._counts.tolist()
             if edges == N - 1:
                 break
@@ -78,24 +75,28 @@ class Rounds:
             if settled < max(1.0, _SETTLED_SHARE * (N - edges)):
                 pairs = self._searched()
                 weight = weigh(self._points.x, pairs, self._core, self._component, self._best)
-            merge._hdbscan_key_kernel[lists[:1]](
-                *listed, self._best, self._number, self._key, N, **slots
-            )
+            launch(
+                merge._hdbscan_key_kernel, lists, *listed, self._best, self._number, self._key, N,
+                **slots,
+            )  # fmt: skip
             if pairs is not None and pairs.shape[0]:
-                merge._hdbscan_pair_key_kernel[(triton.cdiv(pairs.shape[0], merge.BLOCK),)](
+                launch(
+                    merge._hdbscan_pair_key_kernel, (triton.cdiv(pairs.shape[0], merge.BLOCK),),
                     pairs, weight, self._component, self._best, self._number, self._key,
                     pairs.shape[0], N, **size,
                 )  # fmt: skip
-            merge._hdbscan_join_kernel[places[:1]](
-                self._component, *known, self._key, self._place, self._parent, self._counts,
-                self._out_key, self._out_weight, N, **block,
+            launch(
+                merge._hdbscan_join_kernel, places, self._component, *known, self._key, self._place,
+                self._parent, self._counts, self._out_key, self._out_weight, N, **block,
             )  # fmt: skip
-            merge._hdbscan_root_kernel[places[:1]](
-                self._component, self._parent, self._size, N, **size
-            )
-            merge._hdbscan_rename_kernel[places[:1]](
-                self._component, *known, self._parent, self._reach, N, **block
-            )
+            launch(
+                merge._hdbscan_root_kernel, places, self._component, self._parent, self._size, N,
+                **size,
+            )  # fmt: skip
+            launch(
+                merge._hdbscan_rename_kernel, places, self._component, *known, self._parent,
+                self._reach, N, **block,
+            )  # fmt: skip
         return self._in_order()
 
     def _searched(self) -> Tensor:

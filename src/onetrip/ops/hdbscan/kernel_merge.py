@@ -17,6 +17,25 @@ ROWS = 32
 NO_WEIGHT = 0x7F800000  # the bits of infinity
 
 
+@triton.jit(do_not_specialize=["N"])
+def _hdbscan_reset_kernel(
+    best_ptr,
+    beyond_ptr,
+    key_ptr,
+    count_ptr,
+    N,
+    NO_WEIGHT: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """What is known of components before a round: nothing. None of them counts as settled."""
+    offs = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    mask = offs < N
+    tl.store(best_ptr + offs, NO_WEIGHT, mask=mask)
+    tl.store(beyond_ptr + offs, 0x7FFFFFFF, mask=mask)
+    tl.store(key_ptr + offs, 0x7FFFFFFFFFFFFFFF, mask=mask)
+    tl.store(count_ptr + 1 + 0 * offs, 0, mask=offs == 0)
+
+
 @triton.jit
 def _listed_edges(near_ptr, square_ptr, core_ptr, component_ptr, rows, N, SLOTS: tl.constexpr):
     """Listed edges out of the rows' components: other end, component there, bits of the weight."""
@@ -85,7 +104,7 @@ def _hdbscan_settled_kernel(
     root = tl.load(component_ptr + offs, mask=offs < N, other=-1) == offs
     settled = _is_settled(best_ptr, beyond_ptr, offs, root, NO_WEIGHT)
     count = tl.sum(settled.to(tl.int32), axis=0)
-    tl.atomic_add(count_ptr, count, mask=count > 0, sem="relaxed")
+    tl.atomic_add(count_ptr + 1, count, mask=count > 0, sem="relaxed")
 
 
 @triton.jit
@@ -251,6 +270,7 @@ COMPILE_CASES = tuple(
         {name: _VALUES[name] for name in kernel.arg_names if name in _VALUES},
     )
     for kernel in (
+        _hdbscan_reset_kernel,
         _hdbscan_lightest_kernel,
         _hdbscan_settled_kernel,
         _hdbscan_key_kernel,

@@ -32,6 +32,7 @@ from onetrip.ops.hdbscan.kernel_tiles import (
     row_block,
     scores,
 )
+from onetrip.ops.hdbscan.launch import launch
 from onetrip.tile.compile_case import CompileCase
 
 # Tiles read before the bound is taken anew, which costs as much as some ten tiles.
@@ -221,19 +222,22 @@ class Near:
         count = torch.zeros(N, dtype=torch.int32, device=x.device)
         rows = torch.arange(N, dtype=torch.int32, device=x.device)
         with torch.cuda.device_of(x):
-            _hdbscan_reach_kernel[(triton.cdiv(N, config["BLOCK_N"]),)](
-                x, *boxes, self.reach, N, D, blocks, steps, keep, READ=_READ, **sizes
-            )
+            launch(
+                _hdbscan_reach_kernel, (triton.cdiv(N, config["BLOCK_N"]),), x, *boxes, self.reach,
+                N, D, blocks, steps, keep, READ=_READ, **sizes,
+            )  # fmt: skip
             for _ in range(_TRIES):
                 short = torch.zeros(1, dtype=torch.int32, device=x.device)
                 programs = triton.cdiv(rows.numel(), config["BLOCK_N"])
-                _hdbscan_list_kernel[(programs, parts(programs, steps))](
-                    x, *boxes, rows, self.reach, count, self.place, rows.numel(), N, D, blocks,
-                    steps, SLOTS=slots, **sizes,
+                launch(
+                    _hdbscan_list_kernel, (programs, parts(programs, steps)), x, *boxes, rows,
+                    self.reach, count, self.place, rows.numel(), N, D, blocks, steps, SLOTS=slots,
+                    **sizes,
                 )  # fmt: skip
-                _hdbscan_listed_kernel[(triton.cdiv(rows.numel(), _ROWS),)](
-                    x, rows, count, self.place, self.square, self.core, self.reach, short,
-                    rows.numel(), D, min(K, N), keep, SLOTS=slots, ROWS=_ROWS,
+                launch(
+                    _hdbscan_listed_kernel, (triton.cdiv(rows.numel(), _ROWS),), x, rows, count,
+                    self.place, self.square, self.core, self.reach, short, rows.numel(), D,
+                    min(K, N), keep, SLOTS=slots, ROWS=_ROWS,
                 )  # fmt: skip
                 if not int(short):
                     self.unsure = 0

@@ -32,6 +32,7 @@ from onetrip.ops.hdbscan.kernel_tiles import (
     row_block,
     scores,
 )
+from onetrip.ops.hdbscan.launch import launch
 from onetrip.tile.compile_case import CompileCase
 
 _PAIRS = 256
@@ -255,18 +256,18 @@ def pairs_outside(
     pairs = torch.empty(room, 2, dtype=torch.int32, device=x.device)
     with torch.cuda.device_of(x):
         programs = triton.cdiv(rows.numel(), config["BLOCK_N"])
-        _hdbscan_bound_kernel[(programs, parts(programs, steps))](
-            x, *boxes, *span, rows, component, core, limit, floor, rows.numel(), N, D, blocks,
-            steps, **sizes,
+        launch(
+            _hdbscan_bound_kernel, (programs, parts(programs, steps)), x, *boxes, *span, rows,
+            component, core, limit, floor, rows.numel(), N, D, blocks, steps, **sizes,
         )  # fmt: skip
         # Of all places that look, a few may be an end of the lightest edge.
         rows = rows[floor <= limit[component[rows]]]
         if not rows.numel():
             return pairs[:0]
         programs = triton.cdiv(rows.numel(), config["BLOCK_N"])
-        _hdbscan_pairs_kernel[(programs, parts(programs, steps))](
-            x, *boxes, *span, rows, component, core, limit, count, pairs, room, rows.numel(), N,
-            D, blocks, steps, **sizes,
+        launch(
+            _hdbscan_pairs_kernel, (programs, parts(programs, steps)), x, *boxes, *span, rows,
+            component, core, limit, count, pairs, room, rows.numel(), N, D, blocks, steps, **sizes,
         )  # fmt: skip
     found = int(count)
     return pairs[:found] if 0 <= found <= room else None
@@ -278,9 +279,10 @@ def weigh(x: Tensor, pairs: Tensor, core: Tensor, component: Tensor, best: Tenso
     weight = torch.empty(count, dtype=torch.int32, device=x.device)
     if count:
         with torch.cuda.device_of(x):
-            _hdbscan_weigh_kernel[(triton.cdiv(count, _PAIRS),)](
-                x, pairs, core, component, weight, best, count, x.shape[1], PAIRS=_PAIRS
-            )
+            launch(
+                _hdbscan_weigh_kernel, (triton.cdiv(count, _PAIRS),), x, pairs, core, component,
+                weight, best, count, x.shape[1], PAIRS=_PAIRS,
+            )  # fmt: skip
     return weight
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 _COMPILED: dict[Any, tuple[Any, tuple[Any, ...]]] = {}
 
 
-def launch(kernel: Any, grid: tuple[int, ...], *arguments: Any, **options: Any) -> None:
+def launch(kernel: Any, grid: tuple[Any, ...], *arguments: Any, **options: Any) -> None:
     """Launch `kernel` on a grid; `options` are its constexprs and the compiler's, by name.
 
     Arguments are given in order, tensors, integers and floats, a tensor first. Another launch of

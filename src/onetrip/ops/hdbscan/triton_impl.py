@@ -20,6 +20,7 @@ from onetrip.ops.hdbscan.edges import (
     merge,
 )
 from onetrip.ops.hdbscan.kernel_near import Near
+from onetrip.ops.hdbscan.kernel_replacing import replacing_pairs
 from onetrip.ops.hdbscan.kernel_triton import core_distances, nearest_outside
 from onetrip.ops.hdbscan.select import DIFFERENCES, EXTRA_SAMPLES
 from onetrip.ops.hdbscan.tied_pairs import tied_pairs
@@ -52,9 +53,7 @@ def _by_products(x: Tensor, min_samples: int, alpha: float, config: Config) -> S
         )
     core_of_rounds = core * (alpha * alpha)
     edges = Rounds(points, near, core_of_rounds, config, DIFFERENCES).edges()
-    # What found room in a list that is too short hangs on the order of threads.
-    near.square.masked_fill_(torch.isneginf(near.reach)[:, None], torch.inf)
-    tied, heavy = tied_pairs(near.place, near.square, core_of_rounds, 1.0, edges.weight)
+    tied, heavy = _replacing(near, core_of_rounds, edges.weight)
     # A power of two: its square may be beyond float32, where the weights are not.
     unit = points.scale.double().square()
     of_points = torch.empty(len(x), dtype=torch.float64, device=x.device)
@@ -62,6 +61,16 @@ def _by_products(x: Tensor, min_samples: int, alpha: float, config: Config) -> S
     weight, heavy = (value.double() / (unit * alpha * alpha) for value in (edges.weight, heavy))
     edges = replace(edges, weight=weight)
     return Spanning(edges, of_points, points.order[tied], heavy, 0.0)
+
+
+def _replacing(near: Near, core: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
+    """Listed pairs [2, T] that may take the place of an edge of the tree, and their weights."""
+    found = replacing_pairs(near.place, near.square, core, near.reach, chosen)
+    if found is not None:
+        return found
+    # Here as in the kernel, nothing is taken from a list that is too short.
+    near.square.masked_fill_(torch.isneginf(near.reach)[:, None], torch.inf)
+    return tied_pairs(near.place, near.square, core, 1.0, chosen)
 
 
 def _by_differences(wide: Tensor, min_samples: int, alpha: float, config: Config) -> Spanning:
