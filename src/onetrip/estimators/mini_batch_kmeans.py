@@ -227,7 +227,8 @@ class MiniBatchKMeans(BaseKMeans):
     ) -> Iterator[Placed]:
         """Rows of samples about the offset of the first; few samples are placed all at once."""
         if samples.is_cpu and target.type == "cpu" and samples.numel() <= _MOST_PLACED:
-            whole = self._placed(samples, None, first=True)
+            whole = prepare(samples, None, "euclidean")
+            self._offset = whole.offset
             yield from map(whole.rows, one_ahead(batches))
             return
         for number, batch in enumerate(staged(samples, target, batches)):

@@ -56,7 +56,7 @@ def test_tiles_and_threads_leave_no_trace(monkeypatch):
     points = prepare(x, None, "euclidean")
     stop = {"max_iter": 30, "tol": 0.0}
     whole = lloyd_of_few(points, x[:8].clone(), ALONE, **stop)
-    monkeypatch.setattr(few_nearest, "_SCORES", 0)
+    monkeypatch.setattr(few_nearest, "TILE_SCORES", 0)
     monkeypatch.setattr(few_nearest, "_MOST_COPIED", 0)
     monkeypatch.setattr("onetrip.ops.kmeans.workers.WORTH_THREADS", 0)
     with rows_workers(x) as workers:
@@ -80,7 +80,7 @@ def test_empty_clusters_take_the_farthest_rows(weighted):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_rows_between_centres_go_where_float64_says(monkeypatch, dtype, offset, scores):
     """Rows on the middle of two centres, and a unit of rounding from it; in tiles, and in one."""
-    monkeypatch.setattr(few_nearest, "_SCORES", scores)
+    monkeypatch.setattr(few_nearest, "TILE_SCORES", scores)
     generator = torch.Generator().manual_seed(3)
     centers = (torch.randn(40, 7, generator=generator) + offset).to(dtype)
     one, other = torch.randint(40, (2, 3000), generator=generator)

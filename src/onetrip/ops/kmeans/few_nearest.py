@@ -10,7 +10,7 @@ from onetrip.ops.kmeans.tile_search import search_of
 from onetrip.ops.kmeans.workers import Workers, slices
 
 # Scores of a tile: 512 KiB of float32, and half of that of marks, in a core's cache.
-_SCORES = 1 << 17
+TILE_SCORES = 1 << 17
 # Samples of which a copy by columns is made: 8 MiB of float32.
 _MOST_COPIED = 1 << 21
 
@@ -47,7 +47,7 @@ class FewNearest:
         if often and points.x.numel() <= _MOST_COPIED:
             columns = columns.contiguous()
         self._columns, self._norm = columns, points.norm.numpy()
-        self._blocks = slices(slice(0, N), max(256, _SCORES // clusters))
+        self._blocks = slices(slice(0, N), max(256, TILE_SCORES // clusters))
 
     def label(self, centers: Tensor, workers: Workers) -> np.ndarray:
         """Numbers [N], uint8, of the nearest of `centers` [K, D], of the dtype of the samples."""
@@ -69,3 +69,14 @@ class FewNearest:
             labels[rows] = labels_anew(self._points, centers, torch.from_numpy(rows))
             self.anew += rows.size
         return labels
+
+
+def labels_of_tile(points: Placed, centers: Tensor) -> np.ndarray:
+    """What `FewNearest.label` returns for at most `TILE_SCORES` scores, in fewer calls."""
+    search = search_of(*centers.shape, points.x.dtype)
+    about = centers if points.centred is points.x else centers - points.offset
+    found = search.nearest(points.centred.T, points.norm.numpy(), search.aim(about))
+    if found.doubtful.size:
+        rows = torch.from_numpy(found.doubtful)
+        found.label[found.doubtful] = labels_anew(points, centers, rows)
+    return found.label

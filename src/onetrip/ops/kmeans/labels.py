@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from onetrip.ops.kmeans.few_nearest import FewNearest
+from onetrip.ops.kmeans.few_nearest import TILE_SCORES, FewNearest, labels_of_tile
 from onetrip.ops.kmeans.movement import Movement
 from onetrip.ops.kmeans.points import Placed
 from onetrip.ops.kmeans.solve import problem_of, resolve
@@ -25,6 +25,8 @@ def labels_of(points: Placed, centers: Tensor, precision: str) -> np.ndarray:
     """
     clusters = centers.shape[0]
     few = clusters <= MOST_CENTERS and precision == "certified"
+    if few and points.norm.shape[0] * clusters <= TILE_SCORES:
+        return labels_of_tile(points, centers)
     if few and points.x.numel() < WORTH_THREADS:
         return FewNearest(points, clusters).label(centers, Workers(1, None))
     with torch.no_grad(), rows_workers(points.x) as workers:

@@ -67,17 +67,24 @@ def _by_placed(
 ) -> Step:
     clusters, x = centers.shape[0], batch.x.numpy()
     weight = None if batch.weight is None else batch.weight.numpy()
-    before = centers.to(batch.x.dtype)
+    before = centers if centers.dtype == batch.x.dtype else centers.to(batch.x.dtype)
     labels = labels_of(batch, before, precision)
-    inertia = _inertia(x, before.numpy().take(labels, 0), weight) if measured else 0.0
+    own = before.numpy()
+    inertia = _inertia(x, own.take(labels, 0), weight) if measured else 0.0
     by_cluster = np.bincount(labels, weight, clusters)
     rows = x.astype(np.float64)
     if weight is not None:
         rows *= weight[:, None]
-    wide, after = before.numpy().astype(np.float64), counts.numpy() + by_cluster
-    left = _sums(rows, labels, clusters) - by_cluster[:, None] * wide
-    wide += left / np.maximum(after, _LEAST_WEIGHT)[:, None]
-    return Step(torch.from_numpy(wide).to(centers.dtype), torch.from_numpy(after), inertia)
+    wide, after = own.astype(np.float64), counts.numpy() + by_cluster
+    left = _sums(rows, labels, clusters)
+    left -= by_cluster[:, None] * wide
+    left /= np.maximum(after, _LEAST_WEIGHT)[:, None]
+    wide += left
+    if before is centers:
+        moved = torch.from_numpy(wide.astype(own.dtype))
+    else:
+        moved = torch.from_numpy(wide).to(centers.dtype)
+    return Step(moved, torch.from_numpy(after), inertia)
 
 
 def _inertia(x: np.ndarray, own: np.ndarray, weight: np.ndarray | None) -> float:
