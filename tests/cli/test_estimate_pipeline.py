@@ -78,3 +78,30 @@ def test_an_operators_table_has_no_time_where_nothing_was_measured(capsys, opera
     assert json.loads(run(capsys, operator, *pairs, "--device", "mi300x", "--json"))["floor_only"]
     measured = run(capsys, operator, *pairs, "--device", "h100")
     assert "floor only" not in measured
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["kmean", "n_samples=10"], "Did you mean 'KMeans'?"),
+        (["HDBSCANS", "n_samples=10"], "Did you mean 'HDBSCAN'?"),
+        (["PCA+KMean", "n_samples=10", "n_features=4"], "Did you mean 'KMeans'?"),
+        (["KMeans", "n_samples=10", "n_features=3", "n_cluster=4"], "Did you mean 'n_clusters'?"),
+        (["KMeans", "n_samples=0.5"], "must be whole numbers"),
+        (["KMeans", "n_samples=-5"], "must be whole numbers"),
+        (["KMeans", "n_samples=10", "n_features=3", "n_clusters=40"], "from 1 to 10 for KMeans"),
+        (["PCA", "n_samples=10", "n_features=3", "--device", "toaster"], "'cpu'"),
+    ],
+)
+def test_wrong_names_and_values_end_with_a_way_out(capsys, arguments, message):
+    with pytest.raises(SystemExit) as ended:
+        main(["estimate", *arguments])
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_million_may_be_said_as_such(capsys):
+    sizes = ["n_features=64", "n_clusters=8", "--json"]
+    assert run(capsys, "KMeans", "n_samples=1e6", *sizes) == run(
+        capsys, "KMeans", "n_samples=1_000_000", *sizes
+    )

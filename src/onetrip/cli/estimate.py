@@ -6,13 +6,20 @@ from typing import Annotated
 
 import typer
 
-from onetrip.cli.estimate_pipeline import does_not_fit, is_pipeline, show_pipeline
+from onetrip.cli.estimate_pipeline import does_not_fit, is_pipeline, show_pipeline, whole_number
 from onetrip.core.cost import ITEMSIZE
 from onetrip.core.errors import ArgumentError, complaint
 from onetrip.core.estimate import Estimate, default_dtype, estimate
-from onetrip.core.operators import cost_options, find_operator, load_spec
+from onetrip.core.operators import (
+    cost_options,
+    did_you_mean,
+    find_operator,
+    load_spec,
+    operator_names,
+)
 from onetrip.core.selection import FLOOR_ONLY
 from onetrip.core.units import bytes_text, rate_text, three_digits, time_text
+from onetrip.estimators.stages import ESTIMATORS
 
 
 def register(app: typer.Typer) -> None:
@@ -50,6 +57,13 @@ def _estimate(
     if is_pipeline(operator):
         return show_pipeline(operator, sizes, device, dtype or "float32", as_json)
     operator = find_operator(operator)
+    if operator not in operator_names():
+        known = [*operator_names(), *ESTIMATORS]
+        way_out = did_you_mean(operator, known)
+        got = repr(operator)
+        raise ArgumentError(
+            complaint("operator", expected=f"one of {known}", got=got, way_out=way_out)
+        )
     dtype = dtype or default_dtype(operator)
     axes, options = parse_sizes(operator, sizes)
     if dtype not in ITEMSIZE:
@@ -80,15 +94,16 @@ def parse_sizes(operator: str, sizes: list[str]) -> tuple[dict[str, int], dict[s
     axes: dict[str, int] = {}
     options: dict[str, object] = {}
     for pair in sizes:
-        name, _, size = pair.partition("=")
-        if not (name in letters or name in options_known) or not size.replace("_", "").isdecimal():
+        name, _, text = pair.partition("=")
+        size = whole_number(text)
+        if not (name in letters or name in options_known) or size is None:
             known = f", and of {', '.join(options_known)}" if options_known else ""
             expected = f"the sizes of {operator}, as in `{example}`{known}"
             raise ArgumentError(complaint("sizes", expected=expected, got=repr(pair)))
         if name in letters:
-            axes[letters[name]] = int(size)
+            axes[letters[name]] = size
         else:
-            options[name] = int(size)
+            options[name] = size
     return axes, options
 
 

@@ -35,12 +35,28 @@ def show_pipeline(steps: str, sizes: list[str], device: str, dtype: str, as_json
 def _parse(sizes: list[str]) -> dict[str, int]:
     found = {}
     for pair in sizes:
-        word, _, size = pair.partition("=")
-        if not word.isidentifier() or not size.replace("_", "").isdecimal():
-            expected = "sizes, as in `n_samples=1000 n_features=64 pca__n_components=16`"
+        word, _, text = pair.partition("=")
+        size = whole_number(text)
+        if not word.isidentifier() or size is None:
+            expected = "whole numbers, as in `n_samples=1000 n_features=64 pca__n_components=16`"
             raise ArgumentError(complaint("sizes", expected=expected, got=repr(pair)))
-        found[word] = int(size)
+        found[word] = size
     return found
+
+
+def whole_number(text: str) -> int | None:
+    """The number that `text` says, 0 or more, or None where it says none.
+
+    >>> whole_number("1_000"), whole_number("1e6"), whole_number("0.5"), whole_number("-3")
+    (1000, 1000000, None, None)
+    """
+    if text.replace("_", "").isdecimal():
+        return int(text)
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return int(number) if number >= 0 and number.is_integer() else None
 
 
 def _as_dict(answer: PipelineEstimate) -> dict[str, object]:

@@ -137,7 +137,12 @@ def find_device(name: str) -> Device:
         return _any_cpu()
     way_out = "Measure your own device with `onetrip doctor --measure`."
     raise ArgumentError(
-        complaint("device", expected=f"one of {sorted(DEVICES)}", got=repr(name), way_out=way_out)
+        complaint(
+            "device",
+            expected=f"one of {sorted([*DEVICES, 'cpu'])}",
+            got=repr(name),
+            way_out=way_out,
+        )
     )
 
 

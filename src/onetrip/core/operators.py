@@ -4,6 +4,7 @@ import difflib
 import functools
 import importlib
 import inspect
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
@@ -43,13 +44,23 @@ def find_operator(name: str) -> str:
 def operator_module(name: str, part: str) -> ModuleType:
     """Import ``onetrip.ops.<name>.<part>``; `part` is "spec", "cost", "workloads", "select", …"""
     if name not in operator_names():
-        close = difflib.get_close_matches(name, operator_names(), n=1)
-        way_out = f"Did you mean {close[0]!r}?" if close else ""
+        way_out = did_you_mean(name, operator_names())
         expected = f"one of {list(operator_names())}"
         raise ArgumentError(
             complaint("operator", expected=expected, got=repr(name), way_out=way_out)
         )
     return importlib.import_module(f"onetrip.ops.{name}.{part}")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A question for the end of a complaint, where one of `known` looks like `name`; else "".
+
+    >>> did_you_mean("kmean", ["KMeans", "PCA"])
+    "Did you mean 'KMeans'?"
+    """
+    lowered = {word.lower(): word for word in known}
+    close = difflib.get_close_matches(name.lower(), lowered, n=1)
+    return f"Did you mean {lowered[close[0]]!r}?" if close else ""
 
 
 def load_spec(name: str) -> OperatorSpec:

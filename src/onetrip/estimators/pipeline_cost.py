@@ -8,6 +8,7 @@ from onetrip.core.cost import ITEMSIZE
 from onetrip.core.device import Device, find_device
 from onetrip.core.errors import ArgumentError, complaint
 from onetrip.core.estimate import check_sizes, estimate
+from onetrip.core.operators import did_you_mean
 from onetrip.core.selection import FLOOR_ONLY
 from onetrip.core.units import bytes_text, time_text
 from onetrip.estimators.asked import Step, sizes_of, steps_of
@@ -172,7 +173,10 @@ def estimate_pipeline(
     unknown = sorted(sizes.keys() - asked)
     if unknown:
         known = sorted(word for word in asked if "__" not in word)
-        raise ArgumentError(complaint("sizes", expected=f"among {known}", got=unknown))
+        way_out = did_you_mean(unknown[0], asked)
+        raise ArgumentError(
+            complaint("sizes", expected=f"among {known}", got=unknown, way_out=way_out)
+        )
     return PipelineEstimate(found, dtype, tuple(answers))
 
 

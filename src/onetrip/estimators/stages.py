@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from onetrip.core.cost import ITEMSIZE, Cost
 from onetrip.core.device import Device
 from onetrip.core.errors import ArgumentError, complaint
+from onetrip.core.operators import did_you_mean
 from onetrip.core.spec import EMPTY
 from onetrip.estimators import stage_times
 from onetrip.ops.multinomial_nb.select import score_classes
@@ -266,4 +267,7 @@ def plan_of(estimator: str, sizes: Sizes) -> Plan:
         if name.lower() == estimator.lower():
             return plan(sizes)
     expected = f"one of {list(_PLANS)}"
-    raise ArgumentError(complaint("estimator", expected=expected, got=repr(estimator)))
+    way_out = did_you_mean(estimator, _PLANS)
+    raise ArgumentError(
+        complaint("estimator", expected=expected, got=repr(estimator), way_out=way_out)
+    )
