@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from onetrip.ops.truncated_svd import solve, torch_impl
-from onetrip.ops.truncated_svd.krylov import are_leading, few_eigenvectors
+from onetrip.ops.truncated_svd.krylov import _apart_from, are_leading, few_eigenvectors
 from onetrip.tile.side_by_side import on_one_thread
 
 S = 320
@@ -67,6 +67,31 @@ def test_what_is_no_eigenvector_is_noticed():
     turned = vectors[:, :6].clone()
     turned[:, 5] += 1e-9 * vectors[:, 6]
     assert not are_leading(matrix, _falling()[:6], turned)
+
+
+def test_for_float32_fewer_products_do_and_the_proof_stays():
+    matrix, true = _of_spectrum(_falling())
+    unit = 2.0**-32
+    found = few_eigenvectors(matrix, 6, unit)
+    assert found is not None
+    torch.testing.assert_close(found[0], _falling()[:6], rtol=1e-12, atol=0)
+    alike = found[1] * (found[1] * true[:, :6]).sum(0).sign()
+    torch.testing.assert_close(alike, true[:, :6], rtol=0, atol=2.0**-26)
+    assert not are_leading(matrix, _falling()[[0, 1, 2, 3, 5]], true[:, [0, 1, 2, 3, 5]], unit)
+    for angle, enough in ((1e-9, True), (1e-6, False)):
+        turned = true[:, :6].clone()
+        turned[:, 5] += angle * true[:, 6]
+        assert are_leading(matrix, _falling()[:6], turned, unit) == enough
+
+
+def test_directions_stay_apart_where_products_bring_little():
+    """Else copies of what has been found are found again."""
+    values = torch.where(torch.arange(S) < 3, 1.0, 1e-9 * _falling())
+    basis = torch.linalg.qr(_of_spectrum(values)[1][:, :40]).Q.T
+    block = torch.randn(8, S, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    block = torch.linalg.qr((block @ basis.T @ basis + 1e-9 * block).T).Q.T
+    apart, _ = _apart_from(basis, block, torch.eye(8, dtype=torch.float64))
+    assert float((apart @ basis.T).abs().max()) < 1e-14
 
 
 @pytest.mark.parametrize("copies", [2, 11, 40])

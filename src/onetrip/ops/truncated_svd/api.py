@@ -19,6 +19,7 @@ from onetrip.ops.truncated_svd.randomized import normal_draw, randomized_decompo
 from onetrip.ops.truncated_svd.reference import truncated_svd_reference
 from onetrip.ops.truncated_svd.solve import decompose, with_fixed_signs
 from onetrip.tile.problem import problem_on
+from onetrip.tile.side_by_side import on_one_thread
 
 Impl = Literal["auto", "reference", "torch", "triton"]
 Solver = Literal["auto", "full", "covariance_eigh", "randomized"]
@@ -27,6 +28,9 @@ Precision = Literal["certified", "fast"]
 _DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 # A difference of sums in float64 below this share of them is rounding.
 _NOTHING = 2.0**-46
+# Elements of components that threads take longer to share than one to finish. Those that were woken
+# look for more work for milliseconds, in the way of what comes next.
+_WORTH_THREADS = 1 << 19
 _SOLVERS = ("auto", "full", "covariance_eigh", "randomized")
 
 
@@ -155,16 +159,17 @@ def truncated_svd(
         moments = _implementation(chosen).gram_moments(x, center, config)
         singular_values, components, moments = decompose(x, moments, kept, center, correct, config)
         mean, total, square = moments.mean, moments.total, moments.gram.trace()
-    residual = square - singular_values.square().sum()
-    if kept == min(N, D) or bool(residual < _NOTHING * square):
-        residual = torch.zeros_like(residual)
-    dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
-    return singular_values.to(dtype), {
-        "components": with_fixed_signs(components).to(dtype).contiguous(),
-        "mean": mean.to(dtype),
-        "total_variance": (total / N).to(dtype),
-        "residual": (residual / N).to(dtype),
-    }
+    with on_one_thread(where=x.is_cpu and components.numel() < _WORTH_THREADS):
+        residual = square - singular_values.square().sum()
+        if kept == min(N, D) or bool(residual < _NOTHING * square):
+            residual = torch.zeros_like(residual)
+        dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
+        return singular_values.to(dtype), {
+            "components": with_fixed_signs(components).to(dtype).contiguous(),
+            "mean": mean.to(dtype),
+            "total_variance": (total / N).to(dtype),
+            "residual": (residual / N).to(dtype),
+        }
 
 
 def _randomly(

@@ -25,17 +25,22 @@ _HALFWAY = 2.0**-10
 # Error, over the largest eigenvalue, of what is taken for an eigenvector; half of a digit more than
 # the rounding of the matrix.
 _ALLOWED = 2.0**-46
+# Share of a direction that a subtraction has left, above which it left no rounding to speak of.
+_MUCH = 0.5
 # Least of the wanted eigenvalues over the largest: of smaller ones that error would be too much.
 _STEEP = 2.0**-20
 
 
-def few_eigenvectors(matrix: Tensor, kept: int) -> tuple[Tensor, Tensor] | None:
+def few_eigenvectors(matrix: Tensor, kept: int, unit: float = 0.0) -> tuple[Tensor, Tensor] | None:
     """Largest eigenvalues [K], falling, and eigenvectors [S, K], or None where all are to be found.
 
     Parameters
     ----------
     matrix : Tensor [S, S], float64, symmetric, no eigenvalue below zero but for rounding
     kept : K
+    unit : float
+        What a product of the matrix with an eigenvector may be off by, over the least of the K
+        values, where that is more than rounding: who rounds the vectors to float32 needs no more.
     """
     S = matrix.shape[0]
     most = int(_MOST_SPAN * S) // _BLOCK * _BLOCK
@@ -52,13 +57,12 @@ def few_eigenvectors(matrix: Tensor, kept: int) -> tuple[Tensor, Tensor] | None:
         directions[new] = block
         basis = directions[:span]
         image = block @ matrix  # [_BLOCK, S]
-        projected[new, :span] = image @ basis.T
-        # Twice, as one subtraction leaves what it rounds away, and more of it where little is left.
-        image -= (image @ basis.T) @ basis
+        # Beside the last two blocks it has nothing but rounding, which goes with the rest below.
+        last = slice(max(0, span - 2 * _BLOCK), span)
+        projected[new, last] = image @ directions[last].T
+        image -= projected[new, last] @ directions[last]
         following, lengths = torch.linalg.qr(image.T)
-        block = following.T - (following.T @ basis.T) @ basis
-        following, more_lengths = torch.linalg.qr(block.T)
-        block, lengths = following.T, more_lengths @ lengths
+        block, lengths = _apart_from(basis, following.T, lengths)
         # Products bring nothing new any more: all that there is has been found.
         exhausted = bool(lengths.diagonal().abs().min() <= _ALLOWED * size)
         due = span >= _BEFORE * kept and (span // _BLOCK) % _PATIENCE == 0
@@ -67,18 +71,36 @@ def few_eigenvectors(matrix: Tensor, kept: int) -> tuple[Tensor, Tensor] | None:
             values, rotation = torch.linalg.eigh(projected[:span, :span])
             values, rotation = values[-kept:].flip(0), rotation[:, -kept:].flip(1)
             left = torch.linalg.matrix_norm(lengths @ rotation[-_BLOCK:])
-            if bool(left <= _ALLOWED * values[0]):
+            if bool(left <= _allowed(values, unit)):
                 vectors = basis.T @ rotation
-                return (values, vectors) if are_leading(matrix, values, vectors) else None
+                return (values, vectors) if are_leading(matrix, values, vectors, unit) else None
             if 2 * span >= most and bool(left > _HALFWAY * values[0]):
                 return None
     return None
 
 
-def are_leading(matrix: Tensor, values: Tensor, vectors: Tensor) -> bool:
+def _apart_from(basis: Tensor, block: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Orthonormal rows `block` without what they have of `basis`, and `lengths` of those before.
+
+    A second time where little was left: one subtraction leaves what it rounds away.
+    """
+    for _ in range(2):
+        following, shorter = torch.linalg.qr((block - (block @ basis.T) @ basis).T)
+        block, lengths = following.T, shorter @ lengths
+        if bool(shorter.diagonal().abs().min() > _MUCH):
+            break
+    return block, lengths
+
+
+def _allowed(values: Tensor, unit: float) -> Tensor:
+    """Error that is taken for none, of eigenvectors of these values [K], falling."""
+    return torch.maximum(_ALLOWED * values[0], unit * values[-1])
+
+
+def are_leading(matrix: Tensor, values: Tensor, vectors: Tensor, unit: float = 0.0) -> bool:
     """Whether these are eigenvalues [K] and eigenvectors [S, K], and no other value is larger."""
     largest, least = values[0], values[-1]
-    allowed = _ALLOWED * largest
+    allowed = _allowed(values, unit)
     if bool(least <= _STEEP * largest):
         return False
     scaled = vectors * values

@@ -14,6 +14,9 @@ from onetrip.tile.side_by_side import on_one_thread
 
 _FLOAT64_UNIT = 2.0**-53
 _FLOAT32_UNIT = 2.0**-24
+# What eigenvectors may be off by that become float32: neighbours that are apart by a hundredth of
+# their value are then off by 2^-25.
+_NO_MORE = 2.0**-32
 # Relative error of a singular value that an inexact Gram matrix may cause: four units of float32.
 _ALLOWED = 2.0**-22
 # Up to here threads that share a decomposition wait longer than they work: on two busy cores 64
@@ -50,7 +53,7 @@ def decompose(
     gram, errors = moments.gram, moments.errors
     # Where a half overflowed there is no decomposition; what comes out instead is not accepted.
     whole = gram if errors is None else gram.nan_to_num(0.0, 0.0, 0.0)
-    values, vectors = leading_eigenvectors(whole, kept)
+    values, vectors = leading_eigenvectors(whole, kept, _NO_MORE if correct != "float64" else 0.0)
     if errors is not None:
         looked = torch.cat([gram.trace()[None], values, errors @ vectors.square()])
         trace, *found = looked.tolist()
@@ -65,8 +68,10 @@ def decompose(
     return singular_values, vectors.T, moments
 
 
-def leading_eigenvectors(matrix: Tensor, kept: int) -> tuple[Tensor, Tensor]:
+def leading_eigenvectors(matrix: Tensor, kept: int, unit: float = 0.0) -> tuple[Tensor, Tensor]:
     """Largest eigenvalues [K], falling, and eigenvectors [S, K] of a symmetric `matrix` [S, S].
+
+    `unit` is what they may be off by, as `few_eigenvectors` says.
 
     >>> values, vectors = leading_eigenvectors(torch.tensor([[1.0, 0.0], [0.0, 3.0]]), 1)
     >>> values, vectors.abs()
@@ -75,7 +80,7 @@ def leading_eigenvectors(matrix: Tensor, kept: int) -> tuple[Tensor, Tensor]:
     """
     if matrix.is_cpu and len(matrix) > _ONE_THREAD and matrix.dtype == torch.float64:
         with on_one_thread(where=len(matrix) <= _FEW_ON_ONE_THREAD):
-            found = few_eigenvectors(matrix, kept)
+            found = few_eigenvectors(matrix, kept, unit)
         if found is not None:
             return found
     with on_one_thread(where=len(matrix) <= _ONE_THREAD):

@@ -67,10 +67,11 @@ def _summed(x: Tensor, rows: int, shift: Tensor | None) -> tuple[Tensor, Tensor]
     shares = row_shares(x, rows) if x.shape[1] <= _SHARED else [x]
     found = run_side_by_side([partial(_upper_and_sums, share, rows, shift) for share in shares])
     gram, sums = found[0]
-    for more_gram, more_sums in found[1:]:
-        gram += more_gram
-        sums += more_sums
-    _mirror(gram)
+    with on_one_thread(where=len(gram) <= _SHARED):
+        for more_gram, more_sums in found[1:]:
+            gram += more_gram
+            sums += more_sums
+        _mirror(gram)
     return gram, sums
 
 
