@@ -36,6 +36,8 @@ from onetrip.ops.hdbscan.launch import launch
 from onetrip.tile.compile_case import CompileCase
 
 _PAIRS = 256
+# Of more places that look than these, every sixteenth looks first.
+_MANY, _SOME = 8192, 16
 
 
 @triton.jit
@@ -255,13 +257,17 @@ def pairs_outside(
     count = torch.zeros(1, dtype=torch.int32, device=x.device)
     pairs = torch.empty(room, 2, dtype=torch.int32, device=x.device)
     with torch.cuda.device_of(x):
-        programs = triton.cdiv(rows.numel(), config["BLOCK_N"])
-        launch(
-            _hdbscan_bound_kernel, (programs, parts(programs, steps)), x, *boxes, *span, rows,
-            component, core, limit, floor, rows.numel(), N, D, blocks, steps, **sizes,
-        )  # fmt: skip
+        # Some of the places bring limits down, so that all of them rule out most blocks.
+        every = (slice(None, None, _SOME), slice(None)) if rows.numel() > _MANY else (slice(None),)
+        for part in every:
+            look, found = rows[part].contiguous(), floor[part].contiguous()
+            programs = triton.cdiv(look.numel(), config["BLOCK_N"])
+            launch(
+                _hdbscan_bound_kernel, (programs, parts(programs, steps)), x, *boxes, *span, look,
+                component, core, limit, found, look.numel(), N, D, blocks, steps, **sizes,
+            )  # fmt: skip
         # Of all places that look, a few may be an end of the lightest edge.
-        rows = rows[floor <= limit[component[rows]]]
+        rows = rows[found <= limit[component[rows]]]
         if not rows.numel():
             return pairs[:0]
         programs = triton.cdiv(rows.numel(), config["BLOCK_N"])

@@ -26,7 +26,7 @@ COMPILED_TILES = (
     (16, 64, 4, TARGETS),
     (32, 64, 4, TARGETS),
     (64, 64, 8, TARGETS),
-    (128, 32, 8, ("sm_90",)),
+    (128, 32, 8, TARGETS),
 )
 COMPILED_TILE = {"CHUNK": CHUNK, "BLOCK_N": 64}
 
