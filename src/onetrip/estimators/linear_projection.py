@@ -67,13 +67,9 @@ class LinearProjection(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         else:
             where = given.samples.device
             moved = None if mean is None else mean.to(where)
-            components = components.to(where)
-            if moved is not None and self._mean_is_near() and given.samples.dtype == torch.float64:
-                # Digits to spare: it is taken out of the products, and no sample is copied.
-                found = project(given.samples, None, components)
-                found -= moved.to(found) @ components.T.to(found)
-            else:
-                found = project(given.samples, moved, components)
+            # In float64 there are digits to spare for a mean that is near.
+            near = given.samples.dtype == torch.float64 and self._mean_is_near()
+            found = project(given.samples, moved, components.to(where), near=near)
         return found if scale is None else found / scale.to(found)
 
     def _mean(self) -> Tensor | None:

@@ -7,12 +7,14 @@ from torch import Tensor
 
 from onetrip.ops.truncated_svd.plan import tile_rows
 from onetrip.ops.truncated_svd.torch_impl import row_shares, tiles
-from onetrip.tile.side_by_side import run_side_by_side
+from onetrip.tile.side_by_side import on_one_thread, run_side_by_side
 
 _TILE_ELEMENTS = 1 << 18
+# Multiplications that threads take longer to share than one to do.
+_WORTH_THREADS = 1 << 25
 
 
-def project(x: Tensor, mean: Tensor | None, components: Tensor) -> Tensor:
+def project(x: Tensor, mean: Tensor | None, components: Tensor, *, near: bool = False) -> Tensor:
     """``(x - mean) @ componentsᵀ`` [N, K], a tile of rows at a time.
 
     Parameters
@@ -21,6 +23,9 @@ def project(x: Tensor, mean: Tensor | None, components: Tensor) -> Tensor:
     mean : Tensor [D], or None for zero
         Subtracted before the product, so that a mean far from zero costs no digits.
     components : Tensor [K, D], float32 | float64
+    near : bool
+        The mean is so near zero that it may be taken out of the products instead: one trip, and
+        no tile is copied.
 
     Returns
     -------
@@ -28,17 +33,23 @@ def project(x: Tensor, mean: Tensor | None, components: Tensor) -> Tensor:
     """
     dtype = torch.promote_types(x.dtype, components.dtype)
     basis = components.to(dtype).T
-    if mean is None:
-        return x.to(dtype) @ basis
     found = torch.empty(x.shape[0], basis.shape[1], dtype=dtype, device=x.device)
     rows = tile_rows(_TILE_ELEMENTS, x.shape[1])
     shares = row_shares(x, rows)
     # Views, split alike, into which every thread writes its own rows.
     targets = found.tensor_split(len(shares))
 
-    def share(x: Tensor, found: Tensor) -> None:
+    def share_less_mean(x: Tensor, found: Tensor) -> None:
         for part, tile in zip(found.split(rows), tiles(x, rows, mean, dtype), strict=True):
             torch.mm(tile, basis, out=part)
 
-    run_side_by_side([partial(share, *one) for one in zip(shares, targets, strict=True)])
+    def share(x: Tensor, found: Tensor) -> None:
+        torch.mm(x.to(dtype), basis, out=found)
+        if mean is not None:
+            found -= mean.to(dtype) @ basis
+
+    work = share if mean is None or near else share_less_mean
+    alone = x.is_cpu and len(shares) == 1 and x.numel() * basis.shape[1] < _WORTH_THREADS
+    with on_one_thread(where=alone):
+        run_side_by_side([partial(work, *one) for one in zip(shares, targets, strict=True)])
     return found

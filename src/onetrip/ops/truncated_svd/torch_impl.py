@@ -58,7 +58,9 @@ def _provisional_mean(x: Tensor) -> Tensor | None:
     """
     wide = x.double()
     mean = wide.mean(0)  # [D]
-    offset, square = mean.square().sum(), wide.square().sum() / x.shape[0]
+    flat = wide.reshape(-1)
+    # A product of its own stores no squares.
+    offset, square = mean.square().sum(), torch.dot(flat, flat) / x.shape[0]
     return None if bool(offset <= _NEAR * (square - offset)) else mean
 
 
