@@ -8,6 +8,7 @@ the samples once.
 import math
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,8 +16,9 @@ from onetrip.ops.kmeans.points import Points
 from onetrip.ops.kmeans.workers import Workers, rows_workers, slices
 from onetrip.tile.certified import distance_bound
 
-# Distances of one block, candidates by rows: 1 MiB of float32 in a core's cache.
-_DISTANCES = 1 << 18
+# Distances of one block, candidates by rows: 1 MiB of float32 in a core's cache, or what fills a
+# device.
+_CPU_DISTANCES, _DEVICE_DISTANCES = 1 << 18, 1 << 24
 
 
 def kmeans_plus_plus(
@@ -39,41 +41,70 @@ def kmeans_plus_plus(
     chosen = torch.empty(clusters, dtype=torch.int64, device=points.x.device)
     chosen[0] = first
     with rows_workers(points.x) as workers:
-        closest = _closest(points, chosen[:1], None, workers)[0]
+        distances_to = _Distances(points, workers)
+        closest = distances_to(chosen[:1], None)[0][0]
         for place in range(1, clusters):
             mass = closest if points.weight is None else closest * points.weight
             cumulative = mass.cumsum(0, dtype=torch.float64)
             targets = draw(trials).to(cumulative) * cumulative[-1]
             candidates = torch.searchsorted(cumulative, targets)
             candidates.clamp_(max=closest.shape[0] - 1)
-            distances = _closest(points, candidates, closest, workers)
-            left = distances.sum(1, dtype=torch.float64)
-            if points.weight is not None:
-                left = distances.double() @ points.weight
+            distances, left = distances_to(candidates, closest)
             best = int(left.argmin())
             closest = distances[best].clone()
             chosen[place] = candidates[best]
     return chosen
 
 
-def _closest(points: Points, rows: Tensor, closest: Tensor | None, workers: Workers) -> Tensor:
-    """Squared distances [C, N] to some rows, or to the closest centre where that is nearer."""
-    x, norm = points.centred, points.norm
-    centers, center_norm = x[rows], norm[rows][:, None]
-    N, D = x.shape
-    found = torch.empty(rows.shape[0], N, dtype=x.dtype, device=x.device)
-    dtype = str(x.dtype).removeprefix("torch.")
+class _Distances:
+    """Squared distances of all samples to some of them."""
 
-    def measure(block: slice) -> None:
-        square = norm[block].square() + center_norm.square()
-        distance = torch.addmm(square, centers, x[block].T, alpha=-2.0)
-        # What rounding leaves of a distance of zero must not be drawn.
-        noise = distance_bound(norm[block], center_norm, 0.0, D, dtype)
-        distance.masked_fill_(distance <= noise, 0.0)
-        if closest is not None:
-            distance = torch.minimum(distance, closest[block])
-        found[:, block] = distance
+    def __init__(self, points: Points, workers: Workers) -> None:
+        self._x, self._norm, self._weight = points.centred, points.norm, points.weight
+        self._workers = workers
+        self._square = points.norm.square()
+        self._ones = torch.ones_like(points.norm)
+        self._largest = points.norm.max()
 
-    step = max(1024, _DISTANCES // rows.shape[0])
-    workers.map(measure, slices(slice(0, N), step))
-    return found
+    def __call__(self, rows: Tensor, closest: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Distances [C, N] to `rows` [C], or `closest` [N] where that is less; and their sums.
+
+        The sums [C], float64, are weighted, and those of blocks, whatever the number of threads.
+        """
+        x, square = self._x, self._square
+        factors = x.index_select(0, rows) * -2.0
+        norm = self._norm.index_select(0, rows)[:, None]
+        found = torch.empty(rows.shape[0], x.shape[0], dtype=x.dtype, device=x.device)
+
+        def measure(block: slice) -> Tensor:
+            distance = torch.mm(factors, x[block].T).add_(square[block]).add_(norm.square())
+            self._forget_noise(distance, block, norm)
+            if closest is not None:
+                torch.minimum(distance, closest[block], out=distance)
+            found[:, block] = distance
+            if self._weight is None:
+                return torch.mv(distance, self._ones[block]).double()
+            return torch.mv(distance.double(), self._weight[block])
+
+        most = _CPU_DISTANCES if x.is_cpu else _DEVICE_DISTANCES
+        blocks = slices(slice(0, x.shape[0]), max(1024, most // rows.shape[0]))
+        return found, torch.stack(self._workers.map(measure, blocks)).sum(0)
+
+    def _forget_noise(self, distance: Tensor, block: slice, norm: Tensor) -> None:
+        """Take for zero what rounding leaves of a distance of zero: it must not be drawn."""
+        rounding = 0.0, self._x.shape[1], str(distance.dtype).removeprefix("torch.")
+        own = self._norm[block]
+        if not distance.is_cpu:
+            distance.masked_fill_(distance <= distance_bound(own, norm, *rounding), 0.0)
+            return
+        # The largest of all bounds is a number, and few distances are below it.
+        most = float(distance_bound(self._largest, norm.max(), *rounding))
+        flat = distance.view(-1)
+        places = torch.from_numpy(np.flatnonzero(flat.numpy() <= most))
+        if not places.numel():
+            return
+        rows = own.shape[0]
+        near = flat.index_select(0, places)
+        candidate = norm.squeeze(1).index_select(0, places // rows)
+        noise = distance_bound(own.index_select(0, places % rows), candidate, *rounding)
+        flat[places] = near.masked_fill_(near <= noise, 0.0)
