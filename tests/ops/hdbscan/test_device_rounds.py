@@ -5,7 +5,7 @@ import torch
 
 import onetrip
 from onetrip.core.tuning import override
-from onetrip.ops.hdbscan import device_rounds, select, torch_impl, triton_impl
+from onetrip.ops.hdbscan import device_rounds, kernel_outside, select, torch_impl, triton_impl
 from onetrip.ops.hdbscan.reference import make_inputs
 from onetrip.tile.problem import problem_on
 
@@ -101,3 +101,20 @@ def test_what_a_list_that_is_too_short_holds_replaces_no_edge():
     x[30:] = x[30]
     found = triton_impl.spanning_tree(x, 4, 1.0, TILE, certified=True)
     assert int((found.tied >= 30).all(0).sum()) == 0
+
+
+def test_more_pairs_than_there_is_room_for_are_found_at_once(monkeypatch):
+    x = make_inputs({"N": 90, "D": 2}, dtype=torch.float32)["x"]
+    found = triton_impl.spanning_tree(x, 5, 1.0, TILE, certified=True)
+    monkeypatch.setattr(triton_impl, "replacing_pairs", lambda *_: None)
+    again = triton_impl.spanning_tree(x, 5, 1.0, TILE, certified=True)
+    assert pairs_of(again) == pairs_of(found)
+    assert again.tied.shape[1] > 20
+
+
+def test_few_that_look_first_rule_out_nothing_that_is_lighter(monkeypatch):
+    monkeypatch.setattr(kernel_outside, "_MANY", 10)
+    monkeypatch.setattr(kernel_outside, "_SOME", 3)
+    monkeypatch.setattr(triton_impl, "EXTRA_SAMPLES", 0)
+    x = make_inputs({"N": 100, "D": 5}, dtype=torch.float32, data="blobs")["x"]
+    assert_same_tree(x, 3)

@@ -29,8 +29,10 @@ class DeviceChains:
         E, device = source.shape[0], source.device
         self._grid = (triton.cdiv(E + 1, BLOCK),)
         with torch.cuda.device_of(source):
-            chain, merging, self._level = _contracted(source, target, self._grid)
-            self._chain, self._edge = chain.sort(stable=True)
+            chain, merging, level = _contracted(source, target, self._grid)
+            chain, self._edge = chain.sort(stable=True)
+            # Where each level begins.
+            self._level = torch.searchsorted(chain, level, out_int32=True)
             begin_of, end_of = torch.empty(2, 2 * E + 2, dtype=torch.int64, device=device)
             ends = torch.empty(3, E, dtype=torch.int64, device=device)
             self._begin, self._end, self._place = ends
@@ -38,11 +40,11 @@ class DeviceChains:
             self.above = torch.empty(2 * E + 1, dtype=torch.int64, device=device)
             self.left, self.right = children = torch.full((2, E), -1, device=device)
             launch(
-                chains._hdbscan_hang_kernel, self._grid, self._chain, self._edge, merging, begin_of,
+                chains._hdbscan_hang_kernel, self._grid, chain, self._edge, merging, begin_of,
                 end_of, self.above, children, self._place, E, **_BLOCK,
             )  # fmt: skip
             launch(
-                chains._hdbscan_along_kernel, self._grid, self._chain, self._edge, begin_of, end_of,
+                chains._hdbscan_along_kernel, self._grid, chain, self._edge, begin_of, end_of,
                 self._place, self.above, self._begin, self._end, self._under, children, E, **_BLOCK,
             )  # fmt: skip
 
@@ -55,7 +57,7 @@ class DeviceChains:
         """Points [E] under the node that every edge makes."""
         under, size = self._under.clone(), torch.empty_like(self._under)
         given = (
-            self._chain, self._level, self._edge, self._begin, self._end, self._place, self.above,
+            self._level, self._edge, self._begin, self._end, self._place, self.above,
             under.cumsum(0), under, size, size.shape[0],
         )  # fmt: skip
         with torch.cuda.device_of(size):
@@ -78,7 +80,7 @@ class DeviceChains:
                 **_BLOCK,
             )  # fmt: skip
             given = (
-                self._chain, self._level, self._edge, self._end, pushed.cumsum(0), start,
+                self._level, self._edge, self._end, pushed.cumsum(0), start,
                 self.above, self.left, size, E,
             )  # fmt: skip
             launch(places._hdbscan_start_rest_kernel, (1,), *given, **_ALONE)

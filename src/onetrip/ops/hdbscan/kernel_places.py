@@ -3,7 +3,8 @@
 Chains are what `kernel_chains.py` leaves: runs of edges, those of early passes first, and what
 hangs at an edge is a chain of an earlier pass. Sizes are summed from early passes to late ones,
 places handed down from late ones to early ones. The first pass, a level of chains, holds nearly
-all edges; one program goes through all other levels.
+all edges; one program goes through all other levels. `level` says where each begins, and E for
+those that are none.
 """
 
 from typing import Any
@@ -13,20 +14,6 @@ import triton.language as tl
 
 from onetrip.ops.hdbscan.kernel_chains import ALONE, ALONE_WARPS, BLOCK
 from onetrip.tile.compile_case import CompileCase
-
-
-@triton.jit
-def _place_of(chain_ptr, level_ptr, level, E):
-    """First place of the chains of a level: chains ascend."""
-    wanted = tl.load(level_ptr + level)
-    low = E * 0
-    high = E
-    while low < high:
-        middle = (low + high) // 2
-        before = tl.load(chain_ptr + middle) < wanted
-        low = tl.where(before, middle + 1, low)
-        high = tl.where(before, high, middle)
-    return low
 
 
 @triton.jit
@@ -49,7 +36,6 @@ def _grow(
 
 @triton.jit(do_not_specialize=["E"])
 def _hdbscan_grow_kernel(
-    chain_ptr,
     level_ptr,
     edge_ptr,
     begin_ptr,
@@ -64,8 +50,7 @@ def _hdbscan_grow_kernel(
 ):
     """Sizes of the first level, at which points hang and nothing else."""
     offs = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    mask = offs < E
-    mask &= tl.load(chain_ptr + offs, mask=mask, other=0) < tl.load(level_ptr + 1)
+    mask = offs < tl.load(level_ptr + 1)
     _grow(
         offs, mask, 0, edge_ptr, begin_ptr, end_ptr, place_ptr, above_ptr, along_ptr, under_ptr,
         size_ptr, E,
@@ -74,7 +59,6 @@ def _hdbscan_grow_kernel(
 
 @triton.jit(do_not_specialize=["E"])
 def _hdbscan_grow_rest_kernel(
-    chain_ptr,
     level_ptr,
     edge_ptr,
     begin_ptr,
@@ -90,10 +74,10 @@ def _hdbscan_grow_rest_kernel(
     """Sizes of all other levels, one after the other, by one program."""
     lanes = tl.arange(0, BLOCK)
     level = 1
-    low = _place_of(chain_ptr, level_ptr, level, E)
+    low = tl.load(level_ptr + level)
     while low < E:
         level += 1
-        high = _place_of(chain_ptr, level_ptr, level, E)
+        high = tl.load(level_ptr + level)
         sum_before = tl.zeros([], dtype=tl.int64)
         for start in range(low, high, BLOCK):
             offs = start + lanes
@@ -155,7 +139,6 @@ def _start_along(
 
 @triton.jit(do_not_specialize=["E"])
 def _hdbscan_start_rest_kernel(
-    chain_ptr,
     level_ptr,
     edge_ptr,
     end_ptr,
@@ -170,12 +153,12 @@ def _hdbscan_start_rest_kernel(
     """First places of all levels but the first, from the last one down, by one program."""
     lanes = tl.arange(0, BLOCK)
     level = 1
-    while _place_of(chain_ptr, level_ptr, level, E) < E:
+    while tl.load(level_ptr + level) < E:
         level += 1
     high = E
     while level > 1:
         level -= 1
-        low = _place_of(chain_ptr, level_ptr, level, E)
+        low = tl.load(level_ptr + level)
         for first in range(low, high, BLOCK):
             offs = first + lanes
             _start_along(
@@ -188,7 +171,6 @@ def _hdbscan_start_rest_kernel(
 
 @triton.jit(do_not_specialize=["E"])
 def _hdbscan_start_kernel(
-    chain_ptr,
     level_ptr,
     edge_ptr,
     end_ptr,
@@ -202,8 +184,7 @@ def _hdbscan_start_kernel(
 ):
     """First places of the first level."""
     offs = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    mask = offs < E
-    mask &= tl.load(chain_ptr + offs, mask=mask, other=0) < tl.load(level_ptr + 1)
+    mask = offs < tl.load(level_ptr + 1)
     _start_along(
         offs, mask, edge_ptr, end_ptr, along_ptr, start_ptr, above_ptr, left_ptr, size_ptr, E
     )
@@ -240,12 +221,9 @@ def climb(node, limit, mask, edge_ptr, end_ptr, place_ptr, above_ptr, E):
     return node
 
 
-_SMALL = ("chain_ptr", "level_ptr")
-
-
 def _case(kernel: Any) -> CompileCase:
     pointers = (name for name in kernel.arg_names if name.endswith("_ptr"))
-    types = {name: "*i32" if name in _SMALL else "*i64" for name in pointers}
+    types = {name: "*i32" if name == "level_ptr" else "*i64" for name in pointers}
     name = kernel.__name__.removeprefix("_hdbscan_").removesuffix("_kernel")
     alone = name.endswith("rest")
     block, num_warps = (ALONE, ALONE_WARPS) if alone else (BLOCK, 4)
