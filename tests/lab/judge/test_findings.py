@@ -42,7 +42,7 @@ def side(name, sample, *, kind="source", overhead_ns=MS // 2, seed=1, load=0.25)
         sandboxed=kind == "source",
         samples=[noisy(draw, with_overhead, turn // 2, load) for turn in range(12)],
         empty=[noisy(draw, empty, -1, load) for _ in range(8)],
-        company=Company(1),
+        company=Company((1,)),
         peak_bytes={"a": 4096},
         failure="",
     )

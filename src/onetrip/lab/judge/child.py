@@ -5,7 +5,6 @@ import secrets
 import select
 import signal
 import socket
-import subprocess
 import threading
 import time
 from collections import deque
@@ -13,7 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from onetrip.core.errors import DataError
-from onetrip.lab.judge.process import kill_group
+from onetrip.lab.judge.forked import Forked
+from onetrip.lab.judge.started import Started
+from onetrip.lab.judge.warm import WARM
 from onetrip.lab.judge.wire import (
     FRAME_BYTES,
     NONCE_BYTES,
@@ -25,10 +26,8 @@ from onetrip.lab.judge.wire import (
 from onetrip.lab.sandbox.enclosure import Enclosed
 from onetrip.lab.sandbox.walls import Breach
 
-# Threads of one process that spin while they wait take the cores from the process that is being
-# timed; on a machine that does other work too they made a call of 0.3 ms take 30.
-QUIET = ("/usr/bin/env", "OMP_WAIT_POLICY=PASSIVE")
 _POLL_S = 0.25
+_ENDING_S = 2.0
 _TAIL_BYTES = 16_000
 # A flood of output is read this far; then the pipe fills, and who writes waits.
 _LONGEST_LOG_BYTES = 64 << 20
@@ -91,6 +90,7 @@ class Child:
     command : what to start; the number of its end of the connection is appended.
     pass_fds : what else it inherits.
     enclosed : where `command` comes from, if it stands behind walls; else it is trusted.
+    warm : whether it may be forked from a template; `command` then ends with ``-m module``.
     """
 
     def __init__(
@@ -99,23 +99,21 @@ class Child:
         *,
         pass_fds: Sequence[int] = (),
         enclosed: Callable[[Sequence[str], Sequence[int]], Enclosed] | None = None,
+        warm: bool = False,
     ) -> None:
         self.nonce = secrets.token_bytes(NONCE_BYTES)
         self._connection, theirs = socket.socketpair()
         inherited = (*pass_fds, theirs.fileno())
-        line = (*command, *map(str, inherited))
-        self._walls = enclosed(line, inherited) if enclosed else None
-        walls = self._walls
-        self._process = subprocess.Popen(
-            walls.command if walls else line,
-            env=dict(walls.environment) if walls else None,
-            cwd=walls.cwd if walls else None,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            pass_fds=inherited,
-            start_new_session=True,
-        )
+        self._walls: Enclosed | None = None
+        process = WARM.fork(command[-1], inherited, enclosed) if warm else None
+        self.forked = process is not None
+        if process is None:
+            line = (*command, *map(str, inherited))
+            self._walls = enclosed(line, inherited) if enclosed else None
+            process = Started(self._walls.command if self._walls else line, inherited, self._walls)
+        else:
+            self._walls = process.walls
+        self._process: Forked | Started = process
         theirs.close()
         self._sequence = 0
         self._log: deque[bytes] = deque()
@@ -128,6 +126,16 @@ class Child:
     def pid(self) -> int:
         """Of the process, or of the walls around it."""
         return self._process.pid
+
+    @property
+    def roots(self) -> tuple[int, ...]:
+        """The processes below which everything is that it starts."""
+        return self._process.roots
+
+    @property
+    def parent_pid(self) -> int:
+        """The process that it dies with."""
+        return self._process.parent_pid
 
     @property
     def level(self) -> str:
@@ -195,11 +203,14 @@ class Child:
 
     def could_not_start(self, returncode: int | None) -> bool:
         """Whether its walls failed to go up."""
-        return bool(self._walls and self._walls.could_not_start(returncode))
+        could_not = bool(self._walls and self._walls.could_not_start(returncode))
+        if could_not and self.forked:
+            WARM.forbid("a forked process could not be put behind its walls")
+        return could_not
 
     def breach(self) -> Breach | None:
         """What it took too much of; asked once more when it has died."""
-        return self._walls.breach(self.pid) if self._walls else None
+        return self._walls.breach(*self.roots) if self._walls else None
 
     def log(self) -> str:
         """The end of what it has printed so far."""
@@ -215,16 +226,11 @@ class Child:
 
     def end(self) -> None:
         """Kill it with all that it started, and wait until it is gone."""
-        if self._walls:
-            self._walls.end(self._process)
-            self._walls.close()
-        else:
-            kill_group(self._process.pid)
-            self._process.wait()
+        self._process.end()
         self._connection.close()
         self._reader.join(timeout=1.0)
-        if not self._reader.is_alive() and self._process.stdout is not None:
-            self._process.stdout.close()
+        if not self._reader.is_alive():
+            self._process.output.close()
 
     def _wait(self, deadline: Deadline) -> None:
         """Until there is something to read."""
@@ -244,20 +250,14 @@ class Child:
 
     def _status(self) -> int | None:
         """Exit status of a process that closed its connection."""
-        try:
-            return self._process.wait(timeout=2.0)
-        except subprocess.TimeoutExpired:
-            return None
+        return self._process.wait(_ENDING_S)
 
     def _printed(self, timeout_s: float | None) -> bool:
         """Whether something is in the pipe that the log has not."""
-        pipe = self._process.stdout
-        return pipe is not None and bool(select.select([pipe], [], [], timeout_s)[0])
+        return bool(select.select([self._process.output], [], [], timeout_s)[0])
 
     def _read_log(self) -> None:
-        if self._process.stdout is None:
-            return
-        descriptor = self._process.stdout.fileno()
+        descriptor = self._process.output.fileno()
         taken = held = 0
         while taken < _LONGEST_LOG_BYTES:
             self._printed(None)

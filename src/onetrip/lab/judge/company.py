@@ -10,14 +10,14 @@ from onetrip.lab.sandbox.processes import census
 
 @dataclass(slots=True)
 class Company:
-    """What runs below one process of ours.
+    """What runs below `root_pids`, the processes of ours around one contender.
 
     `at_first` are the processes that were there before anything of the contender was loaded;
     `others` those that came since. `ahead_ns` is what the others worked while the contender had
     its inputs and the clock stood still.
     """
 
-    root_pid: int
+    root_pids: tuple[int, ...]
     at_first: frozenset[int] = frozenset()
     others: frozenset[int] = frozenset()
     ahead_ns: int = 0
@@ -25,11 +25,11 @@ class Company:
 
     def remember(self) -> None:
         """Note who is there at first."""
-        self.at_first = frozenset(census(self.root_pid).pids)
+        self.at_first = frozenset(census(*self.root_pids).pids)
 
     def look(self) -> None:
         """Note who is there now."""
-        self.others = frozenset(census(self.root_pid).pids) - self.at_first
+        self.others = frozenset(census(*self.root_pids).pids) - self.at_first
 
     def inputs_arrive(self) -> None:
         """The clock stands still from here."""

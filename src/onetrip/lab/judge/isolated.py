@@ -4,7 +4,6 @@ This process holds no torch, no device and no tensor. It says who does what when
 clock, and makes the verdict from raw samples and from what the oracle saw.
 """
 
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +12,7 @@ from types import TracebackType
 
 from onetrip.core.device import Device
 from onetrip.lab.judge import findings
-from onetrip.lab.judge.child import QUIET, Child, Deadline, Stopped
+from onetrip.lab.judge.child import Child, Deadline, Stopped
 from onetrip.lab.judge.process import process_started
 from onetrip.lab.judge.proof import prove, prove_again, prove_rivals
 from onetrip.lab.judge.race import Race, race
@@ -24,9 +23,11 @@ from onetrip.lab.judge.suspicion import after_both, is_suspicion, once_more
 from onetrip.lab.judge.telemetry import Telemetry
 from onetrip.lab.judge.trial import Stage, Trial
 from onetrip.lab.judge.trial_job import TrialJob
+from onetrip.lab.judge.warm import QUIETLY, WARM
+from onetrip.lab.sandbox.level import level
 from onetrip.lab.verdict import Outcome, Verdict
 
-ORACLE = (*QUIET, sys.executable, "-P", "-m", "onetrip.lab.judge.oracle")
+ORACLE = (*QUIETLY, sys.executable, "-P", "-m", "onetrip.lab.judge.oracle")
 _LOG_CHARACTERS = 8000
 
 OnStart = Callable[[int, str | None], None]
@@ -103,7 +104,11 @@ class Judge:
         trial = None
         began_s = time.monotonic()
         try:
-            oracle = self._oracle_process(deadline)
+            warm = self._programs == Programs() and job.device == "cpu"
+            if warm:
+                walled = _forks_contenders(job) and level().name == "bubblewrap"
+                WARM.begin(walled=walled and job.candidate.kind == "source")
+            oracle = self._oracle_process(deadline, warm=warm)
             for name, contender in {"candidate": job.candidate, **job.rivals}.items():
                 sides[name] = start_side(
                     name,
@@ -112,6 +117,7 @@ class Judge:
                     seconds=job.seconds,
                     memory_bytes=job.memory_bytes,
                     command=self._programs.contender,
+                    warm=warm and _forks_contenders(job),
                 )
             candidate = sides["candidate"].child
             on_start(candidate.pid, process_started(candidate.pid))
@@ -159,11 +165,23 @@ class Judge:
         """Close it."""
         self.close()
 
-    def _oracle_process(self, deadline: Deadline) -> Child:
+    def _oracle_process(self, deadline: Deadline, *, warm: bool) -> Child:
+        if self._oracle is not None and self._oracle.forked and not warm:
+            # No fork of a template has ever been tried on a device.
+            self.close()
         if self._oracle is None:
-            self._oracle = Child(self._programs.oracle)
-            self._oracle.tell({"parent_pid": os.getpid()}, deadline)
+            self._oracle = Child(self._programs.oracle, warm=warm)
+            self._oracle.tell({"parent_pid": self._oracle.parent_pid}, deadline)
         return self._oracle
+
+
+def _forks_contenders(job: TrialJob) -> bool:
+    """Whether contenders of this trial may be forked from a process that has imported torch.
+
+    Not where a title is at stake: addresses that were drawn once for all forks would favour the
+    same contender in both of its runs.
+    """
+    return job.purpose != "confirm"
 
 
 def _conduct(trial: Trial, telemetry: Telemetry, ceilings: Device | None) -> Verdict:

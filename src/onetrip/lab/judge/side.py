@@ -11,16 +11,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from onetrip.lab.judge.child import QUIET, Child, Deadline
+from onetrip.lab.judge.child import Child, Deadline
 from onetrip.lab.judge.company import Company
 from onetrip.lab.judge.region import create_region, fix_size, map_region, read_at
+from onetrip.lab.judge.warm import QUIETLY
 from onetrip.lab.judge.wire import Reply, Status
 from onetrip.lab.problems.problem import Contender
 from onetrip.lab.sandbox.enclosure import Enclosed, enclose
 from onetrip.lab.sandbox.level import level
 from onetrip.lab.sandbox.walls import Walls
 
-CONTENDER = (*QUIET, sys.executable, "-P", "-m", "onetrip.lab.judge.candidate")
+CONTENDER = (*QUIETLY, sys.executable, "-P", "-m", "onetrip.lab.judge.candidate")
 _OWN_PROBES = 64
 # The interpreter, torch, and the judge's own buffers.
 _HARNESS_BYTES = 1 << 30
@@ -134,8 +135,13 @@ def start_side(
     memory_bytes: int | None,
     command: Sequence[str] = CONTENDER,
     read_only: tuple[Path, ...] = (),
+    warm: bool = False,
 ) -> Side:
-    """Start a contender's process: behind walls if it is somebody's source."""
+    """Start a contender's process: behind walls if it is somebody's source.
+
+    It is forked where it is to be `warm`, unless the walls are such that only a program can be put
+    behind them.
+    """
     inbox, outbox = create_region("inbox"), create_region("outbox")
 
     def walls(line: Sequence[str], descriptors: Sequence[int]) -> Enclosed:
@@ -147,16 +153,21 @@ def start_side(
         return enclose(line, room, pass_fds=descriptors, level=level())
 
     sandboxed = contender.kind == "source"
-    child = Child(command, pass_fds=(inbox, outbox), enclosed=walls if sandboxed else None)
+    child = Child(
+        command,
+        pass_fds=(inbox, outbox),
+        enclosed=walls if sandboxed else None,
+        warm=warm and (not sandboxed or level().name == "bubblewrap"),
+    )
     if memory_bytes is not None and not sandboxed and device == "cpu":
         room_bytes = memory_bytes + _HARNESS_BYTES + _MAPPED_UNUSED_BYTES
         resource.prlimit(child.pid, resource.RLIMIT_AS, (room_bytes, room_bytes))
     hello = {
         "nonce": child.nonce.hex(),
         # A process in a PID namespace of its own cannot see who started it.
-        "parent_pid": None if sandboxed else os.getpid(),
+        "parent_pid": None if sandboxed else child.parent_pid,
     }
-    side = Side(name, contender, child, Company(child.pid), inbox, outbox)
+    side = Side(name, contender, child, Company(child.roots), inbox, outbox)
     child.tell(hello, Deadline(time.monotonic() + 10.0))
     return side
 

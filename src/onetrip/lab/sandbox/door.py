@@ -10,7 +10,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from onetrip.lab.sandbox import landlock
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str]) -> None:
         _become_keeper(orders.descriptors)
         _give_up_capabilities()
     try:
-        _take_limits(orders.limits)
+        take_limits(orders.limits)
         if orders.grants is not None:
             landlock.restrict_self(orders.grants)
         os.execvp(command[0], command)
@@ -73,7 +73,8 @@ def main(arguments: Sequence[str]) -> None:
         os._exit(CANNOT_ENCLOSE)
 
 
-def _take_limits(limits: dict[str, int]) -> None:
+def take_limits(limits: Mapping[str, int]) -> None:
+    """Set limits by name, no higher than they may be set here."""
     for name, limit in limits.items():
         if name in _LINUX_ONLY and sys.platform != "linux":
             continue

@@ -39,21 +39,25 @@ class Enclosed:
 
     Pass the same `pass_fds` to both. Start it from a thread that outlives it: the sandbox dies
     with the thread that started it. Use it as a context, or call `close`, once it has ended.
+    `folder` is where the command may write, by the name that it has inside; `limits` are those
+    that the command's process takes.
     """
 
     command: tuple[str, ...]
     environment: Mapping[str, str]
     cwd: Path
+    folder: Path
+    limits: Mapping[str, int]
     level: Level
     walls: Walls
     group: ControlGroup | None
     scratch: Path | None
 
-    def breach(self, pid: int) -> Breach | None:
-        """What the processes below `pid` took too much of, so far; cheap enough to poll."""
+    def breach(self, *pids: int) -> Breach | None:
+        """What the processes below `pids` took too much of, so far; cheap enough to poll."""
         if self.group is not None and (breach := self.group.breach()):
             return breach
-        found = census(pid)
+        found = census(*pids)
         if found.threads > self.walls.processes:
             return Breach("processes", f"{found.threads} threads in {len(found.pids)} processes")
         if found.memory_bytes > self.walls.memory_bytes:
@@ -132,6 +136,8 @@ def enclose(
         command=tuple(_entering(group, line)),
         environment=clean_environment(folder),
         cwd=cwd,
+        folder=folder,
+        limits=limits,
         level=level,
         walls=walls,
         group=group,

@@ -2,6 +2,7 @@
 
 import os
 import site
+from collections.abc import Mapping
 from pathlib import Path
 
 import onetrip
@@ -46,3 +47,14 @@ def clean_environment(scratch: Path) -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",
     }
+
+
+def own_environment() -> dict[str, str]:
+    """What a process that this one starts would see."""
+    return dict(os.environ)
+
+
+def live_in(environment: Mapping[str, str]) -> None:
+    """Let this process, and what it starts, see `environment` and nothing else."""
+    os.environ.clear()
+    os.environ.update(environment)

@@ -12,17 +12,17 @@ _POLL_S = 0.005
 
 @dataclass(frozen=True, slots=True)
 class Census:
-    """Processes below one process: their ids, their threads, the memory that they hold."""
+    """Processes below some processes: their ids, their threads, the memory that they hold."""
 
     pids: tuple[int, ...]
     threads: int
     memory_bytes: int
 
 
-def census(root_pid: int) -> Census:
-    """Count everything below `root_pid`, whatever group or session it moved to.
+def census(*root_pids: int) -> Census:
+    """Count everything below `root_pids`, whatever group or session it moved to.
 
-    Orphans are found too as long as `root_pid` or something below it adopts them: the first
+    Orphans are found too as long as a root or something below it adopts them: the first
     process of a PID namespace does, and so does a subreaper. Nothing is found where the system
     has no /proc.
     """
@@ -41,7 +41,7 @@ def census(root_pid: int) -> Census:
         if state != "Z":
             children.setdefault(parent, []).append((int(folder.name), threads, pages))
     found: list[tuple[int, int, int]] = []
-    open_pids = [root_pid]
+    open_pids = list(root_pids)
     while open_pids:
         below = children.get(open_pids.pop(), [])
         found += below
