@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from onetrip.cluster import KMeans
+from onetrip.cluster import KMeans, MiniBatchKMeans
 from onetrip.estimators.arrays import Given
 from onetrip.estimators.kmeans_start import start_centers
 from onetrip.ops.kmeans.points import prepare
@@ -193,7 +193,17 @@ def test_errors_say_what_was_expected():
         KMeans(3, init=DIGITS[:2]).fit(DIGITS)
     with pytest.raises(ValueError, match="`sample_weight` must be finite and >= 0"):
         KMeans(2).fit(DIGITS, sample_weight=-np.ones(len(DIGITS)))
+    with pytest.raises(ValueError, match="contains NaN"):
+        KMeans(2, init=DIGITS[:2] * np.nan).fit(DIGITS)
     with pytest.raises(ValueError, match="'algorithm' parameter"):
         KMeans(algorithm="full").fit(DIGITS)
     with pytest.warns(RuntimeWarning, match="performing only one init"):
         KMeans(2, init=DIGITS[:2], n_init=4).fit(DIGITS)
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize("kind", [np.zeros, torch.zeros])
+@pytest.mark.parametrize("estimator", [KMeans, MiniBatchKMeans])
+def test_batches_are_sent_to_the_operator(estimator, kind):
+    with pytest.raises(ValueError, match=r"are for the operator: onetrip.kmeans\(x, centers\)"):
+        estimator(2).fit(kind((2, 5, 3)))

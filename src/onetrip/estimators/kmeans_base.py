@@ -95,6 +95,7 @@ class BaseKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
 
     def _take(self, X: Any, *, reset: bool, device: Any = None) -> Given:
         device = self.device if device is None else device
+        refuse_batches(X)
         if isinstance(X, Tensor):
             return take(self, X, reset=reset, device=device)
         given = take(self, X, reset=reset, device=device, accept_sparse=True)
@@ -171,6 +172,19 @@ def _common_offset(centers: Tensor) -> Tensor:
     mean = centers.mean(0)
     spread = (centers - mean).square().sum(1).mean()
     return mean if bool(mean.square().sum() > spread) else torch.zeros_like(mean)
+
+
+def refuse_batches(X: Any) -> None:
+    """Tell who brings many problems at once where they are solved."""
+    if getattr(X, "ndim", 2) == 3:
+        raise ShapeError(
+            complaint(
+                "X",
+                expected="a matrix of shape (n_samples, n_features)",
+                got=f"{list(X.shape)}: Found array with dim 3",
+                way_out="Batches [B, N, D] are for the operator: onetrip.kmeans(x, centers).",
+            )
+        )
 
 
 def weights_of(given: Given, sample_weight: Any) -> Tensor | None:

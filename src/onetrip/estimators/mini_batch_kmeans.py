@@ -14,7 +14,7 @@ from sklearn.utils._param_validation import Interval
 from torch import Tensor
 
 from onetrip.estimators.arrays import Given, device_called, take
-from onetrip.estimators.kmeans_base import BaseKMeans, weights_of
+from onetrip.estimators.kmeans_base import BaseKMeans, refuse_batches, weights_of
 from onetrip.estimators.kmeans_start import fixed_centers, is_array, start_centers
 from onetrip.estimators.mini_batch_progress import Progress
 from onetrip.estimators.stages import LABEL_ROWS
@@ -245,6 +245,7 @@ class MiniBatchKMeans(BaseKMeans):
     def _host(self, X: Any, sample_weight: Any, *, reset: bool) -> tuple[Given, Tensor | None]:
         """Samples where they are, and their weights; batches of them go to the device."""
         if isinstance(X, Tensor):
+            refuse_batches(X)
             given = take(self, X, reset=reset)
         else:
             given = self._take(X, reset=reset, device="cpu")

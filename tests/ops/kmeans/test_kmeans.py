@@ -1,5 +1,6 @@
 """What is special about kmeans; the contract suite checks the rest."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -127,11 +128,32 @@ def test_a_batch_is_each_problem_by_itself():
         assert values["inertia"][place] == alone_values["inertia"]
 
 
+def test_a_batch_keeps_weights_and_fills_empty_clusters():
+    """From arrays, each problem with weights of its own; starts that leave clusters empty."""
+    generator = np.random.default_rng(0)
+    x = torch.from_numpy(generator.standard_normal((3, 80, 4)))
+    start = torch.cat((x[:, :3], x[:, :2] + 1000.0), 1)
+    weight = torch.from_numpy(generator.uniform(0.5, 2.0, (3, 80)))
+    centers, values = onetrip.kmeans(x, start, sample_weight=weight, tol=0.0)
+    for problem in range(3):
+        labels = values["labels"][problem].long()
+        square = (x[problem][:, None] - centers[problem]).square().sum(2)
+        assert torch.equal(labels, square.argmin(1))
+        assert labels.unique().numel() == 5
+        mass = torch.nn.functional.one_hot(labels, 5) * weight[problem][:, None]
+        torch.testing.assert_close(centers[problem], mass.T @ x[problem] / mass.sum(0)[:, None])
+        assert values["inertia"][problem].item() == pytest.approx(
+            float(square.amin(1) @ weight[problem])
+        )
+
+
 @pytest.mark.errors
 def test_errors_name_the_argument():
     x, centers = torch.zeros(4, 2), torch.zeros(2, 2)
     with pytest.raises(ShapeError, match="`centers` must be of shape"):
         onetrip.kmeans(x, torch.zeros(2, 3))
+    with pytest.raises(DtypeError, match=r"`x` must be a tensor.*torch.from_numpy\(x\)"):
+        onetrip.kmeans(x.numpy(), centers)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ShapeError, match="`x` must be samples"):
         onetrip.kmeans(torch.zeros(0, 2), centers)
     with pytest.raises(DtypeError, match="`x` must be float32"):

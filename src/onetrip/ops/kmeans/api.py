@@ -11,7 +11,7 @@ from onetrip.core import recording
 from onetrip.core.errors import ArgumentError, DtypeError, ShapeError, complaint
 from onetrip.ops.kmeans.points import prepare
 from onetrip.ops.kmeans.reference import kmeans_reference
-from onetrip.ops.kmeans.solve import problem_of, resolve, solve
+from onetrip.ops.kmeans.solve import problem_of, resolve, room_for, solve
 
 Impl = Literal["auto", "reference", "torch", "triton", "gluon"]
 Metric = Literal["euclidean", "cosine"]
@@ -130,7 +130,8 @@ def kmeans(
             expected = "None for the reference, which knows one process"
             raise ArgumentError(complaint("group", expected=expected, got="a group"))
         return kmeans_reference(x, centers, **options)
-    points = prepare(x.detach(), sample_weight, metric, group)
+    room = room_for(chosen, config, x, centers.shape[0])
+    points = prepare(x.detach(), sample_weight, metric, group, *((room.fill,) if room else ()))
     solution = solve(
         points,
         centers.detach(),
@@ -140,6 +141,7 @@ def kmeans(
         precision=precision,
         impl=chosen,
         config=config,
+        room=room,
     )
     return solution.centers, {
         "labels": solution.labels,
@@ -163,6 +165,10 @@ def _check_options(max_iter: int, tol: float, metric: str, precision: str) -> No
 
 
 def _check_tensors(x: Tensor, centers: Tensor, sample_weight: Tensor | None) -> None:
+    for name, given in (("x", x), ("centers", centers), ("sample_weight", sample_weight)):
+        if not isinstance(given, Tensor) and not (given is None and name == "sample_weight"):
+            way_out = f"Make a tensor of it: torch.from_numpy({name})."
+            raise DtypeError(complaint(name, expected="a tensor", got=type(given), way_out=way_out))
     if x.dim() not in (2, 3) or 0 in x.shape:
         expected = "samples [N, D] or [B, N, D], none of them empty"
         raise ShapeError(complaint("x", expected=expected, got=list(x.shape)))
