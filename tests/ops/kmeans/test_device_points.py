@@ -5,7 +5,7 @@ import torch
 
 import onetrip
 from onetrip.ops.kmeans import device_points
-from onetrip.ops.kmeans.device_points import measured, prepare_on_device, residues
+from onetrip.ops.kmeans.device_points import below_halves, measured, prepare_on_device
 from onetrip.ops.kmeans.points import prepare
 from onetrip.ops.kmeans.reference import make_inputs
 from onetrip.ops.kmeans.solve import solve
@@ -36,8 +36,7 @@ def test_samples_are_made_ready_as_on_a_cpu(monkeypatch, data, D):
 def test_what_a_half_takes_is_bounded_and_not_by_much(scale):
     x = drawn("noise")["x"]
     x[:, 3] *= 1e-7  # with a small scale these are below the least half
-    found = torch.empty(2500)
-    residues(measured(x, None).lost, 24, scale, out=found)
+    found = measured(x, None).lost * scale + below_halves(24, scale)
     scaled = x * scale
     true = (scaled.double() - scaled.half().double()).norm(dim=1)
     assert bool((true <= found).all())

@@ -75,7 +75,8 @@ def test_no_rounded_score_is_further_off_than_its_bound(scale):
     x, centers = inputs["x"] * scale, inputs["centers"] * scale
     search = search_for(x, centers)
     points = search.points
-    unit = search.scale * _scale(search.longest.view(torch.float32).item())
+    longest = max(search.longest.view(torch.float32).item(), search.longest_mean)
+    unit = search.scale * _scale(longest)
     offset = points.offset.double()
     wide_x, wide_c = x.double() - offset, centers.double() - offset
     true = (wide_c.square().sum(1) / 2 - wide_x @ wide_c.T) * unit

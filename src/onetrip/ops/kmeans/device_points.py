@@ -2,6 +2,7 @@
 """Samples on a device, made ready by one reading: means, norms, what half precision takes."""
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -43,7 +44,11 @@ class Measured(NamedTuple):
 
 
 def prepare_on_device(
-    x: Tensor, weight: Tensor | None, total_weight: float | None, group: dist.ProcessGroup | None
+    x: Tensor,
+    weight: Tensor | None,
+    total_weight: float | None,
+    group: dist.ProcessGroup | None,
+    meanwhile: Callable[[], object] = lambda: None,
 ) -> Points | None:
     """`prepare` for float32 samples [N, D].
 
@@ -51,8 +56,8 @@ def prepare_on_device(
     """
     if x.shape[1] > MOST_FEATURES:
         return None
-    found = measured(x, group)
-    offset, centred, highest = torch.zeros_like(x[0]), x, 0.0
+    found = measured(x, group, meanwhile)
+    offset, centred, highest = x.new_zeros(x.shape[1]), x, 0.0
     away = float(np.square(found.mean).sum())
     variance = found.squares / found.samples - away
     if away > variance:
@@ -82,7 +87,9 @@ def prepare_on_device(
     )
 
 
-def measured(x: Tensor, group: dist.ProcessGroup | None) -> Measured:
+def measured(
+    x: Tensor, group: dist.ProcessGroup | None, meanwhile: Callable[[], object] = lambda: None
+) -> Measured:
     """Read float32 samples [N, D] of up to `MOST_FEATURES` features once; the host waits once."""
     N, D = x.shape
     block_d = max(16, next_power(D))
@@ -102,16 +109,17 @@ def measured(x: Tensor, group: dist.ProcessGroup | None) -> Measured:
         sums = reduced(torch.cat((sums, count)), dist.ReduceOp.SUM, group)
         samples = sums[-1].item()
     # Together: every number that a device is asked for stops it.
-    numbers = torch.cat((sums[: D + 1], totals[:, D + 1].amax(0, keepdim=True))).cpu().numpy()
+    numbers = torch.cat((sums[: D + 1], totals[:, D + 1].amax(0, keepdim=True)))
+    meanwhile()
+    numbers = numbers.cpu().numpy()
     *_, squares, longest = numbers.tolist()
     return Measured(norm, lost, numbers[:D] / samples, samples, squares, longest)
 
 
-def residues(lost: Tensor, features: int, scale: float, out: Tensor) -> None:
-    """What half precision takes from each row, in units of `scale`, to `out` [N], from `lost` [N].
+def below_halves(features: int, scale: float) -> float:
+    """A length, in units of `scale`, that what `lost` does not know of a row stays below.
 
     Digits below the last of a half are lost whole: 2^-25 of a feature at most. Squares that
     vanished were below 2^-126.
     """
-    below = math.sqrt(features) * (2.0**-25 + 2.0**-63 * scale)
-    torch.mul(lost, scale, out=out).add_(below)
+    return math.sqrt(features) * (2.0**-25 + 2.0**-63 * scale)

@@ -7,20 +7,21 @@ import torch
 from torch import Tensor
 
 from onetrip.core.selection import Config
-from onetrip.ops.kmeans.device_points import residues
+from onetrip.ops.kmeans.device_points import below_halves
+from onetrip.ops.kmeans.device_room import WIDEST, Room
 from onetrip.ops.kmeans.device_sums import Sums
 from onetrip.ops.kmeans.kernel_resolve_triton import (
     _kmeans_doubts_kernel,
     _kmeans_resolve_kernel,
 )
-from onetrip.ops.kmeans.kernel_triton import BEYOND, MOST_HELD, _kmeans_nearest_kernel
+from onetrip.ops.kmeans.kernel_triton import _kmeans_nearest_kernel
 from onetrip.ops.kmeans.kernel_update_triton import (
+    _kmeans_begin_kernel,
     _kmeans_centers_kernel,
-    _kmeans_longest_kernel,
     _kmeans_report_kernel,
     _kmeans_rows_kernel,
 )
-from onetrip.ops.kmeans.launches import blocks, launches_for, next_power
+from onetrip.ops.kmeans.launches import blocks, launches_for
 from onetrip.ops.kmeans.points import Points
 
 # Norms are scaled to 2^13 at most: sums of squares stay below 2^16, the end of half precision.
@@ -31,16 +32,14 @@ _RESOLVE_COLUMNS = 64
 _RESOLVED = 32 if torch.version.hip is None else 16
 # Features of them and of a centre that are measured at a time.
 _MEASURED = 32
-# Columns come in pairs of tiles of 64, in which the kernel for Hopper takes them.
-_COLUMNS = 128
 _RESOLVERS = 1024
 _RESOLVE_WARPS, _RESOLVE_STAGES = 4, 3
 # Rows of a program that looks for those in doubt, and pairs that it decides at a time.
 _LISTED, _PAIRED, _LIST_WARPS = 1024, 8, 4
-_WIDEST = 128
+# Rows of a program where a search begins.
+_BEGUN = 1024
 # Two scores are compared, each off by its bound; 1 % covers what rounding does to the bound.
 _SAFETY = 2.02
-_OF_SEARCH = ("BLOCK_N", "num_warps", "num_stages")
 
 
 class Search:
@@ -50,67 +49,53 @@ class Search:
     ----------
     report : Tensor [4], float64, squared step of all centres, weight of the lightest, rows that
         changed, rows in doubt; since the last report
+    labels : list of Tensor [N], int32, room for labels of three iterations
     bias : float, what every score carries beside half the square of its centre
     """
 
     bias = 0.0
 
     def __init__(
-        self, points: Points, start: Tensor, config: Config, *, certified: bool, spherical: bool
-    ) -> None:
+        self, points: Points, start: Tensor, config: Config, *, certified: bool, spherical: bool,
+        room: Room | None = None,
+    ) -> None:  # fmt: skip
         N, (K, D) = points.x.shape[0], start.shape
         self.launch = launches_for(
             N, K, D, *config.items(), points.x, points.centred, points.offset, points.norm,
             points.weight, start,
         )  # fmt: skip
         self.points, self.safety = points, _SAFETY if certified else 0.0
-        self.held = D <= MOST_HELD
-        width = max(16, next_power(D))
-        self.width = width if self.held else blocks(D, _WIDEST) * _WIDEST
         self.block_r = config["BLOCK_R"]
-        self.config = {
-            **{name: config[name] for name in _OF_SEARCH},
-            "BLOCK_K": min(config["BLOCK_K"], max(16, next_power(K))),
-            "BLOCK_D": self.width if self.held else config["BLOCK_D"],
-        }
-        step = math.lcm(self.config["BLOCK_K"], _COLUMNS)
-        self.columns = blocks(K, step) * step
-        self._allocate(N, K, D)
+        room = (room or Room(points.x.device, N, K, D, config)).fill()
+        self.held, self.width, self.columns = room.held, room.width, room.columns
+        self.config, self.labels = room.config, room.labels
+        self._of_rows, self.residue, self.limit = room.of_rows, room.residue, room.limit
+        self.doubt, self.pair, self.other = room.doubt, room.pair, room.other
+        self.half, self.level, self.reach = room.half, room.level, room.reach
+        self.center_norm, self.center_residue = room.center_norm, room.center_residue
+        self.step, self.report = room.step, room.report
+        self.count, self.moved = room.count, room.moved
         longest = points.norm.max().item() if points.longest is None else points.longest
         self.scale = _scale(longest)
         # A mean of rows is no longer than they are; taken to unit length, it may be by this.
         means = longest + 2.0 * points.offset.norm().item() if spherical else longest
-        # The host does not ask for it: a device raises it to the start's, and scales by it.
-        self.longest = self.reach.new_full((1,), means).view(torch.int32)
+        # The host does not ask for the start's length: a device finds it, and scales by it.
+        self.longest, self.longest_mean = room.longest, means
+        lost = points.lost
         self.launch(
-            _kmeans_longest_kernel, blocks(K, self.block_r),
-            start, points.offset, self.longest, K, D,
-            BLOCK_K=self.block_r, BLOCK_D=min(_WIDEST, self.width),
+            _kmeans_begin_kernel, blocks(N, _BEGUN),
+            self.residue if lost is None else lost, self.residue, start, points.offset,
+            self.longest, self.scale, below_halves(D, self.scale), N, K, D,
+            HAS_LOST=lost is not None, BLOCK_N=_BEGUN, BLOCK_K=self.block_r,
+            BLOCK_D=min(WIDEST, self.width),
         )  # fmt: skip
-        if points.lost is not None:
-            residues(points.lost, D, self.scale, out=self.residue)
+        if lost is not None:
             return
         self.launch(
             _kmeans_rows_kernel, blocks(N, self.block_r),
             points.centred, points.norm, self.residue, self.scale, N, D,
-            BLOCK_N=self.block_r, BLOCK_D=min(_WIDEST, self.width),
+            BLOCK_N=self.block_r, BLOCK_D=min(WIDEST, self.width),
         )  # fmt: skip
-
-    def _allocate(self, N: int, K: int, D: int) -> None:
-        def empty(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
-            return torch.empty(shape, dtype=dtype, device=self.points.x.device)
-
-        self._of_rows = empty(2 * N)
-        self.residue, self.limit = self._of_rows[:N], self._of_rows[N:]
-        self.doubt, self.pair, self.other = empty(3, N, dtype=torch.int32).unbind()
-        self.half = empty(self.columns, self.width, dtype=torch.float16).zero_()
-        self.level = empty(self.columns).fill_(BEYOND)
-        self.center_norm, self.center_residue = empty(K), empty(K)
-        self.step = empty(K, dtype=torch.float64)
-        self.reach = empty(4)
-        self.report = empty(4, dtype=torch.float64)
-        counters = empty(3, dtype=torch.int32).zero_()
-        self.count, self.moved = counters[:2], counters[2]
 
     def free_rows(self) -> Tensor:
         """Room for a float64 a row [N], for who searches no more."""
@@ -127,9 +112,9 @@ class Search:
         self.launch(
             _kmeans_centers_kernel, blocks(K, block_k),
             terms, totals, before, self.points.offset, centers, self.half, self.level,
-            self.center_norm, self.center_residue, self.step, self.longest,
+            self.center_norm, self.center_residue, self.step, self.longest, self.longest_mean,
             self.scale, self.bias, K, D, self.width,
-            FROM_SUMS=sums is not None, BLOCK_K=block_k, BLOCK_D=min(_WIDEST, self.width),
+            FROM_SUMS=sums is not None, BLOCK_K=block_k, BLOCK_D=min(WIDEST, self.width),
         )  # fmt: skip
         lightest = self.step if sums is None else totals
         self.launch(
@@ -164,7 +149,7 @@ class Search:
             _kmeans_doubts_kernel, blocks(N, listed),
             points.x, centers, self.other, self.pair, self.doubt, self.count, labels, N, D,
             BLOCK_N=listed, BLOCK_R=max(_PAIRED, self.block_r // 2),
-            BLOCK_D=min(_WIDEST, self.width), num_warps=_LIST_WARPS,
+            BLOCK_D=min(WIDEST, self.width), num_warps=_LIST_WARPS,
         )  # fmt: skip
         block_r = max(_RESOLVED, self.block_r)
         self.launch(
@@ -173,7 +158,7 @@ class Search:
             self.count, labels, self.scale, centers.shape[0], D, self.columns // _RESOLVE_COLUMNS,
             self.width,
             HOLD_X=self.held, BLOCK_R=block_r, BLOCK_K=_RESOLVE_COLUMNS,
-            BLOCK_D=self.width if self.held else _WIDEST, BLOCK_M=min(_MEASURED, self.width),
+            BLOCK_D=self.width if self.held else WIDEST, BLOCK_M=min(_MEASURED, self.width),
             num_warps=_RESOLVE_WARPS, num_stages=_RESOLVE_STAGES,
         )  # fmt: skip
 

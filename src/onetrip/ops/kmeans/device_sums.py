@@ -18,10 +18,10 @@ from onetrip.ops.kmeans.points import Points
 _WIDEST = 128
 # Labels of a program that compares them, and the programs that share the rows to be added.
 _LABELS = 1024
-_GATHERERS = 1056
+_GATHERERS = 2112
 # Elements of a block of rows that are added in order.
-_GATHERED = 2048
-_GATHER_WARPS = 4
+_GATHERED = 1024
+_GATHER_WARPS = 2
 # Counters in all, so that few rows wait for each other at one.
 _COUNTERS = 1 << 13
 
@@ -47,8 +47,12 @@ class Sums:
         self._magic = torch.full((1,), points.magics[0], dtype=torch.float64, device=device)
 
     def expect(self, moved: float) -> None:
-        """Choose how to follow the next labels, when so many rows `moved` just now."""
-        self.anew = 2.0 * moved > self.points.x.shape[0]
+        """Choose how to follow labels to come, when so many rows `moved` just now.
+
+        Where all did, these were the first labels; fewer than half move two iterations later.
+        """
+        N = self.points.x.shape[0]
+        self.anew = moved < N < 2.0 * moved
 
     def follow(self, before: Tensor, after: Tensor) -> None:
         """Take rows from the clusters `before` [N] (-1 is none) and add them to `after` [N]."""

@@ -29,7 +29,7 @@ class HopperSearch(Search):
     # Centres that come at a time.
     _tile = COLS.value
 
-    def __init__(self, points: Points, start: Tensor, config: Config, **options: bool) -> None:
+    def __init__(self, points: Points, start: Tensor, config: Config, **options: Any) -> None:
         if points.centred.data_ptr() % 16:  # where the copy engine cannot begin
             points = dataclasses.replace(points, centred=points.centred.clone())
         super().__init__(points, start, config, **options)
@@ -64,7 +64,7 @@ class AheadSearch(HopperSearch):
         return _kmeans_ahead_kernel, {"STAGES": AHEAD_STAGES, "TILES": numbers}
 
 
-def hopper_search(points: Points, start: Tensor, config: Config, **options: bool) -> HopperSearch:
+def hopper_search(points: Points, start: Tensor, config: Config, **options: Any) -> HopperSearch:
     """The search by the kernel that holds rows of these features."""
     kind = AheadSearch if start.shape[1] <= WIDE.value else HopperSearch
     return kind(points, start, config, **options)

@@ -27,23 +27,34 @@ def _kmeans_rows_kernel(
 
 
 @triton.jit
-def _kmeans_longest_kernel(
-    centers_ptr, offset_ptr, longest_ptr, K, D, BLOCK_K: tl.constexpr, BLOCK_D: tl.constexpr
-):
-    """Raise a length to that of the longest centre about the offset."""
-    offs_k = tl.program_id(0) * BLOCK_K + tl.arange(0, BLOCK_K)
-    square = tl.zeros([BLOCK_K], tl.float32)
-    for start_d in range(0, D, BLOCK_D):
-        offs_d = start_d + tl.arange(0, BLOCK_D)
-        mask_d = offs_d < D
-        place = offs_k.to(tl.int64)[:, None] * D + offs_d[None, :]
-        mask = (offs_k < K)[:, None] & mask_d[None, :]
-        offset = tl.load(offset_ptr + offs_d, mask=mask_d, other=0.0)
-        center = tl.load(centers_ptr + place, mask=mask, other=0.0)
-        center = tl.where(mask, center - offset[None, :], 0.0)  # [BLOCK_K, BLOCK_D]
-        square += tl.sum(center * center, 1)
-    # Lengths compare as the integers of their bits.
-    tl.atomic_max(longest_ptr, tl.max(tl.sqrt(square), 0).to(tl.int32, bitcast=True), sem="relaxed")
+def _kmeans_begin_kernel(
+    lost_ptr, residue_ptr, centers_ptr, offset_ptr, longest_ptr, scale, below, N, K, D,
+    HAS_LOST: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_D: tl.constexpr,
+):  # fmt: skip
+    """Residues of rows from what half precision takes, where it is known; the longest centre.
+
+    A residue is in units of `scale`, and `below` takes in what is too small for half precision.
+    """
+    if HAS_LOST:
+        offs_n = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
+        mask_n = offs_n < N
+        lost = tl.load(lost_ptr + offs_n, mask=mask_n, other=0.0)
+        tl.store(residue_ptr + offs_n, lost * scale + below, mask=mask_n)
+    for start in range(tl.program_id(0) * BLOCK_K, K, tl.num_programs(0) * BLOCK_K):
+        offs_k = start + tl.arange(0, BLOCK_K)
+        square = tl.zeros([BLOCK_K], tl.float32)
+        for start_d in range(0, D, BLOCK_D):
+            offs_d = start_d + tl.arange(0, BLOCK_D)
+            mask_d = offs_d < D
+            place = offs_k.to(tl.int64)[:, None] * D + offs_d[None, :]
+            mask = (offs_k < K)[:, None] & mask_d[None, :]
+            offset = tl.load(offset_ptr + offs_d, mask=mask_d, other=0.0)
+            center = tl.load(centers_ptr + place, mask=mask, other=0.0)
+            center = tl.where(mask, center - offset[None, :], 0.0)  # [BLOCK_K, BLOCK_D]
+            square += tl.sum(center * center, 1)
+        # Lengths compare as the integers of their bits.
+        longest = tl.max(tl.sqrt(square), 0).to(tl.int32, bitcast=True)
+        tl.atomic_max(longest_ptr, longest, sem="relaxed")
 
 
 @triton.jit
@@ -68,6 +79,7 @@ def _kmeans_centers_kernel(
     residue_ptr,
     step_ptr,
     longest_ptr,
+    longest_mean,
     row_scale,
     bias,
     K,
@@ -78,7 +90,8 @@ def _kmeans_centers_kernel(
     BLOCK_D: tl.constexpr,
 ):
     """Means of clusters, their steps, their half-precision form and what that lost."""
-    scale = _scale_to_top(tl.load(longest_ptr))
+    mean_bits = tl.cast(longest_mean, tl.float32).to(tl.int32, bitcast=True)
+    scale = _scale_to_top(tl.maximum(tl.load(longest_ptr), mean_bits))
     ratio = row_scale / scale
     offs_k = (tl.program_id(0) * BLOCK_K + tl.arange(0, BLOCK_K)).to(tl.int64)
     mask_k = offs_k < K
@@ -211,7 +224,7 @@ _KINDS = {
     **dict.fromkeys(_INTS, "*i32"),
     **dict.fromkeys(_DOUBLES, "*fp64"),
     **dict.fromkeys(("N", "D", "K", "WIDTH"), "i32"),
-    **dict.fromkeys(("scale", "row_scale", "bias", "safety"), "fp32"),
+    **dict.fromkeys(("scale", "row_scale", "bias", "safety", "longest_mean", "below"), "fp32"),
     "half_ptr": "*fp16",
 }
 _ROWS = {"BLOCK_N": 16, "BLOCK_D": 128}
@@ -226,7 +239,11 @@ COMPILE_CASES = tuple(
     )
     for name, kernel, constexprs in (
         ("rows", _kmeans_rows_kernel, _ROWS),
-        ("longest", _kmeans_longest_kernel, {"BLOCK_K": 16, "BLOCK_D": 128}),
+        (
+            "begin",
+            _kmeans_begin_kernel,
+            {"HAS_LOST": True, "BLOCK_K": 16, **_ROWS, "BLOCK_N": 1024},
+        ),
         ("inertia", _kmeans_inertia_kernel, {"HAS_WEIGHT": True, **_ROWS}),
         ("total", _kmeans_total_kernel, {"BLOCK_N": 1024}),
         ("centers", _kmeans_centers_kernel, {"FROM_SUMS": True, "BLOCK_K": 4, "BLOCK_D": 128}),

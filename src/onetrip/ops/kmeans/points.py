@@ -1,5 +1,6 @@
 """The samples of one problem, made ready once: centred, with norms, weights and a grid."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -111,6 +112,7 @@ def prepare(
     sample_weight: Tensor | None,
     metric: str,
     group: dist.ProcessGroup | None = None,
+    meanwhile: Callable[[], object] = lambda: None,
 ) -> Points:
     """Make samples ready: one pass for mean and norms, one more far from the origin.
 
@@ -120,6 +122,7 @@ def prepare(
     sample_weight : Tensor [N], optional
     metric : {"euclidean", "cosine"}
     group : processes over which the samples are split, optional
+    meanwhile : what the host does while a device reads, optional
     """
     x = (x if x.dtype == torch.float64 else x.float()).contiguous()
     if metric == "cosine":
@@ -133,7 +136,7 @@ def prepare(
     if x.is_cuda and x.dtype == torch.float32:
         from onetrip.ops.kmeans.device_points import prepare_on_device
 
-        placed = prepare_on_device(x, weight, total_weight, group)
+        placed = prepare_on_device(x, weight, total_weight, group, meanwhile)
         if placed is not None:
             return placed
     with rows_workers(x) as workers:

@@ -1,6 +1,7 @@
 """From made-ready samples and a start to a solution: which implementation, and its run."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +19,9 @@ from onetrip.ops.kmeans.torch_impl import TorchAssigner
 from onetrip.ops.kmeans.workers import rows_workers
 from onetrip.tile.problem import problem_on
 
+if TYPE_CHECKING:
+    from onetrip.ops.kmeans.device_room import Room
+
 
 def problem_of(x: Tensor, clusters: int, options: Mapping[str, object]) -> Problem:
     """What `select.py` is asked about samples [N, D] and a number of clusters."""
@@ -30,6 +34,15 @@ def resolve(impl: str, problem: Problem) -> tuple[str, Config]:
     return selection.resolve(select.OPERATOR, select, impl, problem)
 
 
+def room_for(impl: str, config: Config, x: Tensor, clusters: int) -> "Room | None":
+    """Memory that an implementation for devices needs for samples [N, D], not taken yet."""
+    if impl not in ("triton", "gluon"):
+        return None
+    from onetrip.ops.kmeans.device_room import Room
+
+    return Room(x.device, x.shape[0], clusters, x.shape[1], config)
+
+
 def solve(
     points: Points,
     centers: Tensor,
@@ -40,6 +53,7 @@ def solve(
     precision: str = "certified",
     impl: str = "auto",
     config: Config | None = None,
+    room: "Room | None" = None,
 ) -> Solution:
     """Run Lloyd's iterations from `centers` [K, D]; ``max_iter=0`` labels the rows and no more."""
     if config is None:
@@ -53,7 +67,7 @@ def solve(
     if impl in ("triton", "gluon"):
         from onetrip.ops.kmeans.triton_impl import lloyd_on_device
 
-        return lloyd_on_device(points, start, impl, config, certified, **stop)
+        return lloyd_on_device(points, start, impl, config, certified, room=room, **stop)
     with torch.no_grad(), rows_workers(points.x) as workers:
         if certified and not spherical and is_of_few(points, start):
             return lloyd_of_few(points, start, workers, max_iter=max_iter, tol=tol)

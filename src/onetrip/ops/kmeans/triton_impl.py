@@ -18,6 +18,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from onetrip.core.selection import Config
+from onetrip.ops.kmeans.device_room import Room
 from onetrip.ops.kmeans.device_search import Search
 from onetrip.ops.kmeans.device_sums import Sums
 from onetrip.ops.kmeans.exact_sums import reduced
@@ -123,14 +124,18 @@ def lloyd_on_device(
     max_iter: int,
     tol: float,
     spherical: bool,
+    room: Room | None = None,
 ) -> Solution:
-    """`lloyd` for float32 on a device; arguments, order of events and bits are the same."""
+    """`lloyd` for float32 on a device; arguments, order of events and bits are the same.
+
+    `room` is for the search, where the host has made it already.
+    """
     with torch.no_grad(), torch.cuda.device_of(points.x):
         file, name = _SEARCHES[impl]
         make: Callable[..., Search] = getattr(
             importlib.import_module(f"onetrip.ops.kmeans.{file}"), name
         )
-        search = make(points, centers, config, certified=certified, spherical=spherical)
+        search = make(points, centers, config, certified=certified, spherical=spherical, room=room)
         found = _iterate(search, centers, max_iter=max_iter, tol=tol, spherical=spherical)
         inertia = _inertia(search, found.centers, found.labels)
         # Asked for last: the device has all its work by now.
@@ -160,10 +165,7 @@ def _iterate(
 ) -> Found:
     """Iterations until labels or centres stay, or there were enough of them."""
     points = search.points
-    N = points.x.shape[0]
-    before, labels, following = (
-        torch.empty(N, dtype=torch.int32, device=centers.device) for _ in range(3)
-    )
+    before, labels, following = search.labels
     search.aim(centers, centers)
     search.label(centers, labels)
     # Made ready while the device searches.
