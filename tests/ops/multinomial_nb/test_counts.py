@@ -105,3 +105,20 @@ def test_what_is_wrong_is_said(change, message):
     }
     with pytest.raises(OnetripError, match=message):
         onetrip.multinomial_nb(**{**given, **change})
+
+
+@pytest.mark.skipif(not is_interpreting(), reason="Triton is not interpreted")
+@pytest.mark.parametrize("classes", [5, 40])
+@pytest.mark.parametrize("value", [0.0, -1e-30, -3.0, -1e30])
+def test_the_kernel_that_adds_samples_sees_their_signs(classes, value):
+    from onetrip.ops.multinomial_nb.kernel_one_hot_triton import count
+    from onetrip.ops.multinomial_nb.select import _ONE_HOT
+
+    x = torch.rand(70, 33, generator=torch.Generator().manual_seed(0))
+    x[45, 20] = value
+    y = torch.arange(70) % classes
+    negative = torch.zeros(1, dtype=torch.int32)
+    features, _ = count(x, y, *nothing(classes, 33), None, _ONE_HOT, negative)
+    assert bool(negative.item()) == (value < 0)
+    gold, _ = multinomial_nb_reference(x.double(), y, *nothing(classes, 33))
+    torch.testing.assert_close(features, gold, rtol=2e-7, atol=1e-7, equal_nan=True)

@@ -204,4 +204,13 @@ def device_workspace_bytes(
     lists = min(LIST_ITEMSIZE * entries, _LIST_BUDGET_BYTES) if kept else 0
     strip = 4 * strip_rows(N) * stride
     vectors = 4 * stride * (n_components * (6 + splits) + splits + 24)
-    return lists + strip + vectors + 4 * D * stride + 20 * N * D
+    return lists + strip + vectors + 4 * D * stride + start_bytes(axes)
+
+
+def start_bytes(axes: Mapping[str, int]) -> int:
+    """Bytes of the copies of x that the start makes on a GPU, and lets go of.
+
+    >>> start_bytes({"N": 1000, "D": 50})
+    1000000
+    """
+    return 20 * axes["N"] * axes["D"]

@@ -27,6 +27,7 @@ _SPACE: Mapping[str, Mapping[str, tuple[int, ...]]] = {
 _PAIR_FLOPS = 24.0
 # What a recomputed affinity costs beyond its distance: two exponentials.
 _AFFINITY_FLOPS = 40.0
+# Calls of torch in an iteration; a device gets them for every tile of pairs, each pair once.
 _LAUNCH_MS = 0.06
 # Time of the kernels on an H100, in issue slots at the rate of multiply-adds: of a pair in the
 # push, of an entry in the pull, of a pair that is pulled by its distance; of a pair in the search
@@ -35,6 +36,8 @@ _LAUNCH_MS = 0.06
 _PUSH, _PULL, _PULL_ALL, _SEARCH, _COUNT, _FILL = 12.0, 120.0, 125.0, 410.0, 110.0, 190.0
 _DISTANCE, _DISTANCE_SHARE = 36.0, 0.66
 _STEP_MS = 0.02
+# What the host takes for the launches of an iteration: of few samples, the device waits for it.
+_LAUNCHES_MS = 0.105
 
 
 def unsupported_reason(impl: str, problem: Problem, config: Config | None = None) -> str | None:
@@ -91,6 +94,15 @@ def workspace_bytes(impl: str, problem: Problem, config: Config) -> int:
     return plan.device_workspace_bytes(problem.axes, components, config["splits"], _budget(problem))
 
 
+def expected_bytes(impl: str, problem: Problem, config: Config, backward: bool) -> int:
+    """Bytes of a usual call: copies that the start makes are gone when lists are filled."""
+    most = workspace_bytes(impl, problem, config)
+    if impl != "triton":
+        return most
+    copies = plan.start_bytes(problem.axes)
+    return max(copies, most - copies)
+
+
 def predict_ms(
     impl: str, problem: Problem, device: Device, config: Config, backward: bool
 ) -> float:
@@ -109,7 +121,10 @@ def predict_ms(
         forces_ms = max(forces_ms, 4 * pairs / device.bandwidth_gbps * 1e-6)
     else:
         forces_ms += distances_ms
-    return distances_ms + _number(problem, "max_iter", 1000) * (forces_ms + _LAUNCH_MS)
+    launches_ms = _LAUNCH_MS
+    if impl == "torch" and device.kind != "cpu":
+        launches_ms = max(launches_ms * (-(-N // config["tile"])) ** 2 / 2, _LAUNCHES_MS)
+    return distances_ms + _number(problem, "max_iter", 1000) * (forces_ms + launches_ms)
 
 
 def _predict_triton_ms(problem: Problem, device: Device) -> float:
@@ -126,7 +141,7 @@ def _predict_triton_ms(problem: Problem, device: Device) -> float:
         before = 2 * distances + (_SEARCH + _COUNT) * pairs
         iteration = (_PUSH + _PULL_ALL) * pairs + distances
     iterations = _number(problem, "max_iter", 1000)
-    return before / rate + iterations * (iteration / rate + _STEP_MS)
+    return before / rate + iterations * max(iteration / rate + _STEP_MS, _LAUNCHES_MS)
 
 
 def _keeps(problem: Problem, tile: int) -> bool:
