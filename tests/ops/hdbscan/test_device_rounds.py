@@ -5,7 +5,7 @@ import torch
 
 import onetrip
 from onetrip.core.tuning import override
-from onetrip.ops.hdbscan import device_rounds, kernel_outside, select, torch_impl, triton_impl
+from onetrip.ops.hdbscan import device_rounds, select, torch_impl, triton_impl
 from onetrip.ops.hdbscan.reference import make_inputs
 from onetrip.tile.problem import problem_on
 
@@ -27,7 +27,7 @@ def assert_same_tree(x, min_samples, **options):
 
 @pytest.mark.parametrize(
     ("features", "data", "alpha"),
-    [(2, "random", 1.0), (20, "blobs", 1.3), (7, "offset", 0.7), (100, "blobs", 1.0)],
+    [(2, "random", 1.0), (20, "blobs", 1.3), (7, "offset", 0.7), (140, "blobs", 1.0)],
 )
 def test_products_find_the_tree(features, data, alpha):
     x = make_inputs({"N": 120, "D": features}, dtype=torch.float32, data=data)["x"]
@@ -63,7 +63,12 @@ def test_long_chains_of_components_are_joined_at_once():
 
 @pytest.mark.parametrize(
     ("features", "dtype", "min_samples"),
-    [(129, torch.float32, 2), (3, torch.float64, 2), (3, torch.float32, 33)],
+    [
+        (257, torch.float32, 2),
+        (3, torch.float64, 2),
+        (3, torch.float32, 33),
+        (100, torch.float32, 22),
+    ],
 )
 def test_a_tile_of_products_says_what_it_does_not_take(features, dtype, min_samples):
     """Such problems run by differences."""
@@ -110,11 +115,3 @@ def test_more_pairs_than_there_is_room_for_are_found_at_once(monkeypatch):
     again = triton_impl.spanning_tree(x, 5, 1.0, TILE, certified=True)
     assert pairs_of(again) == pairs_of(found)
     assert again.tied.shape[1] > 20
-
-
-def test_few_that_look_first_rule_out_nothing_that_is_lighter(monkeypatch):
-    monkeypatch.setattr(kernel_outside, "_MANY", 10)
-    monkeypatch.setattr(kernel_outside, "_SOME", 3)
-    monkeypatch.setattr(triton_impl, "EXTRA_SAMPLES", 0)
-    x = make_inputs({"N": 100, "D": 5}, dtype=torch.float32, data="blobs")["x"]
-    assert_same_tree(x, 3)

@@ -261,7 +261,7 @@ _POINTERS = {name: "*fp32" for name in ("x_ptr", "low_ptr", "high_ptr", "radius_
 COMPILE_CASES = (
     *(
         case
-        for DP, BLOCK_M, num_warps in COMPILED_TILES
+        for DP, BLOCK_M, num_warps, targets in COMPILED_TILES
         for case in (
             CompileCase(
                 f"reach-{DP}",
@@ -269,6 +269,7 @@ COMPILE_CASES = (
                 _POINTERS | _SIZES | {"KEEP": "i32"},
                 COMPILED_TILE | {"BLOCK_M": BLOCK_M, "DP": DP, "READ": _READ},
                 num_warps,
+                targets=targets,
                 # On gfx942; on sm_80 two, on sm_90 none.
                 max_spills=10 if DP == 128 else 0,
             ),
@@ -278,6 +279,7 @@ COMPILE_CASES = (
                 _POINTERS | _LISTS | _SIZES,
                 COMPILED_TILE | {"BLOCK_M": BLOCK_M, "DP": DP, "SLOTS": 32},
                 num_warps,
+                targets=targets,
                 max_spills=4,  # on sm_80 and sm_100; on sm_90 none
             ),
         )

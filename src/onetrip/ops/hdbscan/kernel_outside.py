@@ -36,8 +36,6 @@ from onetrip.ops.hdbscan.launch import launch
 from onetrip.tile.compile_case import CompileCase
 
 _PAIRS = 256
-# Of more places that look than these, every sixteenth looks first.
-_MANY, _SOME = 8192, 16
 
 
 @triton.jit
@@ -257,17 +255,13 @@ def pairs_outside(
     count = torch.zeros(1, dtype=torch.int32, device=x.device)
     pairs = torch.empty(room, 2, dtype=torch.int32, device=x.device)
     with torch.cuda.device_of(x):
-        # Some of the places bring limits down, so that all of them rule out most blocks.
-        every = (slice(None, None, _SOME), slice(None)) if rows.numel() > _MANY else (slice(None),)
-        for part in every:
-            look, found = rows[part].contiguous(), floor[part].contiguous()
-            programs = triton.cdiv(look.numel(), config["BLOCK_N"])
-            launch(
-                _hdbscan_bound_kernel, (programs, parts(programs, steps)), x, *boxes, *span, look,
-                component, core, limit, found, look.numel(), N, D, blocks, steps, **sizes,
-            )  # fmt: skip
+        programs = triton.cdiv(rows.numel(), config["BLOCK_N"])
+        launch(
+            _hdbscan_bound_kernel, (programs, parts(programs, steps)), x, *boxes, *span, rows,
+            component, core, limit, floor, rows.numel(), N, D, blocks, steps, **sizes,
+        )  # fmt: skip
         # Of all places that look, a few may be an end of the lightest edge.
-        rows = rows[found <= limit[component[rows]]]
+        rows = rows[floor <= limit[component[rows]]]
         if not rows.numel():
             return pairs[:0]
         programs = triton.cdiv(rows.numel(), config["BLOCK_N"])
@@ -300,7 +294,7 @@ _SIZES = {name: "i32" for name in ("rows", "N", "D", "blocks", "steps")}
 COMPILE_CASES = (
     *(
         case
-        for DP, BLOCK_M, num_warps in COMPILED_TILES
+        for DP, BLOCK_M, num_warps, targets in COMPILED_TILES
         for case in (
             CompileCase(
                 f"bound-{DP}",
@@ -308,8 +302,9 @@ COMPILE_CASES = (
                 _POINTERS | _SIZES | {"floor_ptr": "*i32"},
                 COMPILED_TILE | {"BLOCK_M": BLOCK_M, "DP": DP},
                 num_warps,
-                # On sm_80; on sm_90 ten with 64 features, 14 with 128, else none.
-                max_spills=72 if DP == 128 else 48,
+                targets=targets,
+                # On sm_80; on sm_90 ten with 64 features, 14 with 128, 64 with 256, else none.
+                max_spills=72 if DP >= 128 else 48,
             ),
             CompileCase(
                 f"pairs-{DP}",
@@ -317,7 +312,8 @@ COMPILE_CASES = (
                 _POINTERS | _SIZES | {"count_ptr": "*i32", "pair_ptr": "*i32", "room": "i32"},
                 COMPILED_TILE | {"BLOCK_M": BLOCK_M, "DP": DP},
                 num_warps,
-                max_spills=4,  # on sm_100; on sm_90 none
+                targets=targets,
+                max_spills=12 if DP == 256 else 4,  # on sm_100; on sm_90 none up to 128
             ),
         )
     ),

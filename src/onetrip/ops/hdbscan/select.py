@@ -29,6 +29,8 @@ TIED_ROWS = 1 << 16
 # A tile of products keeps its columns in registers, and one column for each listed point.
 MAX_PRODUCT_FEATURES = 128
 MAX_PRODUCT_SAMPLES = 32
+# Up to so many fit as well where a configuration asks for it; what that takes is not measured.
+MAX_TILE_FEATURES = 256
 # Sums of differences: a tile takes 32 registers a thread, in float64 half as many rows.
 DIFFERENCES: Config = {"BLOCK": 64, "num_warps": 4}
 _DIFFERENCES_DOUBLE: Config = {"BLOCK": 32, "num_warps": 4}
@@ -57,11 +59,14 @@ def unsupported_reason(impl: str, problem: Problem, config: Config | None = None
         return "Triton kernels need a GPU (or TRITON_INTERPRET=1, which only tests want)"
     if _samples(problem) > MAX_TRITON_SAMPLES:
         return f"Triton kernels hold at most {MAX_TRITON_SAMPLES} nearest distances a row"
-    if config is not None and "BLOCK_N" in config and not _by_products(problem):
-        return (
-            f"tiles of products take float32 of at most {MAX_PRODUCT_FEATURES} features and "
-            f"{MAX_PRODUCT_SAMPLES} samples; give a BLOCK for sums of differences"
-        )
+    if config is not None and "BLOCK_N" in config:
+        samples = _most_samples(config)
+        if not _fits(problem, MAX_TILE_FEATURES, samples):
+            return (
+                f"tiles of products of {config['BLOCK_M']} columns take float32 of at most "
+                f"{MAX_TILE_FEATURES} features and {samples} samples; give a BLOCK for sums of "
+                "differences"
+            )
     return None
 
 
@@ -74,10 +79,7 @@ def default_config(impl: str, problem: Problem) -> Config:
         return _TORCH_FEW if problem.axes["D"] <= _FEW_FEATURES else _TORCH_MANY
     if impl == "triton":
         if _by_products(problem):
-            D = problem.axes["D"]
-            if D > _MANY_PRODUCT_FEATURES:
-                return _PRODUCTS_MOST
-            return _PRODUCTS_FEW if D <= _FEW_PRODUCT_FEATURES else _PRODUCTS_MANY
+            return _products(problem.axes["D"])
         return _DIFFERENCES_DOUBLE if problem.dtype == "float64" else DIFFERENCES
     return {}
 
@@ -138,7 +140,23 @@ def predict_ms(
 
 def _by_products(problem: Problem) -> bool:
     """Whether tiles of float16 products propose what differences decide."""
-    few = problem.axes["D"] <= MAX_PRODUCT_FEATURES and _samples(problem) <= MAX_PRODUCT_SAMPLES
+    samples = _most_samples(_products(problem.axes["D"]))
+    return _fits(problem, MAX_PRODUCT_FEATURES, samples)
+
+
+def _products(D: int) -> Config:
+    if D > _MANY_PRODUCT_FEATURES:
+        return _PRODUCTS_MOST
+    return _PRODUCTS_FEW if D <= _FEW_PRODUCT_FEATURES else _PRODUCTS_MANY
+
+
+def _most_samples(config: Config) -> int:
+    """Samples that tiles take: the least of each column bounds the distance of that many."""
+    return min(MAX_PRODUCT_SAMPLES, config["BLOCK_M"] - EXTRA_SAMPLES)
+
+
+def _fits(problem: Problem, features: int, samples: int) -> bool:
+    few = problem.axes["D"] <= features and _samples(problem) <= samples
     return few and problem.dtype != "float64"
 
 
