@@ -93,7 +93,7 @@ class DeviceChains:
 
 
 def _contracted(
-    source: Tensor, target: Tensor, grid: tuple[int, ...]
+    source: Tensor, target: Tensor, grid: tuple[Any, ...]
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Chain of every edge [E], what merges the end of each [2N], first chain of each level."""
     E, device = source.shape[0], source.device
