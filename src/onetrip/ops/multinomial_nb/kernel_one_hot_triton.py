@@ -189,7 +189,6 @@ def count(
     parts = triton.cdiv(N, rows_per_part)
     partial = torch.empty(parts, C, D, dtype=torch.float64, device=x.device)
     partial_weight = torch.empty(parts, C, dtype=torch.float64, device=x.device)
-    features, classes = torch.empty_like(partial[0]), torch.empty_like(partial_weight[0])
     weight = None if sample_weight is None else sample_weight.contiguous()
     if negative is None:
         negative = torch.zeros(1, dtype=torch.int32, device=x.device)
@@ -211,6 +210,8 @@ def count(
             num_warps=config["num_warps"],
             num_stages=stages(x, config["num_stages"]),
         )
+        # A device has samples to add while the host gets the rest ready.
+        features, classes = torch.empty_like(partial[0]), torch.empty_like(partial_weight[0])
         _multinomial_nb_parts_kernel[(C, blocks_d)](
             *(partial, partial_weight, feature_count.contiguous(), class_count.contiguous()),
             *(features, classes, D, C, parts),
