@@ -28,12 +28,12 @@ from onetrip.ops.kmeans.points import Points
 _TOP = 13
 # Columns of a tile of the second search, and the programs that share its rows.
 _RESOLVE_COLUMNS = 64
-# Rows that it takes at a time: they read the centres once. AMD's registers hold half as many.
-_RESOLVED = 32 if torch.version.hip is None else 16
+# Rows that it takes at a time, which read the centres once, and warps: of rows of up to 128
+# features, and of longer ones. AMD's registers hold less.
+_RESOLVED = ((64, 8), (32, 4)) if torch.version.hip is None else ((16, 4), (16, 4))
 # Features of them and of a centre that are measured at a time.
 _MEASURED = 32
 _RESOLVERS = 1024
-_RESOLVE_WARPS, _RESOLVE_STAGES = 4, 3
 # Rows of a program that looks for those in doubt, and pairs that it decides at a time.
 _LISTED, _PAIRED, _LIST_WARPS = 1024, 8, 4
 # Rows of a program where a search begins.
@@ -151,7 +151,8 @@ class Search:
             BLOCK_N=listed, BLOCK_R=max(_PAIRED, self.block_r // 2),
             BLOCK_D=min(WIDEST, self.width), num_warps=_LIST_WARPS,
         )  # fmt: skip
-        block_r = max(_RESOLVED, self.block_r)
+        rows, warps = _RESOLVED[self.width > WIDEST]
+        block_r = max(rows, self.block_r)
         self.launch(
             _kmeans_resolve_kernel, min(_RESOLVERS, blocks(N, block_r)),
             points.centred, points.x, centers, self.half, self.level, self.doubt, self.limit,
@@ -159,7 +160,7 @@ class Search:
             self.width,
             HOLD_X=self.held, BLOCK_R=block_r, BLOCK_K=_RESOLVE_COLUMNS,
             BLOCK_D=self.width if self.held else WIDEST, BLOCK_M=min(_MEASURED, self.width),
-            num_warps=_RESOLVE_WARPS, num_stages=_RESOLVE_STAGES,
+            num_warps=warps, num_stages=3,
         )  # fmt: skip
 
 

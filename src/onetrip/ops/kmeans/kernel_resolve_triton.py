@@ -173,6 +173,8 @@ _SIGNATURE = {
     "WIDTH": "i32",
 }
 
+_NVIDIA, _AMD = ("sm_80", "sm_90", "sm_100"), ("gfx942", "gfx950")
+
 COMPILE_CASES = tuple(
     CompileCase(
         f"open-features-{width}-rows-{rows}",
@@ -185,17 +187,21 @@ COMPILE_CASES = tuple(
             "BLOCK_D": width,
             "BLOCK_M": min(32, width),
         },
-        num_warps=4,
+        num_warps=warps,
         num_stages=3,
         targets=targets,
         multiples_of_16=("D", "WIDTH"),
-        max_spills=max_spills,
+        max_spills=2,
     )
-    for rows, max_spills, targets in (
-        (32, 8, ("sm_80", "sm_90", "sm_100")),  # on sm_100 with 128 features a step
-        (16, 24, ("gfx942", "gfx950")),  # with 256 features
+    for width, holds, rows, warps, targets in (
+        (16, True, 64, 8, _NVIDIA),
+        (128, True, 64, 8, _NVIDIA),
+        (256, True, 32, 4, _NVIDIA),
+        (128, False, 32, 4, _NVIDIA),
+        (16, True, 16, 4, _AMD),
+        (256, True, 16, 4, _AMD),
+        (128, False, 16, 4, _AMD),
     )
-    for width, holds in ((16, True), (128, False), (256, True))
 ) + (
     CompileCase(
         "doubts",

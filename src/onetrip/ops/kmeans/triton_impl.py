@@ -138,26 +138,27 @@ def lloyd_on_device(
         search = make(points, centers, config, certified=certified, spherical=spherical, room=room)
         found = _iterate(search, centers, max_iter=max_iter, tol=tol, spherical=spherical)
         inertia = _inertia(search, found.centers, found.labels)
-        # Asked for last: the device has all its work by now.
-        doubtful = found.doubtful + found.last_doubtful()
+        doubtful = found.doubtful if max_iter else float(search.count.sum())
     return Solution(
         found.centers,
         found.labels,
         inertia * 0.5 if spherical else inertia,
         found.n_iter,
-        doubtful / (found.searches * points.x.shape[0]),
+        doubtful / (max(1, found.n_iter) * points.x.shape[0]),
     )
 
 
 class Found(NamedTuple):
-    """What iterations ended with; `doubtful` rows of all searches but the last, which is asked."""
+    """What iterations ended with.
+
+    `doubtful` are rows of the searches whose reports the host has read: to ask for the last one
+    would be to wait for it.
+    """
 
     centers: Tensor
     labels: Tensor
     n_iter: int
-    searches: int
     doubtful: float
-    last_doubtful: Callable[[], float]
 
 
 def _iterate(
@@ -171,7 +172,7 @@ def _iterate(
     # Made ready while the device searches.
     before.fill_(-1)
     iterations = Iterations(points, search, centers.shape[0], spherical)
-    n_iter, doubtful, searches, settled, ahead = 0, 0.0, 1, False, None
+    n_iter, doubtful = 0, 0.0
     step = iterations.launch(centers, before, labels, following) if max_iter else None
     while step is not None:
         n_iter += 1
@@ -179,26 +180,17 @@ def _iterate(
         ahead = None if alone else iterations.launch_after(step)
         shift_square, lightest, moved, in_doubt = step.reading.values()
         doubtful += in_doubt
-        settled = moved == 0.0
         iterations.sums.expect(moved)
-        if settled:
+        if moved == 0.0:
             break
         if spherical or lightest == 0.0:
             step, shift_square = iterations.by_host(step, ahead)
             ahead = None
-        searches += 1
         centers, labels = step.after, step.following
         if n_iter == max_iter or shift_square <= tol * points.variance:
             break
         step = ahead or iterations.launch_after(step)
-
-    def last_doubtful() -> float:
-        """Rows in doubt of the search that no report has counted."""
-        if settled:
-            return 0.0
-        return ahead.reading.values()[3] if ahead else float(search.count.sum())
-
-    return Found(centers, labels, n_iter, searches, doubtful, last_doubtful)
+    return Found(centers, labels, n_iter, doubtful)
 
 
 def _inertia(search: Search, centers: Tensor, labels: Tensor) -> Tensor:
