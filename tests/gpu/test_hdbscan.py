@@ -1,10 +1,15 @@
 """The spanning tree on a device: against the CPU's, in memory that grows with N."""
 
+import numpy as np
 import pytest
 import torch
 
 import onetrip
 from onetrip.cluster import HDBSCAN
+from onetrip.estimators.hdbscan import _merges
+from onetrip.ops.hdbscan.api import spanning
+from onetrip.ops.hdbscan.condense import condense
+from onetrip.ops.hdbscan.edges import Edges, Spanning
 from onetrip.ops.hdbscan.reference import make_inputs
 
 pytestmark = [
@@ -13,7 +18,7 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("features", [2, 7, 32])
+@pytest.mark.parametrize("features", [2, 7, 32, 100])
 @pytest.mark.parametrize("data", ["random", "blobs"])
 def test_weights_are_those_of_the_cpu(features, data):
     x = make_inputs({"N": 20_000, "D": features}, dtype=torch.float32, data=data)["x"]
@@ -76,3 +81,24 @@ def test_labels_are_those_of_the_cpu(features, data):
     torch.testing.assert_close(
         found.probabilities_.cpu(), expected.probabilities_, rtol=0, atol=1e-6
     )
+
+
+@pytest.mark.parametrize(("points", "features"), [(2, 2), (300, 2), (30_000, 16)])
+def test_merges_of_a_tree_are_those_of_the_host_to_the_last_bit(points, features):
+    """Which edges are taken where others are as heavy, in which order, and what they make."""
+    x = make_inputs({"N": points, "D": features}, dtype=torch.float32, data="blobs")["x"].cuda()
+    tree = spanning(x, min_samples=min(5, points), alpha=1.0, precision="certified")
+    edges = tree.edges
+    on_host = Spanning(
+        Edges(edges.row.cpu(), edges.column.cpu(), edges.weight.cpu(), edges.key.cpu()),
+        tree.core.cpu(),
+        tree.tied.cpu(),
+        tree.tied_weight.cpu(),
+        tree.reevaluated,
+    )
+    found, expected = _merges(tree), _merges(on_host)
+    for name in ("left", "right", "distance", "size"):
+        assert torch.equal(getattr(found, name).cpu(), getattr(expected, name)), name
+    rows, expected_rows = condense(found, 10), condense(expected, 10)
+    for name in ("parent", "child", "lambda_val", "child_size"):
+        assert np.array_equal(getattr(rows, name), getattr(expected_rows, name)), name
