@@ -51,6 +51,18 @@ def test_stages_are_predicted_where_measured_and_floors_elsewhere(name):
         assert "floor only" in stage.why or not stage.operator
 
 
+def test_dtypes_that_the_kernels_do_not_take_have_no_figure():
+    sizes = {"n_classes": 20}
+    known = {
+        s.does: s.latency_ms for s in estimated("MultinomialNB", dtype="uint8", **sizes).stages
+    }
+    assert known["predict"] is not None
+    wide = {
+        s.does: s.latency_ms for s in estimated("MultinomialNB", dtype="float64", **sizes).stages
+    }
+    assert wide["predict"] is None
+
+
 def test_a_fit_costs_what_its_operator_costs():
     answer = estimated("KMeans", n_clusters=256, max_iter=20, n_init=3)
     alone = onetrip.estimate(

@@ -14,7 +14,7 @@ from onetrip.core.errors import ArgumentError, complaint
 from onetrip.core.operators import did_you_mean
 from onetrip.core.spec import EMPTY
 from onetrip.estimators import stage_times
-from onetrip.ops.multinomial_nb.select import score_classes
+from onetrip.ops.multinomial_nb.select import KERNEL_DTYPES, score_classes
 
 # Rows that mini-batch k-means labels at a time.
 LABEL_ROWS = 1 << 18
@@ -59,6 +59,7 @@ class Sizes:
     def __init__(self, step: str, given: Mapping[str, int], dtype: str) -> None:
         self.step = step
         self.given = given
+        self.dtype = dtype
         self.itemsize = ITEMSIZE[dtype]
         self.asked: set[str] = set()
 
@@ -214,7 +215,8 @@ def _tsne(sizes: Sizes) -> Plan:
 
 
 def _multinomial_nb(sizes: Sizes) -> Plan:
-    (N, D), C = sizes.samples, sizes["n_classes"]
+    N, D = sizes.samples
+    C = sizes.up_to("n_classes", N)
     Q = sizes.get("n_queries", N)
     samples_bytes = N * D * sizes.itemsize
     codes_bytes = 8 * N
@@ -229,12 +231,16 @@ def _multinomial_nb(sizes: Sizes) -> Plan:
     )
     tiles = -(-C // score_classes(C))
     halves = 4 * tiles * score_classes(C) * D
+
+    def scores_ms(device: Device) -> float:
+        return stage_times.likeliest_class_ms(Q, D, C, sizes.itemsize, device)
+
     predict = Stage(
         "predict",
         # Classes are decisions, which are certified whatever multiplies.
         cost=Cost(2 * Q * D * C, Q * D * sizes.itemsize + 8 * C * D, 8 * Q, product="float16"),
         held_bytes=Q * (D * sizes.itemsize + 12 * tiles + 16) + halves + 16 * C * D,
-        latency_ms=lambda device: stage_times.likeliest_class_ms(Q, D, C, sizes.itemsize, device),
+        latency_ms=scores_ms if sizes.dtype in KERNEL_DTYPES else None,
         note="one trip over the queries",
     )
     return Plan((counts, model, predict), None)

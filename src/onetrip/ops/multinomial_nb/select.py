@@ -40,7 +40,7 @@ _ONE_HOT_SPACE: Mapping[str, tuple[int, ...]] = {
     "BLOCK_D": (64, 128),
 }
 # What the kernel's float32 registers hold exactly, or round once as the definition does.
-_TRITON_DTYPES = ("float32", "float16", "bfloat16", "int16", "int8", "uint8")
+KERNEL_DTYPES = ("float32", "float16", "bfloat16", "int16", "int8", "uint8")
 # A product of one-hot classes passes over the samples at about half of a CPU's bandwidth.
 _PASSES = {"reference": 3.0, "torch": 1.3, "triton": 1.15}
 
@@ -52,7 +52,7 @@ def unsupported_reason(impl: str, problem: Problem, config: Config | None = None
     if impl == "triton":
         if problem.device_kind != "cuda" and not problem.options.get("interpreter"):
             return "Triton kernels need a GPU (or TRITON_INTERPRET=1, which only tests want)"
-        if problem.dtype not in _TRITON_DTYPES:
+        if problem.dtype not in KERNEL_DTYPES:
             return f"the kernels add in float32, which does not hold {problem.dtype}"
         if problem.axes["N"] >= 2**31:
             return "the kernels number samples with 32 bits"
