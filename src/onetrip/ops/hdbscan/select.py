@@ -47,6 +47,8 @@ _PASSES = 4
 _ROUNDS_MS = 4.24
 _POINT_MS = 0.000109
 _PAIR_OPERATIONS = 15.9
+# Of more than 64 features boxes leave nearly all pairs: of a pair and feature, 50,000 x 128.
+_MANY_FEATURES_OPERATIONS = 10.2
 
 
 def unsupported_reason(impl: str, problem: Problem, config: Config | None = None) -> str | None:
@@ -131,8 +133,10 @@ def predict_ms(
     """Latency of clustered data by tiles of products, else of every pair in every pass."""
     cost = estimate_cost(**problem.axes, dtype=problem.dtype, backward=backward)
     if impl == "triton" and "BLOCK_N" in config:
-        N, rate = problem.axes["N"], device.tflops_for("float32")
-        return _ROUNDS_MS + N * _POINT_MS + N * N * _PAIR_OPERATIONS / rate * 1e-9
+        N, D, rate = problem.axes["N"], problem.axes["D"], device.tflops_for("float32")
+        many = D > _MANY_PRODUCT_FEATURES
+        operations = _MANY_FEATURES_OPERATIONS * D if many else _PAIR_OPERATIONS
+        return _ROUNDS_MS + N * _POINT_MS + N * N * operations / rate * 1e-9
     rate = device.tflops_for("float64" if problem.dtype == "float64" else "float32")
     compute_ms = 2 * cost.flops / rate * 1e-9 * _PASSES
     return max(compute_ms, cost.memory_ms(device))
