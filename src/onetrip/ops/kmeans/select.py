@@ -40,15 +40,15 @@ _SPACE: Mapping[str, Mapping[str, tuple[int, ...]]] = {
 }
 # Features that the kernels for Hopper hold, as many as fill its shared memory. Up to some, many
 # small programs are as fast: 20 iterations of 1M x 64 with 256 centres take 7.56 ms with them and
-# 6.43 with it; a search of 4M x 32 with 100 centres 0.43 and 0.48 ms (H100, 2026-11-22).
+# 6.43 with the kernel; of 4M x 32 with 100 centres 12.9 and 13.4 ms (H100, 2026-11-22).
 _MOST_FEATURES = 256
 _GLUON_FROM_FEATURES = 33
 # Operations in float32 that take as long as what a comparison adds to a search on an H100.
-_COMPARISON = 6
-# Beside the search, fitted to four problems on an H100 (2026-11-22), all within a tenth of them:
+_COMPARISON = 8
+# Beside the search, fitted to four problems on an H100 (2026-11-22), all within an eighth:
 # launches and waits of an iteration, and its labels, doubts and sums, a row.
-_ITERATION_MS = 0.23
-_ROW_NS = 0.075
+_ITERATION_MS = 0.08
+_ROW_NS = 0.06
 # What a row keeps: norm, bounds in float64, labels, on a CPU; norm, what a half takes, residue,
 # limit, three labels, three lists of doubts and two of sums, on a device.
 _ROW_BYTES = {"torch": 64, "triton": 48, "gluon": 48}
