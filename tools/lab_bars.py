@@ -109,6 +109,7 @@ def trial(jobs: int) -> Figures:
     """One trial of an example's submission beside the problem's definition, oracle included."""
     from onetrip.lab.judge.isolated import judge_isolated
     from onetrip.lab.judge.trial_job import TrialJob
+    from onetrip.lab.judge.warm import WARM
     from onetrip.lab.problems.problem import Contender, ProblemRef
 
     folder = ROOT / "examples" / "problems" / "row_softmax"
@@ -121,6 +122,8 @@ def trial(jobs: int) -> Figures:
     )
     before, began = os.times(), time.monotonic()
     verdict = judge_isolated(job)
+    # Times of what was forked are counted when the templates are gone.
+    WARM.end()
     after = os.times()
     return {
         "outcome": verdict.outcome.value,

@@ -46,7 +46,8 @@ facts = {
     "folder": os.getcwd(),
     "umask": os.umask(0o22),
     "arguments": (sys.argv[0], len(sys.argv)),
-    "path": [path for path in sys.path if "candidate-" not in path],
+    # A folder that does not exist inside is on the path of whoever began outside.
+    "path": [path for path in sys.path if os.path.exists(path) and "candidate-" not in path],
     "flags": str(sys.flags),
     "modules": digest(loaded),
     "packages": Counter(

@@ -48,6 +48,7 @@ def serve(connection: socket.socket) -> Role | None:
             os.close(descriptor)
         send_message(connection, {"keeper": keeper})
         _reap()
+    _reap()
     return None
 
 
@@ -178,6 +179,8 @@ def main(arguments: Sequence[str]) -> Role | None:
 
 if __name__ == "__main__":
     role = main(sys.argv[1:])
-    if role is not None:
-        sys.argv[1:] = role.arguments
-        runpy.run_module(role.module, run_name="__main__", alter_sys=True)
+    if role is None:
+        # There is nothing to tidy, and torch takes its time to do it.
+        os._exit(0)
+    sys.argv[1:] = role.arguments
+    runpy.run_module(role.module, run_name="__main__", alter_sys=True)
