@@ -157,7 +157,7 @@ def _hdbscan(sizes: Sizes) -> Plan:
         cost=cost,
         held_bytes=N * D * sizes.itemsize + _CLUSTERS_BYTES * N,
         latency_ms=lambda device: stage_times.clusters_ms(N),
-        note="merges in the tree's order, condensed on the host",
+        note="merges in the tree's order, condensed, labelled",
     )
     return Plan((tree, clusters), None)
 
