@@ -294,7 +294,7 @@ _SIZES = {name: "i32" for name in ("rows", "N", "D", "blocks", "steps")}
 COMPILE_CASES = (
     *(
         case
-        for DP, BLOCK_M, num_warps, targets in COMPILED_TILES
+        for DP, BLOCK_M, num_warps in COMPILED_TILES
         for case in (
             CompileCase(
                 f"bound-{DP}",
@@ -302,9 +302,8 @@ COMPILE_CASES = (
                 _POINTERS | _SIZES | {"floor_ptr": "*i32"},
                 COMPILED_TILE | {"BLOCK_M": BLOCK_M, "DP": DP},
                 num_warps,
-                targets=targets,
-                # On sm_80; on sm_90 ten with 64 features, 14 with 128, 64 with 256, else none.
-                max_spills=72 if DP >= 128 else 48,
+                # On sm_80, of 256 features on gfx942; on sm_90 ten of 64, 14 of 128, 64 of 256.
+                max_spills={128: 72, 256: 219}.get(DP, 48),
             ),
             CompileCase(
                 f"pairs-{DP}",
@@ -312,8 +311,8 @@ COMPILE_CASES = (
                 _POINTERS | _SIZES | {"count_ptr": "*i32", "pair_ptr": "*i32", "room": "i32"},
                 COMPILED_TILE | {"BLOCK_M": BLOCK_M, "DP": DP},
                 num_warps,
-                targets=targets,
-                max_spills=12 if DP == 256 else 4,  # on sm_100; on sm_90 none up to 128
+                # On sm_100, of 256 features on gfx950; on sm_90 twelve of these.
+                max_spills=55 if DP == 256 else 4,
             ),
         )
     ),

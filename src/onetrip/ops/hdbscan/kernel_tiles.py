@@ -14,21 +14,12 @@ nothing overflows, and what underflows is off by 2^-25.
 import triton
 import triton.language as tl
 
-from onetrip.tile.compile_case import TARGETS
-
 # Blocks of columns whose boxes are looked at together: one bit each.
 CHUNK = 32
 # Programs that keep a large device busy.
 _PROGRAMS = 512
-# Features of a tile, its columns, and warps, as `select.py` has them; the last where it is asked
-# for, on the device that it is meant to be timed on.
-COMPILED_TILES = (
-    (16, 64, 4, TARGETS),
-    (32, 64, 4, TARGETS),
-    (64, 64, 8, TARGETS),
-    (128, 32, 8, TARGETS),
-    (256, 32, 8, ("sm_90",)),
-)
+# Features of a tile, its columns, and warps, as `select.py` has them.
+COMPILED_TILES = ((16, 64, 4), (32, 64, 4), (64, 64, 8), (128, 32, 8), (256, 32, 8))
 COMPILED_TILE = {"CHUNK": CHUNK, "BLOCK_N": 64}
 
 

@@ -19,7 +19,7 @@ _TORCH_MANY: Config = {"leaf": 128, "tile": 1 << 18, "extra": 8}
 # Tiles of products: rows by columns. Columns of many features take the registers of more warps.
 _PRODUCTS_FEW: Config = {"BLOCK_N": 64, "BLOCK_M": 64, "num_warps": 4}
 _PRODUCTS_MANY: Config = {"BLOCK_N": 64, "BLOCK_M": 64, "num_warps": 8}
-# 50,000 x 128 on an H100: 74 ms, by differences 335.
+# 50,000 points on an H100: of 128 features 74 ms, by differences 335; of 256 187 and 797.
 _PRODUCTS_MOST: Config = {"BLOCK_N": 64, "BLOCK_M": 32, "num_warps": 8}
 _FEW_PRODUCT_FEATURES, _MANY_PRODUCT_FEATURES = 32, 64
 # Lists hold so many near points more than core distances need: most edges are among them.
@@ -27,10 +27,8 @@ EXTRA_SAMPLES = 11
 # Rows of lists that are looked through at once for pairs as heavy as edges.
 TIED_ROWS = 1 << 16
 # A tile of products keeps its columns in registers, and one column for each listed point.
-MAX_PRODUCT_FEATURES = 128
+MAX_PRODUCT_FEATURES = 256
 MAX_PRODUCT_SAMPLES = 32
-# Up to so many fit as well where a configuration asks for it; what that takes is not measured.
-MAX_TILE_FEATURES = 256
 # Sums of differences: a tile takes 32 registers a thread, in float64 half as many rows.
 DIFFERENCES: Config = {"BLOCK": 64, "num_warps": 4}
 _DIFFERENCES_DOUBLE: Config = {"BLOCK": 32, "num_warps": 4}
@@ -47,7 +45,8 @@ _PASSES = 4
 _ROUNDS_MS = 4.24
 _POINT_MS = 0.000109
 _PAIR_OPERATIONS = 15.9
-# Of more than 64 features boxes leave nearly all pairs: of a pair and feature, 50,000 x 128.
+# Of more than 64 features boxes leave nearly all pairs: of a pair and feature, 50,000 x 128;
+# of 256 features a third more than they are.
 _MANY_FEATURES_OPERATIONS = 10.2
 
 
@@ -63,10 +62,10 @@ def unsupported_reason(impl: str, problem: Problem, config: Config | None = None
         return f"Triton kernels hold at most {MAX_TRITON_SAMPLES} nearest distances a row"
     if config is not None and "BLOCK_N" in config:
         samples = _most_samples(config)
-        if not _fits(problem, MAX_TILE_FEATURES, samples):
+        if not _fits(problem, samples):
             return (
                 f"tiles of products of {config['BLOCK_M']} columns take float32 of at most "
-                f"{MAX_TILE_FEATURES} features and {samples} samples; give a BLOCK for sums of "
+                f"{MAX_PRODUCT_FEATURES} features and {samples} samples; give a BLOCK for sums of "
                 "differences"
             )
     return None
@@ -145,7 +144,7 @@ def predict_ms(
 def _by_products(problem: Problem) -> bool:
     """Whether tiles of float16 products propose what differences decide."""
     samples = _most_samples(_products(problem.axes["D"]))
-    return _fits(problem, MAX_PRODUCT_FEATURES, samples)
+    return _fits(problem, samples)
 
 
 def _products(D: int) -> Config:
@@ -159,8 +158,8 @@ def _most_samples(config: Config) -> int:
     return min(MAX_PRODUCT_SAMPLES, config["BLOCK_M"] - EXTRA_SAMPLES)
 
 
-def _fits(problem: Problem, features: int, samples: int) -> bool:
-    few = problem.axes["D"] <= features and _samples(problem) <= samples
+def _fits(problem: Problem, samples: int) -> bool:
+    few = problem.axes["D"] <= MAX_PRODUCT_FEATURES and _samples(problem) <= samples
     return few and problem.dtype != "float64"
 
 
