@@ -24,7 +24,7 @@ $(PYTEST) -m 'not browser' $(ARGS)
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help install system run test typed check docs format gpu clean
+.PHONY: help install system run test typed types rules check docs format gpu clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,15 +61,21 @@ typed: install ## the cpu lane with the types and shapes of public functions che
 	  --jaxtyping-packages=$(subst $(SPACE),$(COMMA),$(APIS) beartype.beartype) \
 	  tests/ops tests/contracts $(ARGS)
 
+# One core proves the types while the other looks at the rules.
 check: install ## everything that CI runs
+	$(MAKE) --no-print-directory --jobs 2 --output-sync=target types rules
+	$(PYTEST_LANES)
+
+types: install ## what pyright finds
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+rules: install ## format, imports between rooms, spelling, generated documentation
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 	$(BIN)/python tools/check_docs.py --check
-	$(MAKE) --no-print-directory typed ARGS='-k forward'
-	$(PYTEST_LANES)
+	$(MAKE) --no-print-directory typed ARGS='-k forward' JOBS=1
 
 docs: install ## write the generated parts of the documentation again
 	$(BIN)/python tools/check_docs.py --write
