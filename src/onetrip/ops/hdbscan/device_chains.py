@@ -9,7 +9,7 @@ from torch import Tensor
 from onetrip.ops.hdbscan import kernel_chains as chains
 from onetrip.ops.hdbscan import kernel_places as places
 from onetrip.ops.hdbscan.kernel_chains import ALONE, ALONE_WARPS, BLOCK, LEVELS
-from onetrip.ops.hdbscan.launch import launch
+from onetrip.tile.launches import launch
 
 # The way to a point that no program has looked at is long: not for more than a few hops at first.
 _HOPS = (64, torch.iinfo(torch.int32).max)

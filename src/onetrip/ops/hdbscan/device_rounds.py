@@ -13,7 +13,7 @@ from onetrip.ops.hdbscan.edges import Edges
 from onetrip.ops.hdbscan.kernel_near import Near
 from onetrip.ops.hdbscan.kernel_outside import pairs_outside, weigh
 from onetrip.ops.hdbscan.kernel_triton import nearest_outside
-from onetrip.ops.hdbscan.launch import launch
+from onetrip.tile.launches import launch
 
 # While so large a share of the components is settled by the lists alone, none is searched for.
 _SETTLED_SHARE = 0.25

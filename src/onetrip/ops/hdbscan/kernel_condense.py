@@ -13,8 +13,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from onetrip.ops.hdbscan.launch import launch
 from onetrip.tile.compile_case import CompileCase
+from onetrip.tile.launches import launch
 
 _BLOCK = 256
 # The way to a node that no program has looked at is long: not for more than a few hops at first.

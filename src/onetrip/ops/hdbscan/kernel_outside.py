@@ -32,8 +32,8 @@ from onetrip.ops.hdbscan.kernel_tiles import (
     row_block,
     scores,
 )
-from onetrip.ops.hdbscan.launch import launch
 from onetrip.tile.compile_case import CompileCase
+from onetrip.tile.launches import launch
 
 _PAIRS = 256
 

@@ -9,8 +9,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from onetrip.ops.hdbscan.launch import launch
 from onetrip.tile.compile_case import CompileCase
+from onetrip.tile.launches import launch
 
 _ROWS = 16
 

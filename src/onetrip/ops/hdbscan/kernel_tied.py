@@ -19,9 +19,9 @@ from torch import Tensor
 
 from onetrip.ops.hdbscan.device_chains import DeviceChains
 from onetrip.ops.hdbscan.kernel_places import climb
-from onetrip.ops.hdbscan.launch import launch
 from onetrip.ops.hdbscan.rooted import rooted
 from onetrip.tile.compile_case import CompileCase
+from onetrip.tile.launches import launch
 
 _BLOCK = 128
 # Candidates of a group that a program holds.

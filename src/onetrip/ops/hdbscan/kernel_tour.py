@@ -12,8 +12,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from onetrip.ops.hdbscan.launch import launch
 from onetrip.tile.compile_case import CompileCase
+from onetrip.tile.launches import launch
 
 _BLOCK = 256
 # Steps of every edge in a launch: together with others that go on at the same time.

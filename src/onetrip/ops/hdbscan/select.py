@@ -42,9 +42,9 @@ _DIFFERENCES_SPACE: Mapping[str, tuple[int, ...]] = {"BLOCK": (32, 64), "num_war
 _PASSES = 4
 # Of blobs of 16 and 32 features on an H100, 50,000 to a million points: launches and rounds, the
 # order and the lists of a point, and what boxes leave of a pair in all passes, at the float32 rate.
-_ROUNDS_MS = 4.24
-_POINT_MS = 0.000109
-_PAIR_OPERATIONS = 15.9
+_ROUNDS_MS = 5.9
+_POINT_MS = 7.94e-05
+_PAIR_OPERATIONS = 16.4
 # Of more than 64 features boxes leave nearly all pairs: of a pair and feature, 50,000 x 128;
 # of 256 features a third more than they are.
 _MANY_FEATURES_OPERATIONS = 10.2
@@ -110,11 +110,10 @@ def workspace_bytes(impl: str, problem: Problem, config: Config) -> int:
     if impl == "reference":
         return N * N * (8 * D + 64)  # differences, distances, reachability, sorted pairs
     if impl == "triton" and "BLOCK_N" in config:
-        slots = 1 << (2 * min(_samples(problem) + EXTRA_SAMPLES, N) - 1).bit_length()
-        # Lists of places and squares; what rounds keep of a row; the points in the tree's order;
-        # lists whose equal weights are looked at, so many rows at once.
+        slots = _slots(problem)
+        # Lists of places and squares; what rounds keep of a row; the points in the tree's order.
         rows = N * (8 * slots + 120 + 8 * max(D, 1))
-        return rows + 24 * slots * min(N, TIED_ROWS) + (1 << 16)
+        return rows + _tied_bytes(slots, N) + (1 << 16)
     if impl == "triton":
         # Places, components, bests and bounds of rows; the points in the tree's order.
         return N * (200 + 6 * max(8, ITEMSIZE[problem.dtype]) * max(D, 1)) + (1 << 16)
@@ -124,6 +123,15 @@ def workspace_bytes(impl: str, problem: Problem, config: Config) -> int:
     points = N * D * 96  # in float64: in the tree's order, its levels, and the laid out tiles
     tiles = 48 * max(config["tile"], leaf * leaf) + 16 * min(4096, N) * leaf * max(D, 1)
     return lists + points + tiles + 400 * N + (1 << 16)
+
+
+def expected_bytes(impl: str, problem: Problem, config: Config, backward: bool) -> int:
+    """Bytes of a usual call: few pairs are as heavy as two edges, one copy of points is left."""
+    most = workspace_bytes(impl, problem, config)
+    if impl != "triton" or "BLOCK_N" not in config:
+        return most
+    N, D = problem.axes["N"], problem.axes["D"]
+    return most - _tied_bytes(_slots(problem), N) - 4 * N * D
 
 
 def predict_ms(
@@ -165,3 +173,13 @@ def _fits(problem: Problem, samples: int) -> bool:
 
 def _samples(problem: Problem) -> int:
     return int(problem.options.get("min_samples", 5))  # type: ignore[call-overload]
+
+
+def _slots(problem: Problem) -> int:
+    """Places in the list of a point."""
+    return 1 << (2 * min(_samples(problem) + EXTRA_SAMPLES, problem.axes["N"]) - 1).bit_length()
+
+
+def _tied_bytes(slots: int, N: int) -> int:
+    """Lists whose equal weights are looked at by torch, so many rows at once."""
+    return 24 * slots * min(N, TIED_ROWS)

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from onetrip.ops.kmeans.exact_sums import grid_magic, reduced
 from onetrip.ops.kmeans.kernel_points_triton import _kmeans_points_kernel
-from onetrip.ops.kmeans.launches import blocks, launches_for, next_power
 from onetrip.ops.kmeans.points import Points
+from onetrip.tile.launches import blocks, launches_for, next_power
 
 # Features of a row that a program holds at once.
 MOST_FEATURES = 256

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from onetrip.core.selection import Config
 from onetrip.ops.kmeans.kernel_triton import BEYOND, MOST_HELD
-from onetrip.ops.kmeans.launches import blocks, next_power
+from onetrip.tile.launches import blocks, next_power
 
 # Features of a step where rows are not held whole.
 WIDEST = 128

@@ -21,8 +21,8 @@ from onetrip.ops.kmeans.kernel_update_triton import (
     _kmeans_report_kernel,
     _kmeans_rows_kernel,
 )
-from onetrip.ops.kmeans.launches import blocks, launches_for
 from onetrip.ops.kmeans.points import Points
+from onetrip.tile.launches import blocks, launches_for
 
 # Norms are scaled to 2^13 at most: sums of squares stay below 2^16, the end of half precision.
 _TOP = 13

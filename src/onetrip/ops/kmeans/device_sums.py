@@ -12,8 +12,8 @@ from onetrip.ops.kmeans.kernel_sums_triton import (
     _kmeans_gather_kernel,
     _kmeans_order_kernel,
 )
-from onetrip.ops.kmeans.launches import Launches, blocks, next_power
 from onetrip.ops.kmeans.points import Points
+from onetrip.tile.launches import Launches, blocks, next_power
 
 _WIDEST = 128
 # Labels of a program that compares them, and the programs that share the rows to be added.

@@ -15,6 +15,8 @@ from onetrip.ops.kmeans.workers import Workers, slices
 
 # Terms of one pass over changed rows: 256 KiB of float64, which stay in a core's cache.
 _TERMS = 1 << 15
+# Terms of all rows that are kept, 2 MiB: rows that change their labels are asked for again.
+_MOST_KEPT = 1 << 18
 
 
 def lloyd_of_few(
@@ -49,12 +51,16 @@ class _Sums:
     def __init__(self, points: Points, clusters: int) -> None:
         self._points = points
         self._x = points.x.numpy()
-        width = points.x.shape[1] * len(points.magics)
+        N, D = self._x.shape
+        width = D * len(points.magics)
         self._step = max(256, _TERMS // width)
-        self._terms = torch.zeros(clusters, width, dtype=torch.float64)
+        self._sums = np.zeros((clusters, width))
         self._weight = np.zeros(clusters)
-        self._row_weight = None if points.weight is None else points.weight.numpy()
+        self._row_weight = np.ones(N) if points.weight is None else points.weight.numpy()
         self._eye = np.eye(clusters)
+        self._table = None
+        if N * width <= _MOST_KEPT:
+            self._table, self._step = self._terms_of(slice(0, N)), N
 
     def move(self, before: np.ndarray | None, after: np.ndarray) -> bool:
         """Take rows whose label changed from one sum to another; whether there were any."""
@@ -63,7 +69,7 @@ class _Sums:
             return True
         rows = (before != after).nonzero()[0]
         if rows.size:
-            self._add(rows, after[rows], before[rows])
+            self._add(rows, after.take(rows), before.take(rows))
         return rows.size > 0
 
     def _add(self, rows: slice | np.ndarray, new: np.ndarray, old: np.ndarray | None) -> None:
@@ -73,17 +79,19 @@ class _Sums:
             sign = self._eye.take(new[part], 0)
             if old is not None:
                 sign -= self._eye.take(old[part], 0)
-            mine = None if self._row_weight is None else self._row_weight[chosen]
-            self._weight += sign.sum(0) if mine is None else mine @ sign
-            terms = torch.from_numpy(self._terms_of(chosen, mine))
-            self._terms.addmm_(torch.from_numpy(sign).T, terms)
+            self._weight += self._row_weight[chosen] @ sign
+            terms = torch.from_numpy(self._terms_of(chosen))
+            torch.from_numpy(self._sums).addmm_(torch.from_numpy(sign).T, terms)
 
-    def _terms_of(self, rows: slice | np.ndarray, weight: np.ndarray | None) -> np.ndarray:
-        """What `Points.terms` returns for rows of this weight, in fewer calls."""
-        chosen = self._x[rows] if isinstance(rows, slice) else self._x.take(rows, 0)
+    def _terms_of(self, rows: slice | np.ndarray) -> np.ndarray:
+        """What `Points.terms` returns for rows, in fewer calls."""
+        source = self._x if self._table is None else self._table
+        chosen = source[rows] if isinstance(rows, slice) else source.take(rows, 0)
+        if self._table is not None:
+            return chosen
         rest, parts = chosen.astype(np.float64), []
-        if weight is not None:
-            rest *= weight[:, None]
+        if self._points.weight is not None:
+            rest *= self._row_weight[rows][:, None]
         for magic in self._points.magics[:-1]:
             parts.append((rest + magic) - magic)
             rest -= parts[-1]
@@ -95,7 +103,9 @@ class _Sums:
         """Centres [K, D] of the clusters; an empty one takes the row farthest from its own."""
         if self._weight.min() == 0.0:
             found = torch.from_numpy(labels.astype(np.int32))
-            weight = torch.from_numpy(self._weight.copy())
-            return averages(self._points, self._terms.clone(), weight, centers, found, False)
-        mean = self._points.joined(self._terms).numpy() / self._weight[:, None]
-        return torch.from_numpy(mean.astype(self._x.dtype))
+            sums = torch.from_numpy(self._sums.copy()), torch.from_numpy(self._weight.copy())
+            return averages(self._points, *sums, centers, found, False)
+        total = self._sums
+        if len(self._points.magics) > 1:
+            total = self._points.joined(torch.from_numpy(total)).numpy()
+        return torch.from_numpy((total / self._weight[:, None]).astype(self._x.dtype))

@@ -19,8 +19,8 @@ from onetrip.ops.kmeans.kernel_ahead_gluon import (
     _kmeans_ahead_kernel,
 )
 from onetrip.ops.kmeans.kernel_gluon import COLS, CONSUMERS, ROWS, STAGES, _kmeans_hopper_kernel
-from onetrip.ops.kmeans.launches import blocks, next_power
 from onetrip.ops.kmeans.points import Points
+from onetrip.tile.launches import blocks, next_power
 
 
 class HopperSearch(Search):

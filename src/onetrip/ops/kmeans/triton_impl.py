@@ -23,9 +23,9 @@ from onetrip.ops.kmeans.device_search import Search
 from onetrip.ops.kmeans.device_sums import Sums
 from onetrip.ops.kmeans.exact_sums import reduced
 from onetrip.ops.kmeans.kernel_update_triton import _kmeans_inertia_kernel, _kmeans_total_kernel
-from onetrip.ops.kmeans.launches import blocks, next_power
 from onetrip.ops.kmeans.lloyd import Solution, averages
 from onetrip.ops.kmeans.points import Points
+from onetrip.tile.launches import blocks, next_power
 
 _WIDEST = 128
 # Terms of the inertia that a program adds up.
