@@ -68,9 +68,7 @@ def labels_anew(points: Placed, centers: Tensor, rows: Tensor) -> np.ndarray:
     """Labels [R] that `nearest_anew` finds, on a CPU; of a handful of rows in fewer calls."""
     if rows.shape[0] * centers.numel() > _FEW_DIFFERENCES:
         return nearest_anew(points, centers, rows).label.numpy()
-    difference = points.x.numpy().take(rows.numpy(), 0).astype(np.float64)[:, None]
-    difference = difference - centers.numpy()  # [R, K, D]
-    return np.einsum("rkd,rkd->rk", difference, difference).argmin(1)
+    return _all_squares(points.x.index_select(0, rows), centers).numpy().argmin(1)
 
 
 def _all_squares(x: Tensor, centers: Tensor) -> Tensor:
