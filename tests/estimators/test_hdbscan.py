@@ -65,6 +65,15 @@ def test_trees_are_drawn():
     pyplot.close("all")
 
 
+def test_a_dendrogram_of_equal_points_lies_flat():
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    model = HDBSCAN(min_cluster_size=2).fit(np.zeros((6, 2)))
+    axes = model.single_linkage_tree_.plot()
+    assert [line.get_ydata().tolist() for line in axes.lines] == [[0.0] * 4] * 5
+    assert axes.get_ylim() == (0.0, 1.0)
+    pyplot.close("all")
+
+
 def test_centres_are_those_of_scikit_learn():
     ours = HDBSCAN(min_cluster_size=8, store_centers="both").fit(X)
     theirs = Theirs(min_cluster_size=8, store_centers="both", copy=True).fit(X)

@@ -146,6 +146,20 @@ def test_far_from_the_origin_every_label_is_right():
     assert 0.0 <= ours.reevaluated_share_ < 0.05
 
 
+@pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy])
+@pytest.mark.parametrize("estimator", [KMeans, MiniBatchKMeans])
+def test_centres_of_float64_stay_what_they_are_for_narrow_samples(estimator, kind):
+    X = np.random.default_rng(0).normal(size=(400, 5)) + 1e6
+    narrow = X.astype(np.float32)
+    kmeans = estimator(8, n_init=1, random_state=0).fit(X)
+    distance = np.sqrt(np.square(narrow.astype(float)[:, None] - kmeans.cluster_centers_).sum(2))
+    kmeans.cluster_centers_ = kind(kmeans.cluster_centers_)
+    np.testing.assert_allclose(np.asarray(kmeans.transform(kind(narrow))), distance, rtol=1e-9)
+    np.testing.assert_array_equal(np.asarray(kmeans.predict(kind(narrow))), distance.argmin(1))
+    square = float(np.square(distance.min(1)).sum())
+    assert kmeans.score(kind(narrow)) == pytest.approx(-square, rel=1e-9)
+
+
 def test_more_clusters_than_distinct_points_warns():
     X = np.repeat([[0.0, 0.0], [1.0, 1.0], [5.0, 5.0]], 10, axis=0)
     with pytest.warns(ConvergenceWarning, match=r"distinct clusters \(3\) found smaller"):

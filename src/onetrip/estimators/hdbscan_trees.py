@@ -56,9 +56,13 @@ class SingleLinkageTree:
         """
         ax = _axes(ax)
         hierarchy = require("scipy.cluster.hierarchy", extra="sklearn", purpose="A dendrogram")
-        hierarchy.dendrogram(
-            self.to_numpy(), ax=ax, p=last_merges, truncate_mode="lastp", no_labels=True
-        )
+        merges = self.to_numpy()
+        options = {"p": last_merges, "truncate_mode": "lastp", "no_labels": True}
+        if merges[-1, 2] > 0.0:
+            hierarchy.dendrogram(merges, ax=ax, **options)
+        else:
+            # Its axis would begin and end at 0, which matplotlib warns of.
+            _draw_at_zero(ax, hierarchy.dendrogram(merges, no_plot=True, **options))
         ax.set_ylabel("distance")
         return ax
 
@@ -155,6 +159,14 @@ def _middles(tree: Condensed) -> np.ndarray:
         left[below] = left[above] + taken[above]
         taken[above] += size[below]
     return left + size / 2
+
+
+def _draw_at_zero(ax: Any, drawn: dict[str, Any]) -> None:
+    """Draw a dendrogram without heights: links in a line, where SciPy would put them."""
+    for places, heights in zip(drawn["icoord"], drawn["dcoord"], strict=True):
+        ax.plot(places, heights, color="tab:blue")
+    ax.set_ylim(0.0, 1.0)
+    ax.set_xticks([])
 
 
 def _axes(ax: Any) -> Any:

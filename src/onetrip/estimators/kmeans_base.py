@@ -1,6 +1,7 @@
 """What KMeans and MiniBatchKMeans share: checked input, labels, distances and score."""
 
 import warnings
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -64,8 +65,7 @@ class BaseKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
 
     def predict(self, X):
         """Index of the nearest centre of each sample, int32 of shape (n_samples,)."""
-        check_is_fitted(self)
-        given = self._take(X, reset=False)
+        given = self._take_fitted(X)
         if given.samples.is_cpu and self._metric == "euclidean":
             centers = self._fitted_centers()
             placed = place(given.samples, None, _common_offset(centers))
@@ -77,6 +77,7 @@ class BaseKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
     def transform(self, X):
         """Distances to the centres, of shape (n_samples, n_clusters).
 
+        In the dtype of the samples or of the centres, whichever is the wider.
         That matrix is the result, so it is stored; nothing else of its size is.
         """
         given, points = self._fitted_input(X, None)
@@ -105,9 +106,16 @@ class BaseKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
         return Given(as_tensor(dense).to(given.device), None, False, torch.device("cpu"))
 
     def _fitted_input(self, X: Any, sample_weight: Any) -> tuple[Given, Points]:
+        given = self._take_fitted(X)
+        return given, self._points(given, sample_weight)
+
+    def _take_fitted(self, X: Any) -> Given:
+        """Checked samples, at least as wide as the centres, which no rounding may move."""
         check_is_fitted(self)
         given = self._take(X, reset=False)
-        return given, self._points(given, sample_weight)
+        if self._fitted_centers().dtype == torch.float64:
+            return replace(given, tensor=given.samples.double())
+        return given
 
     def _points(
         self, given: Given, sample_weight: Any, group: dist.ProcessGroup | None = None
