@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from onetrip.ops.kmeans import few_nearest
+from onetrip.ops.kmeans import few_lloyd, few_nearest
 from onetrip.ops.kmeans.few_lloyd import lloyd_of_few
 from onetrip.ops.kmeans.few_nearest import FewNearest
 from onetrip.ops.kmeans.lloyd import Solution, lloyd
@@ -40,7 +40,9 @@ def nearest(x: torch.Tensor, centers: torch.Tensor) -> np.ndarray:
 @pytest.mark.parametrize("max_iter", [0, 1, 4, 100])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_iterations_are_those_of_torch(dtype, weighted, max_iter):
+@pytest.mark.parametrize("kept", [0, 1 << 18])
+def test_iterations_are_those_of_torch(monkeypatch, kept, dtype, weighted, max_iter):
+    monkeypatch.setattr(few_lloyd, "_MOST_KEPT", kept)
     generator = torch.Generator().manual_seed(max_iter)
     x = (torch.randn(700, 5, generator=generator) + 3.0).to(dtype)
     weight = torch.rand(700, generator=generator) if weighted else None

@@ -53,14 +53,16 @@ class _Sums:
         self._x = points.x.numpy()
         N, D = self._x.shape
         width = D * len(points.magics)
-        self._step = max(256, _TERMS // width)
         self._sums = np.zeros((clusters, width))
         self._weight = np.zeros(clusters)
         self._row_weight = np.ones(N) if points.weight is None else points.weight.numpy()
         self._eye = np.eye(clusters)
         self._table = None
         if N * width <= _MOST_KEPT:
-            self._table, self._step = self._terms_of(slice(0, N)), N
+            self._table = self._terms_of(slice(0, N))
+        # Signs [rows, K] are as wide as there are clusters.
+        held = _TERMS if self._table is None else _MOST_KEPT
+        self._step = max(256, held // max(width, clusters))
 
     def move(self, before: np.ndarray | None, after: np.ndarray) -> bool:
         """Take rows whose label changed from one sum to another; whether there were any."""
