@@ -24,7 +24,7 @@ def lloyd_of_few(
 ) -> Solution:
     """Iterate from `centers` [K, D] as `lloyd` does, for at most 255 centres on a CPU."""
     search = FewNearest(points, centers.shape[0], often=max_iter > 1)
-    sums = _Sums(points, centers.shape[0])
+    sums = _Sums(points, centers.shape[0], often=max_iter > 1)
     labels, n_iter, settled = None, 0, False
     while n_iter < max_iter:
         found = search.label(centers, workers)
@@ -48,7 +48,7 @@ def lloyd_of_few(
 class _Sums:
     """Weighted sum and weight of each cluster, kept while rows change their labels."""
 
-    def __init__(self, points: Points, clusters: int) -> None:
+    def __init__(self, points: Points, clusters: int, *, often: bool) -> None:
         self._points = points
         self._x = points.x.numpy()
         N, D = self._x.shape
@@ -58,7 +58,7 @@ class _Sums:
         self._row_weight = np.ones(N) if points.weight is None else points.weight.numpy()
         self._eye = np.eye(clusters)
         self._table = None
-        if N * width <= _MOST_KEPT:
+        if often and N * width <= _MOST_KEPT:
             self._table = self._terms_of(slice(0, N))
         # Signs [rows, K] are as wide as there are clusters.
         held = _TERMS if self._table is None else _MOST_KEPT
