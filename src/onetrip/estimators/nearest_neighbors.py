@@ -1,5 +1,6 @@
 """Nearest neighbours with scikit-learn's interface, exact, without the matrix of distances."""
 
+import math
 from numbers import Real
 from typing import Any, Self
 
@@ -184,13 +185,15 @@ class NearestNeighbors(NeighborsBase):
 
 def _checked_radius(radius: Any) -> float:
     # A search compares squares: what is negative would find everything.
-    if not isinstance(radius, Real) or not radius >= 0:
-        got = f"shape {np.shape(radius)}" if np.ndim(radius) else repr(radius)
+    number = float(radius) if isinstance(radius, Real) else math.nan
+    if not number >= 0:
+        shape = getattr(radius, "shape", ())
+        got = f"shape {tuple(shape)}" if shape else repr(radius)
         way_out = "For one a query, search with the largest and drop what is farther."
         raise ArgumentError(
             complaint("radius", expected="one number >= 0", got=got, way_out=way_out)
         )
-    return float(radius)
+    return number
 
 
 def _as_kind(rows: list[torch.Tensor], given: Any) -> Any:

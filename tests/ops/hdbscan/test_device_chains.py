@@ -156,7 +156,13 @@ def test_host_waits_rarely_for_merges_and_clusters(monkeypatch):
     for module in (prim_order, linkage):
         monkeypatch.setattr(module, "chains_of", DeviceChains)
     monkeypatch.setattr(prim_order, "rooted", turned_away)
-    monkeypatch.setattr(prim_order, "as_met", lambda *given: (*kernel_tied.taken(*given), given[2]))
+
+    def as_met(*given):
+        taken = kernel_tied.taken(*given)
+        assert taken is not None
+        return *taken, given[2]
+
+    monkeypatch.setattr(prim_order, "as_met", as_met)
     found = []
 
     def cluster():
