@@ -27,6 +27,7 @@ def test_every_peer_has_its_line():
 
 def test_every_option_it_names_exists():
     options = set(re.findall(r"--[a-z][a-z-]+", TEXT)) - {"--measure", "--device"}
+    options.remove("--write")  # of the tool that fits constants
     source = inspect.getsource(bench)
     parameters = inspect.signature(bench._bench).parameters
     for option in options:

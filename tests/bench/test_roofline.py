@@ -53,7 +53,10 @@ def test_a_dtype_that_cannot_be_multiplied_is_left_out(small, monkeypatch):
 def test_saved_ceilings_are_found_by_the_drivers_name(small):
     measured = measure_ceilings("cpu", dtypes=("float32",), seconds_each=0.01)
     with pytest.raises(ArgumentError, match="doctor --measure"):
-        find_device("cpu")
+        find_device("Someone's GPU")
+    bound = find_device("cpu")
+    assert not bound.measured
+    assert bound.bandwidth_gbps > measured.bandwidth_gbps
     save_ceilings(measured, "cpu")
     assert find_device("cpu") == measured
     save_ceilings(measured, "NVIDIA H100 80GB HBM3")
