@@ -15,6 +15,7 @@ from onetrip.decomposition import PCA, TruncatedSVD
 from onetrip.estimators.pipeline_cost import PipelineEstimate
 from onetrip.estimators.stages import ESTIMATORS
 from onetrip.naive_bayes import MultinomialNB
+from onetrip.neighbors import KNeighborsRegressor
 
 SIZES = {"n_samples": 100_000, "n_features": 64}
 # What an estimator must be told beyond its samples.
@@ -152,6 +153,34 @@ def test_objects_are_asked_by_their_parameters():
     assert fewer.floor_ms < answer.floor_ms
 
 
+def test_steps_of_a_pipeline_within_are_its_own():
+    inner = Pipeline([("scale", "passthrough"), ("reduce", PCA(16))])
+    nested = Pipeline([("before", inner), ("groups", KMeans(10))])
+    flat = Pipeline([("reduce", PCA(16)), ("groups", KMeans(10))])
+    assert onetrip.estimate(nested, **SIZES) == onetrip.estimate(flat, **SIZES)
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint16, np.int64, np.uint8])
+def test_integers_cost_what_estimators_make_of_them(dtype):
+    answer = onetrip.estimate(KMeans(3), X=np.ones((50, 6), dtype))
+    assert answer.stages == onetrip.estimate(KMeans(3), X=np.ones((50, 6))).stages
+
+
+def test_targets_are_no_classes():
+    samples, targets = np.zeros((50, 6)), np.arange(100.0).reshape(50, 2)
+    one, two = (
+        onetrip.estimate(KNeighborsRegressor(), X=samples, y=y).stages[-1].peak_bytes
+        for y in (targets[:, 0], targets)
+    )
+    assert (one, two) == (50 * 8, 50 * 2 * 8)
+
+
+def test_sizes_and_devices_may_be_numpys_and_torchs():
+    answer = onetrip.estimate("kmeans", n_samples=np.int64(9), n_features=2, n_clusters=3)
+    assert type(answer.axes["N"]) is int
+    assert estimated("PCA", device=torch.device("cpu")) == estimated("PCA", device="cpu")
+
+
 @pytest.mark.parametrize("kind", ["array", "tensor", "list"])
 def test_sizes_are_read_from_samples(kind):
     X = np.zeros((50, 6), dtype=np.float32)
@@ -186,6 +215,8 @@ def test_a_table_has_a_line_for_each_stage():
         (PCA(3), {}, "a size `n_samples=…` for PCA"),
         (PCA(3), {"X": []}, r"must be a matrix of shape \(n_samples, n_features\), got \[0\]"),
         (PCA(3), {"X": np.array([["a", "b"]])}, "`X` must be numbers of one of"),
+        ("kmeans", {"n_samples": True}, "`n_samples` must be an integer >= 0, got True"),
+        (PCA(3), {**SIZES, "device": None}, "`device` must be one of"),
         (PCA(3), {**SIZES, "backward": False}, "`options, backward` must be left out"),
         ("kmeans", {"X": np.zeros((3, 2)), "n_clusters": 2}, "`X, y` must be left out"),
         ("PCA+KMeans", SIZES, "Ask onetrip.estimate_pipeline for several"),

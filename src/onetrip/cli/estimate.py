@@ -30,13 +30,21 @@ def register(app: typer.Typer) -> None:
 def _estimate(
     operator: Annotated[
         str,
-        typer.Argument(help="An operator, an estimator, or several joined by +: PCA+KMeans."),
+        typer.Argument(
+            help="An operator (kmeans), an estimator (KMeans), or several joined by +: PCA+KMeans."
+        ),
     ],
     sizes: Annotated[
-        list[str],
-        typer.Argument(metavar="AXIS=SIZE...", help="Every axis: N=8192 D=2304 …, n_samples=1000"),
-    ],
-    device: Annotated[str, typer.Option(help="Short name of a device, or a driver's.")] = "h100",
+        list[str] | None,
+        typer.Argument(
+            metavar="AXIS=SIZE...",
+            help="Every axis: N=8192 D=2304 …, n_samples=1000. What is missing is named.",
+            show_default=False,
+        ),
+    ] = None,
+    device: Annotated[
+        str, typer.Option(help="Short name of a device, a driver's name of it, or cpu.")
+    ] = "h100",
     dtype: Annotated[
         str,
         typer.Option(
@@ -54,7 +62,11 @@ def _estimate(
     Nothing runs: the answer comes from the operator's cost and the device's ceilings. Of an
     estimator, or several in a row, a line for each stage: time, memory peak, what runs and why.
     """
+    sizes = sizes or []
     if is_pipeline(operator):
+        if forward_only:
+            expected = "left out for estimators, which have no backward pass"
+            raise ArgumentError(complaint("--forward-only", expected=expected, got="given"))
         return show_pipeline(operator, sizes, device, dtype or "float32", as_json)
     operator = find_operator(operator)
     if operator not in operator_names():

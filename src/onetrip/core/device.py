@@ -125,6 +125,7 @@ def find_device(name: str) -> Device:
     >>> find_device("NVIDIA H100 80GB HBM3").name
     'h100'
     """
+    name = str(name)  # A torch.device says what it is called.
     lowered = name.lower()
     if lowered in DEVICES:
         return DEVICES[lowered]

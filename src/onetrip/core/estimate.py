@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral
 
 from onetrip.core.cost import ITEMSIZE, Cost, count_cost
 from onetrip.core.device import Device, find_device
@@ -67,49 +68,21 @@ def estimate(
     options: dict[str, object] | None = None,
     **axes: int,
 ) -> Estimate:
-    """Floor, compulsory bytes, and each implementation's predicted time and workspace.
+    """What `onetrip.estimate` answers of one operator; parameters and errors are told there.
 
-    Nothing runs and neither torch nor triton is imported.
-
-    Parameters
-    ----------
-    operator : name of an operator, "linear_cross_entropy" for one, or of an estimator, for the
-        operator that carries it; `onetrip.estimate_pipeline` counts all that an estimator does.
-    device : short name ("h100"), the name that a driver reports, or a `Device`.
-    dtype : dtype of the floating inputs; None, float32 for an operator of estimators, else
-        bfloat16.
-    backward : count forward and backward, as a training step does; False counts forward only.
-    options : keyword arguments of the public function that change the work (`memory_budget`, …).
-    **axes : size of every axis that the operator's spec declares, by its letter or its word
-        ("n_samples").
-
-    Returns
-    -------
-    Estimate
-        Times in milliseconds, memory in bytes.
-
-    Raises
-    ------
-    ArgumentError
-        Unknown operator or device, a missing or unknown axis, a negative size.
-
-    Examples
-    --------
-    >>> import onetrip
-    >>> answer = onetrip.estimate("linear_cross_entropy", N=8192, D=2304, V=256000)
-    >>> answer.bound
+    >>> estimate("linear_cross_entropy", N=8192, D=2304, V=256000).bound
     'compute'
     """
     operator = find_operator(operator)
     spec = load_spec(operator)
     dtype = dtype or default_dtype(operator)
     letters = {word: letter for letter, word in spec.words.items()}
+    axes = whole_sizes(axes)
     axes = {letters.get(name, name): size for name, size in axes.items()}
     if axes.keys() != spec.axes.keys():
         words = [spec.words.get(letter, letter) for letter in spec.axes]
         expected = f"exactly the sizes {words} of {operator}"
         raise ArgumentError(complaint("axes", expected=expected, got=sorted(axes)))
-    check_sizes(axes)
     found = device if isinstance(device, Device) else find_device(device)
     select = operator_module(operator, "select")
     problem = Problem(
@@ -185,8 +158,11 @@ def _input_bytes(spec: OperatorSpec, axes: dict[str, int], dtype: str) -> int:
     )
 
 
-def check_sizes(sizes: Mapping[str, int]) -> None:
-    """Refuse what is no size.
+def whole_sizes(sizes: Mapping[str, int]) -> dict[str, int]:
+    """The sizes as Python's integers, which NumPy's are not.
+
+    >>> whole_sizes({"N": 3})
+    {'N': 3}
 
     Raises
     ------
@@ -194,5 +170,6 @@ def check_sizes(sizes: Mapping[str, int]) -> None:
         Not an integer, or negative; the message names the size.
     """
     for name, size in sizes.items():
-        if not isinstance(size, int) or size < 0:
+        if not isinstance(size, Integral) or isinstance(size, bool) or size < 0:
             raise ArgumentError(complaint(name, expected="an integer >= 0", got=repr(size)))
+    return {name: int(size) for name, size in sizes.items()}

@@ -13,6 +13,8 @@ from onetrip.core.errors import ArgumentError, ShapeError, complaint
 from onetrip.core.spec import EMPTY
 from onetrip.estimators.stages import ESTIMATORS
 
+# What estimators take, and make float64, besides the dtypes that have figures.
+_WIDENED = ("bool", "uint16", "uint32", "uint64")
 # What scikit-learn calls a step of a pipeline that does nothing.
 _NOTHING = (None, "passthrough")
 
@@ -48,10 +50,17 @@ def _found(asked: Any) -> tuple[Step, ...]:
         return tuple(Step(name.lower(), name) for name in asked.split("+"))
     named = getattr(asked, "steps", None)
     if named is not None:
-        return tuple(_step(step, name) for name, step in named if not _is_nothing(step))
+        return tuple(inner for name, step in named for inner in _named(name, step))
     if isinstance(asked, Sequence):
         return tuple(step for one in asked for step in _listed(one))
     return (_step(asked),)
+
+
+def _named(name: str, step: Any) -> tuple[Step, ...]:
+    """A step of a pipeline; all of its own where it is a pipeline itself."""
+    if _is_nothing(step):
+        return ()
+    return _found(step) if hasattr(step, "steps") else (_step(step, name),)
 
 
 def _listed(one: Any) -> tuple[Step, ...]:
@@ -86,7 +95,7 @@ def _is_size(value: Any) -> bool:
 
 
 def sizes_of(X: Any, y: Any) -> tuple[dict[str, int], str | None]:
-    """n_samples and n_features of X, n_classes of y, and the dtype of X; of None, nothing.
+    """n_samples and n_features of X, n_classes or n_outputs of y, the dtype of X; of None, nothing.
 
     >>> sizes_of([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], ["a", "b", "a"])
     ({'n_samples': 3, 'n_features': 2, 'n_classes': 2}, 'float64')
@@ -100,9 +109,16 @@ def sizes_of(X: Any, y: Any) -> tuple[dict[str, int], str | None]:
         sizes = {"n_samples": int(shape[0]), "n_features": int(shape[1])}
         # What has no dtype of its own, lists and frames, becomes float64.
         dtype = str(getattr(X, "dtype", "float64")).removeprefix("torch.")
+        if dtype in _WIDENED:
+            dtype = "float64"
         if dtype not in ITEMSIZE:
             expected = f"numbers of one of {sorted(ITEMSIZE)}"
             raise ArgumentError(complaint("X", expected=expected, got=f"dtype {dtype}"))
     if y is not None:
-        sizes["n_classes"] = len(set(y.tolist() if hasattr(y, "tolist") else y))
+        y = y.to_numpy() if hasattr(y, "to_numpy") else y
+        targets = y.tolist() if hasattr(y, "tolist") else list(y)
+        if targets and isinstance(targets[0], list | tuple):
+            sizes["n_outputs"] = len(targets[0])
+            targets = [label for row in targets for label in row]
+        sizes["n_classes"] = len(set(targets))
     return sizes, dtype

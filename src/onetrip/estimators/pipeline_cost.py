@@ -7,13 +7,13 @@ from typing import Any
 from onetrip.core.cost import ITEMSIZE
 from onetrip.core.device import Device, find_device
 from onetrip.core.errors import ArgumentError, complaint
-from onetrip.core.estimate import check_sizes, estimate
+from onetrip.core.estimate import estimate, whole_sizes
 from onetrip.core.operators import did_you_mean
 from onetrip.core.selection import FLOOR_ONLY
 from onetrip.core.units import bytes_text, time_text
 from onetrip.estimators.asked import Step, sizes_of, steps_of
 from onetrip.estimators.stage_times import is_fitted
-from onetrip.estimators.stages import Sizes, Stage, plan_of
+from onetrip.estimators.stages import Sizes, Stage, dtype_taken, plan_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +113,17 @@ def estimate_pipeline(
     ----------
     steps : names of estimators, in a sequence or joined by "+": "PCA+KMeans"; or an estimator, or
         scikit-learn's `Pipeline` of estimators, whose parameters are read. A step that is not this
-        library's is named and has no figures; it is taken to keep the number of features.
-    X : matrix of shape (n_samples, n_features), optional, of which shape and dtype are read.
-    y : labels, optional, of which the number of classes is read.
+        library's is named and has no figures; it is taken to keep the number of features. A share
+        of the variance, and "mle", count as all components.
+    X : matrix of shape (n_samples, n_features), optional, of which shape and dtype are read. A
+        sparse one is counted as if it were dense.
+    y : labels or targets, optional, of which the number of classes, and of columns, is read.
     device : short name ("h100"), the name that a driver reports, or a `Device`.
-    dtype : dtype of the samples; None, that of X, or float32.
+    dtype : dtype of the samples; None, that of X, or float32. Integers count as the float64 that
+        estimators make of them.
     **sizes : n_samples, n_features, and the parameters of scikit-learn that are sizes
-        (n_clusters, n_components, n_neighbors, n_queries, n_classes, batch_size, max_iter, …).
+        (n_clusters, n_components, n_neighbors, n_queries, n_classes, n_outputs, batch_size,
+        max_iter, …).
         With a step in front, ``pca__n_components``, of that step alone. They win over what is
         read from objects.
 
@@ -146,7 +150,7 @@ def estimate_pipeline(
     if dtype not in ITEMSIZE:
         expected = f"one of {sorted(ITEMSIZE)}"
         raise ArgumentError(complaint("dtype", expected=expected, got=repr(dtype)))
-    check_sizes(sizes)
+    sizes = whole_sizes(sizes)
     found = device if isinstance(device, Device) else find_device(device)
     answers: list[StageEstimate] = []
     asked: set[str] = set()
@@ -157,7 +161,8 @@ def estimate_pipeline(
             answers.append(_unknown_stage(step))
             continue
         mine = dict(step.parameters) | read | _sizes_of(step.name, sizes, features)
-        words = Sizes(step.estimator, mine, dtype)
+        taken = dtype_taken(step.estimator, dtype)
+        words = Sizes(step.estimator, mine, taken)
         plan = plan_of(step.estimator, words)
         asked |= words.asked | {f"{step.name}__{word}" for word in words.asked}
         last = place == len(chain) - 1
@@ -168,7 +173,7 @@ def estimate_pipeline(
         stages = plan.stages
         if last and len(chain) > 1 and stages[-1].does == "transform":
             stages = stages[:-1]  # A pipeline only fits its last step.
-        answers += [_estimate_stage(step.name, stage, found, dtype) for stage in stages]
+        answers += [_estimate_stage(step.name, stage, found, taken) for stage in stages]
         features = plan.features
     unknown = sorted(sizes.keys() - asked)
     if unknown:

@@ -169,10 +169,18 @@ def _neighbors(sizes: Sizes) -> Plan:
 
 
 def _neighbors_vote(sizes: Sizes) -> Plan:
+    return _neighbors_then(sizes, sizes.get("n_classes", 1), "votes of the neighbours")
+
+
+def _neighbors_mean(sizes: Sizes) -> Plan:
+    return _neighbors_then(sizes, sizes.get("n_outputs", 1), "means of the neighbours' targets")
+
+
+def _neighbors_then(sizes: Sizes, columns: int, note: str) -> Plan:
     (search,) = _neighbors(sizes).stages
-    Q, K, outputs = search.axes["Q"], search.axes["K"], sizes.get("n_classes", 1)
-    cost = Cost(Q * K, Q * K * 16, 8 * Q * outputs)
-    return Plan((search, sizes.least("predict", cost, 0, "votes of the neighbours")), None)
+    Q, K = search.axes["Q"], search.axes["K"]
+    cost = Cost(Q * K * columns, Q * K * 16, 8 * Q * columns)
+    return Plan((search, sizes.least("predict", cost, 0, note)), None)
 
 
 def _projected(N: int, D: int, K: int, sizes: Sizes) -> Stage:
@@ -251,7 +259,7 @@ _PLANS: Mapping[str, Callable[[Sizes], Plan]] = {
     "IncrementalPCA": _incremental_pca,
     "KMeans": _kmeans,
     "KNeighborsClassifier": _neighbors_vote,
-    "KNeighborsRegressor": _neighbors_vote,
+    "KNeighborsRegressor": _neighbors_mean,
     "MiniBatchKMeans": _mini_batch_kmeans,
     "MultinomialNB": _multinomial_nb,
     "NearestNeighbors": _neighbors,
@@ -260,6 +268,16 @@ _PLANS: Mapping[str, Callable[[Sizes], Plan]] = {
     "TruncatedSVD": _truncated_svd,
 }
 ESTIMATORS = tuple(_PLANS)
+
+
+def dtype_taken(estimator: str, dtype: str) -> str:
+    """In which dtype an estimator reads samples of `dtype`: integers become float64, or stay.
+
+    >>> dtype_taken("KMeans", "int32"), dtype_taken("MultinomialNB", "int32")
+    ('float64', 'int32')
+    """
+    stays = "float" in dtype or estimator.lower() == "multinomialnb"
+    return dtype if stays else "float64"
 
 
 def plan_of(estimator: str, sizes: Sizes) -> Plan:
@@ -273,7 +291,8 @@ def plan_of(estimator: str, sizes: Sizes) -> Plan:
         if name.lower() == estimator.lower():
             return plan(sizes)
     expected = f"one of {list(_PLANS)}"
-    way_out = did_you_mean(estimator, _PLANS)
+    others = "Steps of other libraries have no figures: leave them out."
+    way_out = did_you_mean(estimator, _PLANS) or others
     raise ArgumentError(
         complaint("estimator", expected=expected, got=repr(estimator), way_out=way_out)
     )
