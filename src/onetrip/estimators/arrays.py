@@ -149,16 +149,21 @@ def _is_surely_small(values: np.ndarray, dtype: torch.dtype) -> bool:
     limit = _LARGEST.get(dtype, 0.0)
     if values.dtype not in (np.float32, np.float64) or not values.flags.c_contiguous:
         return False
+    flat = as_tensor(values).view(-1)
     shares = min(worker_count(), values.size // _WORTH_A_THREAD)
-    parts = as_tensor(values).view(-1).tensor_split(max(1, shares))
-    # A BLAS' own threads look for more work for milliseconds after, in the way of the next step's.
-    with on_one_thread(where=len(parts) == 1):
-        squares = run_side_by_side([partial(torch.dot, part, part) for part in parts])
+    if shares <= 1:
+        # A BLAS' own threads look for more work for milliseconds after, in the next step's way.
+        with on_one_thread():
+            return float(torch.dot(flat, flat)) <= limit**2
+    parts = flat.tensor_split(shares)
+    squares = run_side_by_side([partial(torch.dot, part, part) for part in parts])
     return float(torch.stack(squares).sum()) <= limit**2
 
 
 def as_tensor(array: np.ndarray) -> Tensor:
     """A tensor over the array's memory; read it only, the array may be a read-only map."""
+    if array.flags.writeable:
+        return torch.from_numpy(np.ascontiguousarray(array))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return torch.from_numpy(np.ascontiguousarray(array))

@@ -77,13 +77,14 @@ class KNeighborsRegressor(RegressorMixin, NeighborsVote):
         given = self._corpus.given if queries is None else queries
         found = self._nearest(queries, None)
         weights = weights_of(found.distances, self.weights, given)
+        targets = self._targets[found.indices]  # [Q, k] or [Q, k, outputs]
         if weights is None:
-            weights = torch.ones_like(found.distances)
-        targets = self._targets.reshape(self.n_samples_fit_, -1)
-        predicted = torch.einsum("qk,qko->qo", weights, targets[found.indices])
-        predicted /= weights.sum(1, keepdim=True)
-        if self._targets.dim() == 1:
-            predicted = predicted[:, 0]
+            predicted = targets.mean(1)
+        else:
+            weights = weights / weights.sum(1, keepdim=True)
+            if targets.dim() == 3:
+                weights = weights[:, :, None]
+            predicted = (weights * targets).sum(1)
         return predicted if self._answers_tensors else predicted.cpu().numpy()
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:

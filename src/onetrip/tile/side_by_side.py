@@ -110,6 +110,9 @@ def on_threads(n_jobs: int | None) -> Iterator[None]:
     threads = worker_count()
     wanted = threads if n_jobs is None else n_jobs
     wanted = max(1, min(threads, wanted if wanted > 0 else threads + 1 + wanted))
+    if wanted == threads:
+        yield
+        return
     torch.set_num_threads(wanted)
     try:
         yield

@@ -105,13 +105,20 @@ class Metric:
                 continue
             a = x.index_select(0, rows[part]).double()  # [step, D]
             b = y.index_select(0, columns[part]).double()
-            products = torch.linalg.vecdot(a, b)
-            if self.name == "cosine":
-                lengths = _norms(a) * _norms(b)
-                found[part] = 1.0 - products / lengths
-            else:
-                found[part] = -products
+            found[part] = self._of_products(a, b)
         return found
+
+    def exact_of_all(self, x: Tensor, y: Tensor) -> Tensor:
+        """The same of one query `x` [D] with each row of `y` [N, D], both in float64."""
+        if self.is_euclidean:
+            return (y - x).square_().sum(1)
+        return self._of_products(x[None], y)
+
+    def _of_products(self, a: Tensor, b: Tensor) -> Tensor:
+        products = torch.linalg.vecdot(a, b)
+        if self.name == "cosine":
+            return 1.0 - products / (_norms(a) * _norms(b))
+        return -products
 
     def finish(self, values: Tensor) -> Tensor:
         """What is returned for exact values: distances, or inner products."""

@@ -16,6 +16,8 @@ _MOST_COLUMNS = 1 << 16
 _QUERIES_OF_A_WORKER = 128
 # Measured at 1 x 1M x 128: 120 ms a query without a product, 500 ms for any number with one.
 FEW_QUERIES = 4
+# Float64 differences of all pairs that take less than the tiles' calls: two thousand rows of 128.
+_FEW_ELEMENTS = 1 << 18
 # Queries that go through the corpus again together; their candidates may be whole tiles.
 CAREFUL_ROWS = 64
 
@@ -54,6 +56,15 @@ def make_tiling(Q: int, N: int, width: int, config: Config) -> Tiling:
     columns = max(config["columns"], _GROUPS_PER_ENTRY * width * group, for_few_rows)
     rows = max(_LEAST_ROWS, tile // columns)
     return Tiling(min(rows, max(Q, 1)), min(columns, -(-max(N, 1) // group) * group), group)
+
+
+def evaluates_all(Q: int, N: int, D: int) -> bool:
+    """Whether a few queries evaluate every row of a small corpus exactly, without scores.
+
+    >>> evaluates_all(1, 899, 64), evaluates_all(1, 100_000, 64), evaluates_all(100, 100, 8)
+    (True, False, False)
+    """
+    return Q <= FEW_QUERIES and Q * N * D <= _FEW_ELEMENTS
 
 
 def rows_of_a_worker(Q: int, workers: int, tiling: Tiling) -> int:
