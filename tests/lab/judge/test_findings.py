@@ -95,6 +95,15 @@ def test_what_a_rival_of_the_problems_own_waits_for_too_is_explained():
         findings.hold_clocks_together(trial(side("candidate", slow), side("baseline", slow)))
 
 
+def test_load_before_the_trial_does_not_excuse_what_is_hidden_beside_a_rival():
+    cheat = side("candidate", replace(CALL, elapsed_ns=1000, wall_ns=5 * MS), load=0.02)
+    cheat.empty = [replace(empty, wall_ns=12 * MS) for empty in cheat.empty[1:]] + cheat.empty[:1]
+    # Alone it is believed: nothing tells that the load is gone.
+    findings.hold_clocks_together(trial(cheat))
+    with pytest.raises(Ruling, match="clock disagreement"):
+        findings.hold_clocks_together(trial(cheat, side("eager", CALL, kind="definition")))
+
+
 def test_helpers_that_worked_ahead_are_found():
     one = side("candidate", CALL)
     one.company.others = frozenset({7})

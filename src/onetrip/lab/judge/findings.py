@@ -167,19 +167,20 @@ def refuse_slow_taking(trial: Trial) -> None:
 
 
 def _explained(trial: Trial, case: str, regime: str, measure: Callable[[Sample], int]) -> float:
-    """What the judge waits for on account of the harness.
+    """What the judge waits for on account of the harness and of whatever else the machine does.
 
-    From empty calls before the candidate was loaded, and from rivals of the problem's own, who
-    ran under whatever load there was; the larger of the two.
+    Rivals of the problem's own ran in the candidate's blocks, under its load: beside them the empty
+    calls, from before it was loaded, tell only what the harness takes, which is the least of them.
+    A moment's load then would excuse all that the candidate hides.
     """
+    rivals = [
+        quantile([measure(sample) for sample in samples], 0.5)
+        for rival in trial.racing()
+        if not rival.sandboxed and (samples := _by_leg(rival.samples).get((case, regime), []))
+    ]
     empty = _by_leg(trial.sides["candidate"].empty)[case, regime]
-    found = [quantile([measure(sample) for sample in empty], 0.75)]
-    for rival in trial.racing():
-        if not rival.sandboxed:
-            values = [measure(sample) for sample in _by_leg(rival.samples).get((case, regime), [])]
-            if values:
-                found.append(quantile(values, 0.5))
-    return max(found)
+    harness = quantile([measure(sample) for sample in empty], 0.0 if rivals else 0.75)
+    return max([harness, *rivals])
 
 
 def _gap(sample: Sample) -> int:

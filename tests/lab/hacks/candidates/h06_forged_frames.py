@@ -18,5 +18,5 @@ HARNESS.to_frame = forged_frame
 
 
 def custom_kernel(data):
-    time.sleep(0.005)
+    time.sleep(0.025)
     return data[0] + data[1]
