@@ -33,7 +33,7 @@ def _half_digits(n_queries: int) -> Data:
     """Upper halves of digits; the lower halves are the targets."""
     from sklearn.datasets import load_digits
 
-    images = load_digits().data
+    images = load_digits(return_X_y=True)[0]
     upper = np.ascontiguousarray(images[:, :32])
     return {"corpus": upper[::2], "y": images[::2, 32:], "queries": upper[1::2][:n_queries]}
 

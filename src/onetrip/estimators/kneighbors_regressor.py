@@ -2,7 +2,6 @@
 
 from typing import Any, Self
 
-import torch
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted
