@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from device_races.protocol import Race
+from device_races.protocol import Race, stages_of
 from onetrip.bench.environment import environment
 from onetrip.bench.results import append_results, results_path
 from onetrip.bench.roofline import measure_ceilings
@@ -91,6 +91,10 @@ def rows_of(
         options=dict(race.options),
         **race.axes,
     )
+    floor_ms = answer.floor_ms
+    if race.runs:
+        stages = stages_of(race.runs, operator, race.axes, device=ceilings, dtype=race.dtype)
+        floor_ms = sum(stage.floor_ms or 0.0 for stage in stages)
     # Once, so that the lines of a run know each other by its time.
     described = environment(DEVICE)
     rows = []
@@ -105,7 +109,8 @@ def rows_of(
                 "options": dict(race.options),
                 "passes": "forward",
                 "contender": name,
-                "impl": answer.choice.impl if race.is_operator and name == OURS else None,
+                "impl": None if race.runs or name != OURS else answer.choice.impl,
+                **({"runs": race.runs} if race.runs else {}),
                 "outcome": "incorrect" if race.excess(errors[name]) else "done",
                 "errors": errors[name],
                 "latency_ms": {
@@ -115,7 +120,7 @@ def rows_of(
                     "samples": len(timing.samples_ms),
                 },
                 "speedup_of_ours": {"median": ratio.median, "low": ratio.low, "high": ratio.high},
-                "floor_ms": answer.floor_ms,
+                "floor_ms": floor_ms,
                 "bound": answer.bound,
                 "peak_bytes": timing.peak_bytes,
                 "worst_share": None,

@@ -1,4 +1,4 @@
-"""How near estimates of whole estimators are to the lines of results/, and their constants anew.
+"""How near estimates are to the lines of results/, and the constants of estimators anew.
 
     python tools/fit_estimates.py                 # what each line says, and the estimate
     python tools/fit_estimates.py --write         # the constants that come nearest to all lines
@@ -12,26 +12,25 @@ import importlib
 import math
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 from scipy.optimize import least_squares
 
 import onetrip
+from device_races.protocol import stages_of
 from onetrip.bench.results import latest, read_results
 from onetrip.core.units import time_text
 
 ROOT = Path(__file__).resolve().parent.parent
 DEVICE = "h100"
 OURS = "onetrip"
-# Estimators that are raced as a whole, and scikit-learn's words for the axes of the lines.
-WHOLE = {
-    "hdbscan": ("HDBSCAN", {"N": "n_samples", "D": "n_features"}),
-    "multinomial_nb": ("MultinomialNB", {"N": "n_samples", "D": "n_features", "C": "n_classes"}),
-}
+# Estimators whose lines, from end to end, are older than the name of what ran in them.
+WHOLE = {"hdbscan": "HDBSCAN", "multinomial_nb": "MultinomialNB"}
 # What is fitted, operator by operator: first what the lines of its own implementations settle.
 CONSTANTS = {
     "hdbscan": (
@@ -51,11 +50,12 @@ _LOOSENESS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One measurement: of an implementation, or of a whole estimator, for which `impl` is None."""
+    """One measurement: of an implementation, or of what else it `runs`, as races call it."""
 
     operator: str
     workload: str
     impl: str | None
+    runs: str
     axes: dict[str, int]
     dtype: str
     options: dict[str, object]
@@ -64,10 +64,8 @@ class Line:
     def estimate_ms(self) -> float:
         """What `onetrip estimate` says of it now."""
         if self.impl is None:
-            estimator, words = WHOLE[self.operator]
-            sizes = {words[axis]: size for axis, size in self.axes.items()}
-            answer = onetrip.estimate_pipeline(estimator, device=DEVICE, dtype=self.dtype, **sizes)
-            return answer.latency_ms or math.nan
+            stages = stages_of(self.runs, self.operator, self.axes, device=DEVICE, dtype=self.dtype)
+            return sum(stage.latency_ms or math.nan for stage in stages)
         answer = onetrip.estimate(
             self.operator,
             device=DEVICE,
@@ -87,6 +85,7 @@ def read_lines(operator: str, folder: Path) -> list[Line]:
             operator,
             row["workload"],
             row.get("impl"),
+            runs_of(row),
             row["axes"],
             row["dtype"],
             row["options"],
@@ -96,6 +95,11 @@ def read_lines(operator: str, folder: Path) -> list[Line]:
         if row["contender"] == OURS and row["outcome"] == "done"
     ]
     return sorted(found, key=lambda line: line.impl is None)
+
+
+def runs_of(row: Mapping[str, Any]) -> str:
+    """What a line is of: "" for an operator's implementation, else an estimator or its stage."""
+    return "" if row.get("impl") else row.get("runs") or WHOLE[row["operator"]]
 
 
 def lines_for(place: str, lines: Sequence[Line]) -> list[Line]:
@@ -131,12 +135,12 @@ def write_constants(module: ModuleType, constants: dict[str, float]) -> None:
 def main() -> int:
     """Print every line beside its estimate; with --write, fit first. 1 where one is 30 % off."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("operator", nargs="*", choices=[*WHOLE, []], help="all by default")
+    parser.add_argument("operator", nargs="*", choices=[*CONSTANTS, []], help="all by default")
     parser.add_argument("--write", action="store_true", help="fit the constants and write them")
     parser.add_argument("--results", type=Path, default=ROOT / "results")
     options = parser.parse_args()
     far = 0
-    for operator in options.operator or WHOLE:
+    for operator in options.operator or CONSTANTS:
         lines = read_lines(operator, options.results)
         for place, names in CONSTANTS[operator] if options.write else ():
             module = importlib.import_module(place)
@@ -149,7 +153,7 @@ def main() -> int:
             off = estimated_ms / line.latency_ms - 1
             far += abs(off) > 0.3
             print(
-                f"{operator:15} {line.workload:24} {line.impl or 'whole':7} measured "
+                f"{operator:15} {line.workload:24} {line.impl or line.runs:14} measured "
                 f"{time_text(line.latency_ms):>8}, estimated {time_text(estimated_ms):>8} "
                 f"({off:+.0%})"
             )

@@ -114,7 +114,7 @@ def _clustering(name: str, N: int, D: int, errors: Any = _errors) -> Race:
         contenders,
         errors,
         {"disagreement": 1e-5},
-        is_operator=False,
+        runs="HDBSCAN",
     )
 
 

@@ -83,7 +83,7 @@ def _race(name: str, N: int, D: int, C: int) -> Race:
         {"onetrip": _onetrip, "flashlib": _flashlib, "torch": _torch},
         _errors,
         {"wrong_share": 0.0},
-        is_operator=False,
+        runs="MultinomialNB",
     )
 
 

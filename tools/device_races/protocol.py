@@ -8,6 +8,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import onetrip
+from onetrip.core.device import Device
+from onetrip.core.operators import operator_module
+from onetrip.estimators.pipeline_cost import StageEstimate
+
 Inputs = Mapping[str, Any]
 
 
@@ -20,8 +25,8 @@ class Race:
     name : unique within the file.
     axes : of the operator's cost, {"N": 1_000_000}.
     options : of the operator's cost, {"max_iter": 20}.
-    is_operator : whether "onetrip" is the operator alone, for which `onetrip estimate` speaks; an
-        estimator around it does more.
+    runs : what "onetrip" is: "" the operator alone, "HDBSCAN" an estimator from end to end,
+        "KMeans.start" one of its stages, as `onetrip estimate` calls it.
     make : draws the inputs on the device from a fixed seed.
     contenders : name -> a function of the inputs that solves the problem and returns its answer;
         names of ours begin with "onetrip".
@@ -38,9 +43,20 @@ class Race:
     allowed: Mapping[str, float]
     options: Mapping[str, object] = field(default_factory=dict)
     dtype: str = "float32"
-    is_operator: bool = True
+    runs: str = ""
 
     def excess(self, errors: Mapping[str, float]) -> str:
         """What is larger than allowed, as words; "" where nothing is. NaN is."""
         large = [name for name, most in self.allowed.items() if not errors[name] <= most]
         return ", ".join(f"{name} {errors[name]:.3g} > {self.allowed[name]:.3g}" for name in large)
+
+
+def stages_of(
+    runs: str, operator: str, axes: Mapping[str, int], *, device: str | Device, dtype: str
+) -> tuple[StageEstimate, ...]:
+    """What `onetrip estimate` says of what a race `runs`: an estimator's stages, or one of them."""
+    estimator, _, wanted = runs.partition(".")
+    words = operator_module(operator, "spec").SPEC.words
+    sizes = {words[axis]: size for axis, size in axes.items()}
+    answer = onetrip.estimate_pipeline(estimator, device=device, dtype=dtype, **sizes)
+    return tuple(stage for stage in answer.stages if wanted in ("", stage.does))
