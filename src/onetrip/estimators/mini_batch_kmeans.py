@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -17,11 +17,12 @@ from onetrip.estimators.arrays import Given, device_called, take
 from onetrip.estimators.kmeans_base import BaseKMeans, refuse_batches, weights_of
 from onetrip.estimators.kmeans_start import fixed_centers, is_array, start_centers
 from onetrip.estimators.mini_batch_progress import Progress
+from onetrip.estimators.mini_batch_rows import all_rows, drawer, made_ready, points_of, rows_drawn
 from onetrip.estimators.stages import LABEL_ROWS
 from onetrip.estimators.staging import one_ahead, staged
-from onetrip.ops.kmeans.mini_batch import mini_batch_step
-from onetrip.ops.kmeans.points import Placed, Points, place, prepare
-from onetrip.ops.kmeans.workers import WORTH_THREADS
+from onetrip.ops.kmeans.mini_batch import Batch, mini_batch_step
+from onetrip.ops.kmeans.points import Placed, prepare
+from onetrip.ops.kmeans.workers import WORTH_THREADS, block_workers
 from onetrip.tile.side_by_side import on_one_thread
 
 # Samples that are placed at once: 4 MiB of float32.
@@ -161,19 +162,20 @@ class MiniBatchKMeans(BaseKMeans):
             self._counts = torch.zeros(self.n_clusters, dtype=torch.float64, device=target)
             self._since_reassignment, self.n_steps_ = 0, 0
         random = getattr(self, "_random", None) or check_random_state(self.random_state)
-        with on_one_thread(where=given.samples.numel() < WORTH_THREADS):
-            mine = None if weight is None else weight.to(target)
-            points = self._placed(given.samples.to(target), mine, first=first)
+        samples = given.samples.to(target)
+        small = samples.numel() < WORTH_THREADS
+        with on_one_thread(where=small):
+            batch = self._batch(samples, None if weight is None else weight.to(target), first)
             if first:
                 rows = self._starting_rows(given)
                 centers = self._one_start(given, weight, random, rows, target)
             else:
-                centers = self._centers(points)
-            counts = self._counts.to(target)
+                centers = self._fitted_centers().to(made_ready(samples))
+        with block_workers(target, worth=not small) as workers:
             centers, counts, _ = mini_batch_step(
-                points, centers, counts, self.precision, measured=False
+                batch, centers, self._counts.to(target), self.precision, workers, measured=False
             )
-            centers, self._counts = self._reassigned(points, centers, counts, random)
+            centers, self._counts = self._reassigned(batch, centers, counts, random)
         self._random = random
         self.n_steps_ += 1
         self.cluster_centers_ = given.answer(centers)
@@ -193,21 +195,21 @@ class MiniBatchKMeans(BaseKMeans):
         self._since_reassignment = 0
         n_steps = (self.max_iter * rows) // batch_rows
 
-        draw = _drawer(rows, weight)
+        draw = drawer(rows, weight)
 
         def batches() -> Iterator[Tensor]:
             for _ in range(n_steps):
                 yield draw(random.random_sample(batch_rows))
 
         step, measured = 0, progress.asks or not self.compute_labels
-        with on_one_thread(where=batch_rows * samples.shape[1] < WORTH_THREADS):
-            placed = self._batches(samples, target, batches())
-            for step, points in enumerate(placed, start=1):
+        worth = batch_rows * samples.shape[1] >= WORTH_THREADS
+        with block_workers(target, worth=worth) as workers:
+            for step, batch in enumerate(self._batches(samples, target, batches()), start=1):
                 before = centers
                 centers, counts, inertia = mini_batch_step(
-                    points, centers, counts, self.precision, measured=measured
+                    batch, centers, counts, self.precision, workers, measured=measured
                 )
-                centers, counts = self._reassigned(points, centers, counts, random)
+                centers, counts = self._reassigned(batch, centers, counts, random)
                 moved = math.inf
                 if tolerance:
                     moved = float((centers - before).double().square().sum())
@@ -224,23 +226,30 @@ class MiniBatchKMeans(BaseKMeans):
 
     def _batches(
         self, samples: Tensor, target: torch.device, batches: Iterator[Tensor]
-    ) -> Iterator[Placed]:
+    ) -> Iterator[Placed | Batch]:
         """Rows of samples about the offset of the first; few samples are placed all at once."""
-        if samples.is_cpu and target.type == "cpu" and samples.numel() <= _MOST_PLACED:
+        if not samples.is_cpu or target.type != "cpu":
+            for number, batch in enumerate(staged(samples, target, batches)):
+                yield self._batch(batch, None, first=number == 0)
+            return
+        coming = one_ahead(batches)
+        if samples.numel() <= _MOST_PLACED:
             whole = prepare(samples, None, "euclidean")
             self._offset = whole.offset
-            yield from map(whole.rows, one_ahead(batches))
+            yield from map(whole.rows, coming)
             return
-        for number, batch in enumerate(staged(samples, target, batches)):
-            yield self._placed(batch, None, first=number == 0)
+        for number, rows in enumerate(coming):
+            if number == 0:
+                self._offset = prepare(samples.index_select(0, rows), None, "euclidean").offset
+            yield rows_drawn(samples, rows, self._offset)
 
-    def _placed(self, batch: Tensor, weight: Tensor | None, *, first: bool) -> Placed:
-        """A batch about the offset of the `first`; on a device, ready for exact sums as well."""
-        if not batch.is_cpu:
-            return prepare(batch, weight, "euclidean")
+    def _batch(self, samples: Tensor, weight: Tensor | None, first: bool) -> Placed | Batch:
+        """All samples about the offset of the `first`; on a device, ready for exact sums."""
+        if not samples.is_cpu:
+            return prepare(samples, weight, "euclidean")
         if first or not hasattr(self, "_offset"):
-            self._offset = prepare(batch, None, "euclidean").offset
-        return place(batch, weight, self._offset)
+            self._offset = prepare(samples, None, "euclidean").offset
+        return all_rows(samples, weight, self._offset)
 
     def _host(self, X: Any, sample_weight: Any, *, reset: bool) -> tuple[Given, Tensor | None]:
         """Samples where they are, and their weights; batches of them go to the device."""
@@ -285,7 +294,7 @@ class MiniBatchKMeans(BaseKMeans):
         chosen = torch.from_numpy(random.randint(0, given.shape[0], size))
         if starts == 1:
             return self._one_start(given, weight, random, size, target)
-        valid = _part(given, weight, chosen, target)
+        valid = points_of(given, weight, chosen, target)
         best, least = None, math.inf
         for _ in range(starts):
             centers = self._one_start(given, weight, random, size, target)
@@ -309,17 +318,20 @@ class MiniBatchKMeans(BaseKMeans):
         if size < rows:
             chosen = torch.from_numpy(random.randint(0, rows, size))
         if is_array(self.init):
-            like = given.samples[:1].to(target)
-            like = like if like.dtype == torch.float64 else like.float()
+            like = made_ready(given.samples[:1].to(target))
             return fixed_centers(self.init, self.n_clusters, like)
-        points = _part(given, weight, chosen, target)
+        points = points_of(given, weight, chosen, target)
         return start_centers(self.init, self.n_clusters, points, given, random)
 
     def _reassigned(
-        self, points: Placed, centers: Tensor, counts: Tensor, random: np.random.RandomState
+        self,
+        batch: Placed | Batch,
+        centers: Tensor,
+        counts: Tensor,
+        random: np.random.RandomState,
     ) -> tuple[Tensor, Tensor]:
         """Centres of little weight move to random samples, every ten samples a cluster."""
-        rows = points.x.shape[0]
+        rows = batch.size
         self._since_reassignment += rows
         least, largest = (float(count) for count in counts.aminmax())
         if self._since_reassignment < 10 * self.n_clusters and least > 0.0:
@@ -334,7 +346,8 @@ class MiniBatchKMeans(BaseKMeans):
             return centers, counts
         chosen = random.choice(rows, replace=False, size=int(light.sum()))
         centers, counts = centers.clone(), counts.clone()
-        centers[light] = points.x[torch.from_numpy(chosen).to(points.x.device)].to(centers.dtype)
+        moved = batch.rows(torch.from_numpy(chosen).to(centers.device))
+        centers[light] = moved.x.to(centers.dtype)
         counts[light] = counts[~light].min()
         return centers, counts
 
@@ -352,26 +365,6 @@ class MiniBatchKMeans(BaseKMeans):
             reevaluated += found.reevaluated_share * len(part)
         self.labels_, self.inertia_ = given.answer(torch.cat(labels)), inertia
         self.reevaluated_share_ = reevaluated / given.shape[0]
-
-
-def _drawer(rows: int, weight: Tensor | None) -> Callable[[np.ndarray], Tensor]:
-    """From numbers in [0, 1) to rows, as `RandomState.choice`, with its sums taken once."""
-    if weight is None:
-        return lambda drawn: torch.from_numpy((drawn * rows).astype(np.int64))
-    cumulative = weight.cpu().numpy().cumsum()
-    cumulative /= cumulative[-1]
-    return lambda drawn: torch.from_numpy(cumulative.searchsorted(drawn, side="right"))
-
-
-def _part(given: Given, weight: Tensor | None, rows: Tensor | None, target: torch.device) -> Points:
-    """Samples by number [R], or all of them, made ready on the device that computes."""
-    samples = given.samples
-    if rows is not None:
-        rows = rows.to(samples.device)
-        samples = samples.index_select(0, rows)
-        weight = None if weight is None else weight.index_select(0, rows)
-    mine = None if weight is None else weight.to(target)
-    return prepare(samples.to(target), mine, "euclidean")
 
 
 def _variance(samples: Tensor) -> float:

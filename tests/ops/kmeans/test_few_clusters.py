@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from onetrip.ops.kmeans import few_lloyd, few_nearest
+from onetrip.ops.kmeans import few_lloyd, few_nearest, resolve
 from onetrip.ops.kmeans.few_lloyd import lloyd_of_few
 from onetrip.ops.kmeans.few_nearest import FewNearest
 from onetrip.ops.kmeans.lloyd import Solution, lloyd
@@ -93,11 +93,27 @@ def test_rows_between_centres_go_where_float64_says(monkeypatch, dtype, offset, 
     assert 0 < search.anew <= search.looks == 3000
 
 
-def test_equal_centres_give_the_first():
+@pytest.mark.parametrize("held", [0, 1 << 20])
+def test_equal_centres_give_the_first(monkeypatch, held):
+    """By differences to candidates, or by products in float64 where those are many."""
+    monkeypatch.setattr(resolve, "_SCORES", held)
     x = torch.randn(300, 4, generator=torch.Generator().manual_seed(4))
     centers = x[:2].repeat(MOST_CENTERS // 2 + 1, 1)[:MOST_CENTERS]
     search = FewNearest(place(x, None, torch.zeros(4)), MOST_CENTERS)
     assert np.array_equal(search.label(centers, ALONE), nearest(x, centers[:2]))
+
+
+def test_the_doubts_of_a_task_are_settled_together(monkeypatch):
+    """Tiles of a task, tasks of a search: rows keep their places."""
+    monkeypatch.setattr(few_nearest, "TILE_SCORES", 0)
+    generator = torch.Generator().manual_seed(5)
+    centers = torch.randn(9, 6, generator=generator)
+    x = centers[torch.randint(9, (5000,), generator=generator)] + 0.3
+    x[::700] = 0.5 * (centers[3] + centers[4])
+    search = FewNearest(place(x, None, torch.zeros(6)), 9)
+    for workers in (ALONE, Workers(2, None)):
+        assert np.array_equal(search.label(centers, workers), nearest(x, centers))
+    assert search.anew >= 2 * len(x[::700])
 
 
 def test_who_is_of_few():

@@ -3,9 +3,11 @@
 import pytest
 import torch
 
+from onetrip.ops.kmeans import mini_batch
 from onetrip.ops.kmeans.labels import labels_of
-from onetrip.ops.kmeans.mini_batch import mini_batch_step
-from onetrip.ops.kmeans.points import place, prepare
+from onetrip.ops.kmeans.mini_batch import Batch, mini_batch_step
+from onetrip.ops.kmeans.points import place, prepare, rows_of
+from onetrip.ops.kmeans.workers import block_workers
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -59,3 +61,37 @@ def test_a_centre_moves_to_the_mean_of_all_it_was_given_and_others_stay():
     found = mini_batch_step(batch, centers, counts, "certified")
     assert found.centers.flatten().tolist() == [1.0, 11.0, 50.0]
     assert found.counts.tolist() == [4.0, 2.0, 0.0]
+
+
+@pytest.mark.parametrize("clusters", [3, 20, 300])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_large_batch_is_read_in_pieces_by_threads(monkeypatch, clusters, weighted):
+    """Pieces add up to the batch; who works on them leaves no trace."""
+    monkeypatch.setattr(mini_batch, "_ROWS_PER_CLUSTER", 1)
+    generator = torch.Generator().manual_seed(clusters)
+    x = torch.randn(2000, 12, generator=generator) + 4.0
+    weight = torch.rand(2000, generator=generator).double() if weighted else None
+    centers = torch.randn(clusters, 12, generator=generator) + 4.0
+    counts = torch.rand(clusters, generator=generator).double()
+    offset = torch.full((12,), 4.0)
+    whole = mini_batch_step(place(x, weight, offset), centers, counts, "certified")
+    monkeypatch.setattr(mini_batch, "_PIECE", 400 * 12)
+    read = []
+
+    def rows(part):
+        read.append(part)
+        return place(rows_of(x, part), None if weight is None else rows_of(weight, part), offset)
+
+    found = []
+    for batch in (place(x, weight, offset), Batch(2000, rows)):
+        found.append(mini_batch_step(batch, centers, counts, "certified"))
+        with block_workers(x.device, worth=True) as workers:
+            found.append(mini_batch_step(batch, centers, counts, "certified", workers))
+    assert sorted(part.start for part in read) == sorted(2 * [0, 400, 800, 1200, 1600])
+    for step in found:
+        assert torch.equal(step.centers, found[0].centers)
+        assert torch.equal(step.counts, found[0].counts)
+        assert step.inertia == found[0].inertia
+    torch.testing.assert_close(whole.centers, found[0].centers, rtol=2e-7, atol=1e-7)
+    torch.testing.assert_close(whole.counts, found[0].counts, rtol=1e-12, atol=0.0)
+    assert whole.inertia == pytest.approx(found[0].inertia, rel=1e-12)

@@ -1,16 +1,18 @@
 """Labels of all rows by searches of tiles, where few centres leave nothing else to gain."""
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from onetrip.ops.kmeans.points import Placed
-from onetrip.ops.kmeans.resolve import labels_anew
+from onetrip.ops.kmeans.resolve import labels_among
 from onetrip.ops.kmeans.tile_search import search_of
 from onetrip.ops.kmeans.workers import Workers, slices
 
 # Scores of a tile: 512 KiB of float32, and half of that of marks, in a core's cache.
 TILE_SCORES = 1 << 17
+# The doubts of a task are settled together; and there are enough tasks for threads to end together.
+_TILES_PER_TASK = 8
+_TASKS = 8
 # Samples of which a copy by columns is made: 8 MiB of float32.
 _MOST_COPIED = 1 << 21
 
@@ -31,6 +33,7 @@ class FewNearest:
 
     Examples
     --------
+    >>> import torch
     >>> from onetrip.ops.kmeans.points import place
     >>> x = torch.tensor([[0.0], [1.0], [4.0]])
     >>> search = FewNearest(place(x, None, torch.zeros(1)), 2)
@@ -42,32 +45,38 @@ class FewNearest:
         self.looks = self.anew = 0
         self._points = points
         self._offset = None if points.centred is points.x else points.offset
-        (N, D), columns = points.x.shape, points.centred.T
+        D, columns = points.x.shape[1], points.centred.T
         self._search = search_of(clusters, D, points.x.dtype)
         if often and points.x.numel() <= _MOST_COPIED:
             columns = columns.contiguous()
         self._columns, self._norm = columns, points.norm.numpy()
-        self._blocks = slices(slice(0, N), max(256, TILE_SCORES // clusters))
+        self._tile_rows = max(256, TILE_SCORES // clusters)
 
     def label(self, centers: Tensor, workers: Workers) -> np.ndarray:
         """Numbers [N], uint8, of the nearest of `centers` [K, D], of the dtype of the samples."""
-        search = self._search
-        aim = search.aim(centers if self._offset is None else centers - self._offset)
-        columns, norm = self._columns, self._norm
-        self.looks += norm.size
-        if len(self._blocks) == 1:
-            found = search.nearest(columns, norm, aim)
-            labels, rows = found.label, found.doubtful
-        else:
-            parts = workers.map(
-                lambda block: search.nearest(columns[:, block], norm[block], aim), self._blocks
-            )
-            labels = np.concatenate([part.label for part in parts])
-            places = zip(self._blocks, parts, strict=True)
-            rows = np.concatenate([part.doubtful + block.start for block, part in places])
-        if rows.size:
-            labels[rows] = labels_anew(self._points, centers, torch.from_numpy(rows))
-            self.anew += rows.size
+        aim = self._search.aim(centers if self._offset is None else centers - self._offset)
+        N = self._norm.size
+        labels = np.empty(N, np.uint8)
+
+        def look(task: slice) -> int:
+            rows, candidates = [], []
+            for tile in slices(task, self._tile_rows):
+                found = self._search.nearest(self._columns[:, tile], self._norm[tile], aim)
+                labels[tile] = found.label
+                if found.doubtful.size:
+                    rows.append(found.doubtful + tile.start)
+                    candidates.append(found.candidates)
+            if not rows:
+                return 0
+            doubtful = np.concatenate(rows)
+            among = np.concatenate(candidates, 1)
+            labels[doubtful] = labels_among(self._points, centers, doubtful, among)
+            return doubtful.size
+
+        share = N // (1 if workers.threads == 1 else _TASKS)
+        tiles = max(1, min(_TILES_PER_TASK, share // self._tile_rows))
+        self.anew += sum(workers.map(look, slices(slice(0, N), tiles * self._tile_rows)))
+        self.looks += N
         return labels
 
 
@@ -77,6 +86,6 @@ def labels_of_tile(points: Placed, centers: Tensor) -> np.ndarray:
     about = centers if points.centred is points.x else centers - points.offset
     found = search.nearest(points.centred.T, points.norm.numpy(), search.aim(about))
     if found.doubtful.size:
-        rows = torch.from_numpy(found.doubtful)
-        found.label[found.doubtful] = labels_anew(points, centers, rows)
+        rows = found.doubtful
+        found.label[rows] = labels_among(points, centers, rows, found.candidates)
     return found.label

@@ -5,6 +5,7 @@ ever given, so a batch moves it by its weight over the weight so far.
 """
 
 import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -13,14 +14,27 @@ from torch import Tensor
 
 from onetrip.ops.kmeans.labels import labels_of
 from onetrip.ops.kmeans.lloyd import ClusterSums
-from onetrip.ops.kmeans.points import Placed, Points
+from onetrip.ops.kmeans.points import Placed, Points, Rows
 from onetrip.ops.kmeans.solve import solve
-from onetrip.ops.kmeans.workers import rows_workers
+from onetrip.ops.kmeans.workers import Workers, rows_workers, slices
 
+# Elements of a batch that are one thread's work, 1 MiB of float32; the same pieces whatever the
+# number of threads, as the sums of pieces are rounded.
+_PIECE = 1 << 18
+# Rows a cluster, so that the sums of a piece are a small part of its work.
+_ROWS_PER_CLUSTER = 4
 # Up to here a product with a row of marks a cluster adds rows faster than adding one by one.
 _FEW_CLUSTERS = 16
 # A divisor for what is zero.
 _LEAST_WEIGHT = float(np.finfo(np.float64).tiny)
+ALONE = Workers(1, None)
+
+
+class Batch(NamedTuple):
+    """`size` samples on a CPU, some of which `rows` gathers and places when a thread asks."""
+
+    size: int
+    rows: Callable[[Rows], Placed]
 
 
 class Step(NamedTuple):
@@ -34,17 +48,31 @@ class Step(NamedTuple):
     inertia: float
 
 
+class _Share(NamedTuple):
+    """What a piece adds to sums [K, D], weights [K] and inertia, in float64."""
+
+    sums: np.ndarray
+    weight: np.ndarray
+    inertia: float
+
+
 def mini_batch_step(
-    batch: Placed, centers: Tensor, counts: Tensor, precision: str, *, measured: bool = True
+    batch: Placed | Batch,
+    centers: Tensor,
+    counts: Tensor,
+    precision: str,
+    workers: Workers = ALONE,
+    *,
+    measured: bool = True,
 ) -> Step:
     """Move `centers` [K, D], of weights `counts` [K], by one batch; `measured`: tell its inertia.
 
-    A batch of `Points` is labelled by any implementation and adds exactly; one that is only
-    `Placed` takes few calls, on a CPU.
+    A batch of `Points` is labelled by any implementation and adds exactly; the others take few
+    calls, on a CPU, where `workers` share a large one.
     """
     if isinstance(batch, Points):
         return _by_points(batch, centers, counts, precision)
-    return _by_placed(batch, centers, counts, precision, measured)
+    return _by_pieces(batch, centers, counts, precision, workers, measured)
 
 
 def _by_points(points: Points, centers: Tensor, counts: Tensor, precision: str) -> Step:
@@ -62,29 +90,49 @@ def _by_points(points: Points, centers: Tensor, counts: Tensor, precision: str) 
     return Step(moved.to(centers.dtype), after, float(found.inertia))
 
 
-def _by_placed(
-    batch: Placed, centers: Tensor, counts: Tensor, precision: str, measured: bool
+def _by_pieces(
+    batch: Placed | Batch,
+    centers: Tensor,
+    counts: Tensor,
+    precision: str,
+    workers: Workers,
+    measured: bool,
 ) -> Step:
-    clusters, x = centers.shape[0], batch.x.numpy()
-    weight = None if batch.weight is None else batch.weight.numpy()
-    before = centers if centers.dtype == batch.x.dtype else centers.to(batch.x.dtype)
-    labels = labels_of(batch, before, precision)
-    own = before.numpy()
-    inertia = _inertia(x, own.take(labels, 0), weight) if measured else 0.0
+    clusters, features = centers.shape
+    step = max(_PIECE // features, _ROWS_PER_CLUSTER * clusters)
+    parts = slices(slice(0, batch.size), step)
+    one = len(parts) == 1
+
+    def add(part: slice) -> _Share:
+        piece = batch if isinstance(batch, Placed) and one else batch.rows(part)
+        return _add(piece, centers, precision, measured)
+
+    first, *others = workers.map(add, parts)
+    left, weight, inertia = first
+    for share in others:
+        left += share.sums
+        weight += share.weight
+        inertia += share.inertia
+    wide, after = centers.numpy().astype(np.float64), counts.numpy() + weight
+    left -= weight[:, None] * wide
+    left /= np.maximum(after, _LEAST_WEIGHT)[:, None]
+    wide += left
+    moved = torch.from_numpy(wide).to(centers.dtype)
+    return Step(moved, torch.from_numpy(after), inertia)
+
+
+def _add(piece: Placed, centers: Tensor, precision: str, measured: bool) -> _Share:
+    """What a piece of a batch adds to its nearest centres."""
+    clusters, x = centers.shape[0], piece.x.numpy()
+    weight = None if piece.weight is None else piece.weight.numpy()
+    before = centers.to(piece.x.dtype)
+    labels = labels_of(piece, before, precision)
+    inertia = _inertia(x, before.numpy().take(labels, 0), weight) if measured else 0.0
     by_cluster = np.bincount(labels, weight, clusters)
     rows = x.astype(np.float64)
     if weight is not None:
         rows *= weight[:, None]
-    wide, after = own.astype(np.float64), counts.numpy() + by_cluster
-    left = _sums(rows, labels, clusters)
-    left -= by_cluster[:, None] * wide
-    left /= np.maximum(after, _LEAST_WEIGHT)[:, None]
-    wide += left
-    if before is centers:
-        moved = torch.from_numpy(wide.astype(own.dtype))
-    else:
-        moved = torch.from_numpy(wide).to(centers.dtype)
-    return Step(moved, torch.from_numpy(after), inertia)
+    return _Share(_sums(rows, labels, clusters), by_cluster.astype(np.float64), inertia)
 
 
 def _inertia(x: np.ndarray, own: np.ndarray, weight: np.ndarray | None) -> float:

@@ -14,6 +14,14 @@ from onetrip.ops.kmeans.workers import pass_rows, rows_workers, slices
 # Samples of one step of a pass on a device, which stores nothing of their size.
 _DEVICE_ELEMENTS = 1 << 30
 
+# Consecutive rows, which are not copied, or rows by number [R].
+Rows = slice | Tensor
+
+
+def rows_of(tensor: Tensor, rows: Rows) -> Tensor:
+    """Some rows of a tensor."""
+    return tensor[rows] if isinstance(rows, slice) else tensor.index_select(0, rows)
+
 
 @dataclass(frozen=True, slots=True)
 class Placed:
@@ -36,12 +44,17 @@ class Placed:
     norm: Tensor
     weight: Tensor | None
 
-    def rows(self, rows: Tensor) -> "Placed":
-        """Some of the samples, by number [R]."""
-        x = self.x.index_select(0, rows)
-        centred = x if self.centred is self.x else self.centred.index_select(0, rows)
-        weight = None if self.weight is None else self.weight.index_select(0, rows)
-        return Placed(x, centred, self.offset, self.norm.index_select(0, rows), weight)
+    @property
+    def size(self) -> int:
+        """How many samples there are."""
+        return self.x.shape[0]
+
+    def rows(self, rows: Rows) -> "Placed":
+        """Some of the samples."""
+        x = rows_of(self.x, rows)
+        centred = x if self.centred is self.x else rows_of(self.centred, rows)
+        weight = None if self.weight is None else rows_of(self.weight, rows)
+        return Placed(x, centred, self.offset, rows_of(self.norm, rows), weight)
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,19 +64,39 @@ def nearest_anew(points: Placed, centers: Tensor, rows: Tensor) -> Nearest:
     return Nearest(*(torch.cat(parts) for parts in zip(*found, strict=True)))
 
 
-def labels_anew(points: Placed, centers: Tensor, rows: Tensor) -> np.ndarray:
-    """Labels [R] that `nearest_anew` finds, on a CPU; of a handful of rows in fewer calls."""
-    if rows.shape[0] * centers.numel() > _FEW_DIFFERENCES:
-        return nearest_anew(points, centers, rows).label.numpy()
-    return _all_squares(points.x.index_select(0, rows), centers).numpy().argmin(1)
+def labels_among(
+    points: Placed, centers: Tensor, rows: np.ndarray, candidates: np.ndarray
+) -> np.ndarray:
+    """Labels [M] of `rows`, on a CPU: the first of the nearest of their own `candidates`.
 
+    A row in doubt has two candidates as a rule, so these are two differences instead of K.
 
-def _all_squares(x: Tensor, centers: Tensor) -> Tensor:
-    return (x.double()[:, None] - centers.double()).square_().sum(2)  # [R, K]
+    Parameters
+    ----------
+    points, centers : as in `nearest_anew`
+    rows : array [M], int64
+    candidates : array [K, M], bool, used up; all centres where a row has none
+
+    Examples
+    --------
+    >>> from onetrip.ops.kmeans.points import place
+    >>> points = place(torch.tensor([[0.0], [5.0]]), None, torch.zeros(1))
+    >>> candidates = np.array([[True], [False], [True]])
+    >>> labels_among(points, torch.tensor([[4.0], [5.0], [6.0]]), np.array([1]), candidates)
+    array([0])
+    """
+    candidates |= ~candidates.any(0)
+    place, column = candidates.T.nonzero()
+    if place.size * centers.shape[1] > _SCORES:
+        return nearest_anew(points, centers, torch.from_numpy(rows)).label.numpy()
+    pairs = torch.from_numpy(rows.take(place)), torch.from_numpy(column)
+    square = np.full(candidates.T.shape, math.inf)
+    square[place, column] = exact_distances(points.x, centers, *pairs).numpy()
+    return square.argmin(1)
 
 
 def _by_all_differences(x: Tensor, centers: Tensor) -> Nearest:
-    square = _all_squares(x, centers)
+    square = (x.double()[:, None] - centers.double()).square_().sum(2)  # [R, K]
     best, label = _first_least(square)
     second = square.scatter_(1, label[:, None], math.inf).amin(1)
     # A difference and its square carry three roundings, a sum of D of them D more.

@@ -72,11 +72,14 @@ class Found(NamedTuple):
     ----------
     label : array [R], uint8, a column, but of no meaning in rows that are in doubt
     doubtful : array [M], int64, rows where another centre may be nearer in truth
+    candidates : array [K, M], bool, the centres that may be nearest to each of these; none of a
+        row that is not a number
     best, second : arrays [R], the two least scores; `second` is None where nobody asked for it
     """
 
     label: np.ndarray
     doubtful: np.ndarray
+    candidates: np.ndarray
     best: np.ndarray
     second: np.ndarray | None
 
@@ -160,9 +163,10 @@ class TileSearch:
         label = np.bitwise_or.reduce(np.multiply(marks, self._numbers, out=tile.columns), 0)
         # What is not a number is within no reach: no mark of it, and so in doubt.
         doubtful = (np.add.reduce(marks, 0, dtype=np.uint8) != 1).nonzero()[0]
+        candidates = tile.within.take(doubtful, 1)
         second = self._second(tile, label, doubtful) if with_second else None
         self._spare.append(tile)
-        return Found(label, doubtful, best, second)
+        return Found(label, doubtful, candidates, best, second)
 
     def _second(self, tile: _Tile, label: np.ndarray, doubtful: np.ndarray) -> np.ndarray:
         """Least score of each row but for that of its label; the scores are used up."""

@@ -1,0 +1,57 @@
+"""Which samples a batch holds, and how they are read: all at once, or by the threads that work."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from onetrip.estimators.arrays import Given
+from onetrip.ops.kmeans.mini_batch import Batch
+from onetrip.ops.kmeans.points import Placed, Points, Rows, place, prepare, rows_of
+
+
+def drawer(rows: int, weight: Tensor | None) -> Callable[[np.ndarray], Tensor]:
+    """From numbers in [0, 1) to rows, as `RandomState.choice`, with its sums taken once."""
+    if weight is None:
+        return lambda drawn: torch.from_numpy((drawn * rows).astype(np.int64))
+    cumulative = weight.cpu().numpy().cumsum()
+    cumulative /= cumulative[-1]
+    return lambda drawn: torch.from_numpy(cumulative.searchsorted(drawn, side="right"))
+
+
+def all_rows(samples: Tensor, weight: Tensor | None, offset: Tensor) -> Batch:
+    """All samples, placed piece by piece."""
+
+    def rows(part: Rows) -> Placed:
+        return place(
+            rows_of(samples, part), None if weight is None else rows_of(weight, part), offset
+        )
+
+    return Batch(samples.shape[0], rows)
+
+
+def rows_drawn(samples: Tensor, numbers: Tensor, offset: Tensor) -> Batch:
+    """Samples by number [R], gathered and placed piece by piece."""
+    return Batch(
+        numbers.shape[0],
+        lambda part: place(samples.index_select(0, rows_of(numbers, part)), None, offset),
+    )
+
+
+def made_ready(samples: Tensor) -> Tensor:
+    """Samples in the dtype in which they are clustered."""
+    return samples if samples.dtype == torch.float64 else samples.float()
+
+
+def points_of(
+    given: Given, weight: Tensor | None, rows: Tensor | None, target: torch.device
+) -> Points:
+    """Samples by number [R], or all of them, made ready on the device that computes."""
+    samples = given.samples
+    if rows is not None:
+        rows = rows.to(samples.device)
+        samples = samples.index_select(0, rows)
+        weight = None if weight is None else weight.index_select(0, rows)
+    mine = None if weight is None else weight.to(target)
+    return prepare(samples.to(target), mine, "euclidean")
