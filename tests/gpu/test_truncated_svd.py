@@ -5,6 +5,8 @@ import torch
 
 import onetrip
 from onetrip.core.errors import UnsupportedError
+from onetrip.decomposition import PCA, TruncatedSVD
+from onetrip.ops.truncated_svd.project import project
 from onetrip.testing.memory import peak_memory
 
 pytestmark = [
@@ -83,3 +85,71 @@ def test_rotated_spectra(decades):
     values, _ = decompose(x, "triton", n_components=150)
     truth = torch.linalg.svdvals(x.double())[:150]
     torch.testing.assert_close(values.double(), truth, rtol=5e-7, atol=0)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e6])
+@pytest.mark.parametrize("shape", [(100_003, 130, 32), (4099, 257, 100), (70_000, 1024, 64)])
+def test_coordinates_are_as_right_as_plain_torch(shape, offset):
+    N, D, K = shape
+    x = falling(N, D) + offset
+    mean = x.double().mean(0).float()
+    components = torch.linalg.qr(torch.randn(D, K, device="cuda"))[0].T.contiguous()
+    gold = (x.double() - mean.double()) @ components.double().T
+    eager = (x - mean) @ components.T
+    error = (project(x, mean, components) - gold).abs().max()
+    assert error <= 4 * (eager - gold).abs().max() + 1e-6 * gold.abs().max()
+
+
+@pytest.mark.parametrize("whiten", [False, True])
+def test_transforms_are_those_of_the_host(whiten):
+    x = falling(20_000, 60) + 1000.0
+    model = PCA(n_components=5, whiten=whiten).fit(x)
+    coordinates = model.transform(x)
+    components, mean = model.components_.double(), model.mean_.double()
+    truth = (x.double() - mean) @ components.T
+    if whiten:
+        truth /= model.explained_variance_.double().sqrt()
+    torch.testing.assert_close(coordinates.double(), truth, rtol=0, atol=1e-5)
+    back = model.inverse_transform(coordinates)
+    kept = (x.double() - mean) @ components.T @ components + mean
+    torch.testing.assert_close(back.double(), kept, rtol=2e-7, atol=1e-5)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("-inf"), 2.0**60])
+def test_samples_that_do_not_fit_are_refused(bad):
+    x = falling(5000, 40)
+    model = TruncatedSVD(n_components=3).fit(x)
+    x[4999, 39] = bad
+    with pytest.raises(ValueError, match="X"):
+        model.transform(x)
+
+
+@pytest.mark.parametrize("center", [False, True])
+@pytest.mark.parametrize("shape", [(60_000, 300), (300, 60_000), (5000, 40)])
+def test_random_directions_find_falling_spectra(shape, center):
+    x = falling(*shape) + 50.0 * center
+    options = {"n_components": 6, "center": center}
+    values, extra = onetrip.truncated_svd(x, solver="randomized", n_iter=12, **options)
+    truth, exact = onetrip.truncated_svd(x, solver="full", **options)
+    torch.testing.assert_close(values, truth, rtol=1e-5, atol=0)
+    identity = torch.eye(6, device="cuda")
+    torch.testing.assert_close(extra["components"] @ extra["components"].T, identity)
+    torch.testing.assert_close(extra["residual"], exact["residual"], rtol=1e-4, atol=0)
+
+
+def test_random_directions_of_few_ranks():
+    x = falling(4000, 3) @ torch.randn(3, 200, device="cuda")
+    values, extra = onetrip.truncated_svd(x, n_components=5, solver="randomized")
+    truth = torch.linalg.svdvals(x.double())[:3]
+    torch.testing.assert_close(values[:3].double(), truth, rtol=1e-5, atol=0)
+    assert (values[3:] < 1e-5 * values[0]).all()
+    identity = torch.eye(5, device="cuda")
+    torch.testing.assert_close(extra["components"] @ extra["components"].T, identity)
+
+
+@pytest.mark.parametrize("algorithm", ["randomized", "arpack"])
+def test_variances_are_those_of_coordinates(algorithm):
+    x = falling(200_000, 50) + 100.0
+    model = TruncatedSVD(n_components=4, algorithm=algorithm).fit(x)
+    truth = (x.double() @ model.components_.double().T).var(0, correction=0)
+    torch.testing.assert_close(model.explained_variance_.double(), truth, rtol=1e-4, atol=0)

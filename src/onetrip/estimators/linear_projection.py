@@ -10,7 +10,10 @@ from torch import Tensor
 
 from onetrip.core.errors import ShapeError, complaint
 from onetrip.estimators.arrays import Given, as_tensor, take
-from onetrip.ops.truncated_svd.project import project
+from onetrip.ops.truncated_svd.project import project_and_look
+
+# Samples up to this size pass every check of theirs; of larger ones `take` decides.
+_SURELY_FITS = 2.0**50
 
 
 class LinearProjection(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -27,8 +30,14 @@ class LinearProjection(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         X : array-like, Tensor or SciPy sparse matrix of shape (n_samples, n_features)
         """
         check_is_fitted(self)
-        given = take(self, X, reset=False, device=self.device, accept_sparse=True)
-        return given.answer(self._coordinates(given))
+        options: Any = {"reset": False, "device": self.device, "accept_sparse": True}
+        # What reads samples on a device looks at them, too: to check them first is another trip.
+        on_device = isinstance(X, Tensor) and X.is_cuda
+        given = take(self, X, **options, finite=not on_device)
+        coordinates, largest = self._coordinates_and_largest(given)
+        if on_device and (largest is None or not float(largest) <= _SURELY_FITS):
+            take(self, X, **options)
+        return given.answer(coordinates)
 
     def inverse_transform(self, X: Any) -> Any:
         """The points of the original space that have these coordinates.
@@ -52,25 +61,30 @@ class LinearProjection(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         scale = self._scale()
         if scale is not None:
             components = components * scale.to(components)[:, None]
-        points = coordinates.to(dtype) @ components.to(dtype)
         mean = self._mean()
-        if mean is not None:
-            points += mean.to(points)
-        return answer(points)
+        coordinates, components = coordinates.to(dtype), components.to(dtype)
+        if mean is None:
+            return answer(coordinates @ components)
+        return answer(torch.addmm(mean.to(components), coordinates, components))
 
     def _coordinates(self, given: Given) -> Tensor:
+        return self._coordinates_and_largest(given)[0]
+
+    def _coordinates_and_largest(self, given: Given) -> tuple[Tensor, Tensor | None]:
+        """Coordinates of samples, and the largest magnitude in these where that was looked at."""
         components, mean, scale = torch.as_tensor(self.components_), self._mean(), self._scale()
+        if scale is not None:
+            components = components / scale.to(components)[:, None]
         if given.csr is not None:
             found = torch.from_numpy(np.asarray(given.csr @ components.cpu().numpy().T))
             if mean is not None:
                 found -= mean.to(found) @ components.T.to(found)
-        else:
-            where = given.samples.device
-            moved = None if mean is None else mean.to(where)
-            # In float64 there are digits to spare for a mean that is near.
-            near = given.samples.dtype == torch.float64 and self._mean_is_near()
-            found = project(given.samples, moved, components.to(where), near=near)
-        return found if scale is None else found / scale.to(found)
+            return found, None
+        where = given.samples.device
+        moved = None if mean is None else mean.to(where)
+        # In float64 there are digits to spare for a mean that is near.
+        near = given.samples.dtype == torch.float64 and self._mean_is_near()
+        return project_and_look(given.samples, moved, components.to(where), near=near)
 
     def _mean(self) -> Tensor | None:
         """What is subtracted from a sample."""

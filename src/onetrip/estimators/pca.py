@@ -15,7 +15,7 @@ from onetrip.estimators.arrays import DEVICES, Given, take
 from onetrip.estimators.gaussian_model import GaussianModel
 from onetrip.estimators.pca_rank import likeliest_rank, rank_for_share
 from onetrip.estimators.sparse_svd import sparse_truncated_svd
-from onetrip.estimators.truncated_svd import SEEDS, refuse_normalizer
+from onetrip.estimators.truncated_svd import SEEDS, random_solver, refuse_normalizer
 from onetrip.ops.truncated_svd.api import truncated_svd
 from onetrip.ops.truncated_svd.plan import power_iterations
 from onetrip.ops.truncated_svd.running import RunningMoments
@@ -229,6 +229,8 @@ class PCA(GaussianModel):
             large = max(samples, features) > 500
             solver = "covariance_eigh" if tall else "auto" if few and large else "full"
         _check_count(asked, solver, samples, features)
+        if solver == "randomized":
+            solver = random_solver(given)
         return "full" if solver == "arpack" else solver, asked
 
     def _learn(

@@ -6,10 +6,12 @@ import torch
 from torch import Tensor
 
 from onetrip.ops.truncated_svd.plan import tile_rows
+from onetrip.ops.truncated_svd.select import unsupported_reason
 from onetrip.ops.truncated_svd.torch_impl import row_shares, tiles
+from onetrip.tile.problem import problem_on
 from onetrip.tile.side_by_side import on_one_thread, run_side_by_side
 
-_TILE_ELEMENTS = 1 << 18
+_TILE_ELEMENTS, _DEVICE_TILE_ELEMENTS = 1 << 18, 1 << 23
 # Multiplications that threads take longer to share than one to do.
 _WORTH_THREADS = 1 << 25
 
@@ -31,10 +33,12 @@ def project(x: Tensor, mean: Tensor | None, components: Tensor, *, near: bool = 
     -------
     Tensor [N, K], the wider of the dtypes of `x` and `components`
     """
+    if _has_kernel(x, components):
+        return project_and_look(x, mean, components)[0]
     dtype = torch.promote_types(x.dtype, components.dtype)
     basis = components.to(dtype).T
     found = torch.empty(x.shape[0], basis.shape[1], dtype=dtype, device=x.device)
-    rows = tile_rows(_TILE_ELEMENTS, x.shape[1])
+    rows = tile_rows(_TILE_ELEMENTS if x.is_cpu else _DEVICE_TILE_ELEMENTS, x.shape[1])
     shares = row_shares(x, rows)
     # Views, split alike, into which every thread writes its own rows.
     targets = found.tensor_split(len(shares))
@@ -53,3 +57,25 @@ def project(x: Tensor, mean: Tensor | None, components: Tensor, *, near: bool = 
     with on_one_thread(where=alone):
         run_side_by_side([partial(work, *one) for one in zip(shares, targets, strict=True)])
     return found
+
+
+def project_and_look(
+    x: Tensor, mean: Tensor | None, components: Tensor, *, near: bool = False
+) -> tuple[Tensor, Tensor | None]:
+    """What `project` returns, and the largest magnitude in x [1], NaN where there is one.
+
+    None in its place where no kernel looks at the samples while it reads them.
+    """
+    if not _has_kernel(x, components):
+        return project(x, mean, components, near=near), None
+    # Triton is imported when it is wanted.
+    from onetrip.ops.truncated_svd.kernel_project_triton import project_in_one_trip
+
+    return project_in_one_trip(x, None if mean is None else mean.float(), components)
+
+
+def _has_kernel(x: Tensor, components: Tensor) -> bool:
+    """Whether a kernel of this device multiplies them, to float32."""
+    if not x.is_cuda or components.dtype != torch.float32:
+        return False
+    return unsupported_reason("triton", problem_on(x.device, {}, x.dtype)) is None

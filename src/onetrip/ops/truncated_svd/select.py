@@ -15,12 +15,14 @@ OPERATOR = "truncated_svd"
 # 5.0 ms of CPU time for 17,970 x 64 with 2^17 elements, 6.0 with 2^16 and 6.9 with 2^19; two
 # threads took 334 ms for 100,000 x 256 with 2^19 and 1551 with 2^17 (busy machine).
 _TILE = {"tile_elements": 1 << 18}
+# Tiles in float64 that stay in the second-level cache of a device: 32 MiB.
+_DEVICE_TILE = {"tile_elements": 1 << 22}
 _DEFAULTS: Mapping[str, Config] = {
     "reference": {},
     "torch": _TILE,
     "triton": {
-        # Tiles in float64 that stay in the second-level cache of a device: 32 MiB.
-        **{"tile_elements": 1 << 22, "programs": 396, "FLUSH": 64},
+        **_DEVICE_TILE,
+        **{"programs": 396, "FLUSH": 64},
         **{"BLOCK_N": 32, "BLOCK_S": 128, "num_warps": 8, "num_stages": 3},
     },
 }
@@ -62,7 +64,10 @@ def unsupported_reason(impl: str, problem: Problem, config: Config | None = None
 
 def default_config(impl: str, problem: Problem) -> Config:
     """What a named implementation runs: an override, the tuning table, or the default."""
-    return {**_DEFAULTS[impl], **(tuning.known_config(OPERATOR, impl, problem) or {})}
+    defaults = _DEFAULTS[impl]
+    if impl == "torch" and problem.device_kind != "cpu":
+        defaults = _DEVICE_TILE
+    return {**defaults, **(tuning.known_config(OPERATOR, impl, problem) or {})}
 
 
 def search_space(impl: str, problem: Problem) -> Mapping[str, tuple[int, ...]]:
