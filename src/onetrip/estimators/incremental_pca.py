@@ -161,7 +161,9 @@ class IncrementalPCA(GaussianModel):
             directions = torch.as_tensor(self.components_).to(rows)
             correction = (before * samples / seen) ** 0.5 * apart
             rows = torch.cat((lengths * directions, rows, correction[None]))
-        values, extra = truncated_svd(rows, n_components=kept, solver="full")
+        # What becomes float32 needs no correction to the digits of float64.
+        solver = "full" if narrow == torch.float64 else "covariance_eigh"
+        values, extra = truncated_svd(rows, n_components=kept, solver=solver)
         others = min(rows.shape) - kept
         beyond = float(extra["residual"]) * rows.shape[0] / max(seen - 1, 1)
         spared = kept in (samples, features) or others == 0
