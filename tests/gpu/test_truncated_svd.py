@@ -153,3 +153,10 @@ def test_variances_are_those_of_coordinates(algorithm):
     model = TruncatedSVD(n_components=4, algorithm=algorithm).fit(x)
     truth = (x.double() @ model.components_.double().T).var(0, correction=0)
     torch.testing.assert_close(model.explained_variance_.double(), truth, rtol=1e-4, atol=0)
+
+
+def test_random_directions_of_few_features_are_the_gram_matrix():
+    x = falling(30_000, 90)
+    values = TruncatedSVD(n_components=4, n_iter=0, random_state=0).fit(x).singular_values_
+    truth = torch.linalg.svdvals(x.double())[:4]
+    torch.testing.assert_close(values.double(), truth, rtol=3e-7, atol=0)

@@ -42,7 +42,8 @@ class PCA(GaussianModel):
     svd_solver : {"auto", "full", "covariance_eigh", "arpack", "randomized"}, default "auto"
         "auto" decides as scikit-learn does, but takes the Gram matrix for "randomized" where that
         needs fewer operations. "covariance_eigh" is the Gram matrix, corrected to float32; "full"
-        and "arpack" correct it to the precision of the samples.
+        and "arpack" correct it to the precision of the samples. "randomized" follows random
+        directions; on a GPU the Gram matrix, where it needs less time, and is exact then.
     tol : float, default 0.0
         Of "arpack" in scikit-learn; only 0 is taken.
     iterated_power : int or "auto", default "auto"

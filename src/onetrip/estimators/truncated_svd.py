@@ -30,7 +30,10 @@ class TruncatedSVD(LinearProjection):
         At most the number of features; with "arpack", less than both sides.
     algorithm : {"randomized", "arpack"}, default "randomized"
         "arpack" asks for exact values: of dense samples they come from the Gram matrix of the
-        smaller side, corrected where it lost digits, of sparse ones from it or from ARPACK.
+        smaller side, corrected where it lost digits, of sparse ones from it or from ARPACK. Of
+        dense samples on a GPU "randomized" is that Gram matrix, too, where it needs less time than
+        random directions (up to 1024 samples or features always, to thousands of many
+        components): values are exact then, and the four parameters below do nothing.
     n_iter : int, default 5
         Power iterations of "randomized".
     n_oversamples : int, default 10
@@ -38,6 +41,7 @@ class TruncatedSVD(LinearProjection):
     power_iteration_normalizer : {"auto", "QR"}, default "auto"
         Both are QR here; "LU" and "none" are refused.
     random_state : int, RandomState instance or None, default None
+        Of the random directions.
     tol : float, default 0.0
         Of "arpack" in scikit-learn; exact values have none, so only 0 is taken.
     precision : {"certified", "fast"}, default "certified"
@@ -178,10 +182,9 @@ def _variance(coordinates: Tensor) -> Tensor:
 def random_solver(given: Given) -> str:
     """The operator's solver where random directions are asked for.
 
-    On a device the Gram matrix takes less time for all but many features, and is exact.
+    On a GPU "auto", as the Gram matrix is exact and for most sizes takes less time.
     """
-    dense_on_device = given.csr is None and given.samples.is_cuda
-    return "auto" if dense_on_device else "randomized"
+    return "auto" if given.tensor is not None and given.tensor.is_cuda else "randomized"
 
 
 def refuse_normalizer(normalizer: str) -> None:

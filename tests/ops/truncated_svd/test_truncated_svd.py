@@ -130,6 +130,13 @@ def test_auto_takes_random_trips_for_two_long_sides():
     assert plan.chosen_solver("full", 30_000, 30_000, 5, 4, 10) == "full"
 
 
+def test_a_device_takes_the_gram_matrix_of_more_features():
+    sizes = 1_000_000, 3000, 200, 5, 10
+    assert plan.chosen_solver("auto", *sizes) == "randomized"
+    assert plan.chosen_solver("auto", *sizes, in_halves=True) == "covariance_eigh"
+    assert plan.chosen_solver("auto", 10**6, 3000, 5, 5, 10, in_halves=True) == "randomized"
+
+
 @pytest.mark.parametrize(
     ("arch", "dtype", "impl"),
     [(90, "float32", "triton"), (90, "float16", "triton"), (90, "float64", "torch")],

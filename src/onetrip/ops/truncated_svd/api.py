@@ -137,7 +137,8 @@ def truncated_svd(
     if chosen == "reference":
         return truncated_svd_reference(x, n_components=n_components, center=center)
     iterations = plan.power_iterations(kept, min(N, D)) if n_iter is None else n_iter
-    solver = plan.chosen_solver(solver, N, D, kept, iterations, n_oversamples)  # type: ignore[assignment]
+    sizes = N, D, kept, iterations, n_oversamples
+    solver = plan.chosen_solver(solver, *sizes, in_halves=chosen == "triton")  # type: ignore[assignment]
     if solver == "randomized":
         columns = min(kept + n_oversamples, D)
         singular_values, components, mean, total = _randomly(

@@ -8,6 +8,11 @@ OVERSAMPLES = 10
 _GRAM_FLOPS_PER_PRODUCT = 2.5
 # Eigenvectors of a symmetric matrix: operations per element cubed, at a tenth of the rate.
 _EIGEN_FLOPS = 90.0
+# The same on a GPU, in float32 products of random trips: halves on tensor cores take a quarter of a
+# float64 product on a CPU, and eigenvectors a launch for each column, of some 9 µs.
+_DEVICE_GRAM_FLOPS_PER_PRODUCT = 0.6
+_DEVICE_EIGEN_FLOPS = 20.0
+_DEVICE_FLOPS_PER_COLUMN = 4e8
 # Up to here eigenvectors take a fraction of a second, and are exact where random ones are not.
 _ALWAYS_EXACT = 1024
 # Up to here an eigenvector fits the registers of one program.
@@ -24,7 +29,14 @@ def power_iterations(n_components: int, smaller: int) -> int:
 
 
 def chosen_solver(
-    solver: str, N: int, D: int, n_components: int, n_iter: int, oversamples: int
+    solver: str,
+    N: int,
+    D: int,
+    n_components: int,
+    n_iter: int,
+    oversamples: int,
+    *,
+    in_halves: bool = False,
 ) -> str:
     """What "auto" runs: the Gram matrix, unless the random trips take fewer operations.
 
@@ -32,11 +44,20 @@ def chosen_solver(
     'covariance_eigh'
     >>> chosen_solver("auto", 20_000, 20_000, 5, 7, 10)
     'randomized'
+
+    `in_halves` is whether the Gram matrix is made of halves, on a GPU.
+
+    >>> chosen_solver("auto", 1_000_000, 3000, 200, 5, 10, in_halves=True)
+    'covariance_eigh'
     """
     if solver != "auto":
         return solver
     smaller = min(N, D)
-    gram = _GRAM_FLOPS_PER_PRODUCT * N * D * smaller + _EIGEN_FLOPS * smaller**3
+    if in_halves:
+        gram = _DEVICE_GRAM_FLOPS_PER_PRODUCT * N * D * smaller
+        gram += _DEVICE_EIGEN_FLOPS * smaller**3 + _DEVICE_FLOPS_PER_COLUMN * smaller
+    else:
+        gram = _GRAM_FLOPS_PER_PRODUCT * N * D * smaller + _EIGEN_FLOPS * smaller**3
     columns = min(smaller, n_components + oversamples)
     random = 4.0 * N * D * columns * (n_iter + 1)
     exact = smaller <= _ALWAYS_EXACT or gram <= random
