@@ -19,9 +19,16 @@ from onetrip.estimators.kmeans_start import fixed_centers, is_array, start_cente
 from onetrip.estimators.mini_batch_progress import Progress
 from onetrip.estimators.mini_batch_rows import all_rows, drawer, made_ready, points_of, rows_drawn
 from onetrip.estimators.stages import LABEL_ROWS
-from onetrip.estimators.staging import one_ahead, staged
-from onetrip.ops.kmeans.mini_batch import Batch, mini_batch_step
+from onetrip.estimators.staging import numbers_on, sent, staged, with_next
+from onetrip.ops.kmeans.mini_batch import (
+    Batch,
+    DeviceBatch,
+    Step,
+    device_steps,
+    mini_batch_step,
+)
 from onetrip.ops.kmeans.points import Placed, prepare
+from onetrip.ops.kmeans.wide_products import has_wide_products
 from onetrip.ops.kmeans.workers import WORTH_THREADS, block_workers
 from onetrip.tile.side_by_side import on_one_thread
 
@@ -172,10 +179,9 @@ class MiniBatchKMeans(BaseKMeans):
             else:
                 centers = self._fitted_centers().to(made_ready(samples))
         with block_workers(target, worth=not small) as workers:
-            centers, counts, _ = mini_batch_step(
-                batch, centers, self._counts.to(target), self.precision, workers, measured=False
-            )
-            centers, self._counts = self._reassigned(batch, centers, counts, random)
+            counts = self._counts.to(target)
+            found = mini_batch_step(batch, centers, counts, self.precision, workers, measured=False)
+            centers, self._counts = self._reassigned(batch, found, random)
         self._random = random
         self.n_steps_ += 1
         self.cluster_centers_ = given.answer(centers)
@@ -203,17 +209,22 @@ class MiniBatchKMeans(BaseKMeans):
 
         step, measured = 0, progress.asks or not self.compute_labels
         worth = batch_rows * samples.shape[1] >= WORTH_THREADS
+        ahead = device_steps(centers, batch_rows) if has_wide_products(centers) else None
+        pairs: Iterator[tuple[Any, Any]] = with_next(self._batches(samples, target, batches()))
         with block_workers(target, worth=worth) as workers:
-            for step, batch in enumerate(self._batches(samples, target, batches()), start=1):
+            for step, (batch, following) in enumerate(pairs, start=1):
                 before = centers
-                centers, counts, inertia = mini_batch_step(
-                    batch, centers, counts, self.precision, workers, measured=measured
-                )
-                centers, counts = self._reassigned(batch, centers, counts, random)
+                if ahead is not None:
+                    found = ahead.step(batch, following, centers, counts)
+                else:
+                    found = mini_batch_step(
+                        batch, centers, counts, self.precision, workers, measured=measured
+                    )
+                centers, counts = self._reassigned(batch, found, random)
                 moved = math.inf
                 if tolerance:
                     moved = float((centers - before).double().square().sum())
-                if progress.is_over(step, n_steps, inertia, moved <= tolerance):
+                if progress.is_over(step, n_steps, found.inertia, moved <= tolerance):
                     break
         self._counts, self.n_steps_ = counts, step
         self.n_iter_ = math.ceil(step * batch_rows / rows)
@@ -226,25 +237,32 @@ class MiniBatchKMeans(BaseKMeans):
 
     def _batches(
         self, samples: Tensor, target: torch.device, batches: Iterator[Tensor]
-    ) -> Iterator[Placed | Batch]:
+    ) -> Iterator[Placed | Batch | DeviceBatch]:
         """Rows of samples about the offset of the first; few samples are placed all at once."""
+        if has_wide_products(samples) and samples.device == target and samples.is_contiguous():
+            for rows in batches:
+                yield DeviceBatch(samples, numbers_on(rows, target))
+            return
         if not samples.is_cpu or target.type != "cpu":
-            for number, batch in enumerate(staged(samples, target, batches)):
+            for number, batch in enumerate(sent(samples, target, batches)):
                 yield self._batch(batch, None, first=number == 0)
             return
-        coming = one_ahead(batches)
         if samples.numel() <= _MOST_PLACED:
             whole = prepare(samples, None, "euclidean")
             self._offset = whole.offset
-            yield from map(whole.rows, coming)
+            yield from map(whole.rows, batches)
             return
-        for number, rows in enumerate(coming):
+        for number, rows in enumerate(batches):
             if number == 0:
                 self._offset = prepare(samples.index_select(0, rows), None, "euclidean").offset
             yield rows_drawn(samples, rows, self._offset)
 
-    def _batch(self, samples: Tensor, weight: Tensor | None, first: bool) -> Placed | Batch:
+    def _batch(
+        self, samples: Tensor, weight: Tensor | None, first: bool
+    ) -> Placed | Batch | DeviceBatch:
         """All samples about the offset of the `first`; on a device, ready for exact sums."""
+        if has_wide_products(samples):
+            return DeviceBatch(samples.contiguous(), None, weight)
         if not samples.is_cpu:
             return prepare(samples, weight, "euclidean")
         if first or not hasattr(self, "_offset"):
@@ -325,15 +343,16 @@ class MiniBatchKMeans(BaseKMeans):
 
     def _reassigned(
         self,
-        batch: Placed | Batch,
-        centers: Tensor,
-        counts: Tensor,
+        batch: Placed | Batch | DeviceBatch,
+        found: Step,
         random: np.random.RandomState,
     ) -> tuple[Tensor, Tensor]:
         """Centres of little weight move to random samples, every ten samples a cluster."""
-        rows = batch.size
+        rows, centers, counts = batch.size, found.centers, found.counts
         self._since_reassignment += rows
-        least, largest = (float(count) for count in counts.aminmax())
+        least, largest = found.least, found.largest
+        if least is None or largest is None:
+            least, largest = (float(count) for count in counts.aminmax())
         if self._since_reassignment < 10 * self.n_clusters and least > 0.0:
             return centers, counts
         self._since_reassignment = 0
@@ -355,8 +374,8 @@ class MiniBatchKMeans(BaseKMeans):
         rows = torch.arange(given.shape[0]).split(LABEL_ROWS)
         labels, inertia, reevaluated = [], 0.0, 0.0
         samples, device = given.samples, centers.device
-        is_there = len(rows) == 1 and samples.device == device
-        batches = [samples] if is_there else staged(samples, device, rows)
+        is_there = samples.device == device
+        batches = samples.split(LABEL_ROWS) if is_there else staged(samples, device, rows)
         for part, batch in zip(rows, batches, strict=True):
             mine = None if weight is None else weight[part.to(weight.device)].to(centers.device)
             found = self._solve(prepare(batch, mine, "euclidean"), centers, max_iter=0)

@@ -23,8 +23,7 @@ def staged(samples: Tensor, device: torch.device, batches: Iterable[Tensor]) -> 
     >>> [batch.tolist() for batch in staged(torch.arange(3.0), torch.device("cpu"), rows)]
     [[2.0, 0.0], [1.0]]
     """
-    overlap = device.type == "cuda" and samples.device.type == "cpu"
-    stream = torch.cuda.Stream(device) if overlap else None
+    stream = _copying(samples, device)
     ahead: tuple[Tensor, Tensor] | None = None
     for rows in batches:
         coming = _fetch(samples, device, rows, stream)
@@ -35,27 +34,49 @@ def staged(samples: Tensor, device: torch.device, batches: Iterable[Tensor]) -> 
         yield _arrived(ahead, stream)
 
 
-def one_ahead(items: Iterable[Item]) -> Iterator[Item]:
-    """The same items; the next is asked for before one is yielded, as `staged` does.
+def with_next(items: Iterable[Item]) -> Iterator[tuple[Item, Item | None]]:
+    """Each item with the next, which is asked for before the item is yielded.
 
-    >>> list(one_ahead([1, 2, 3]))
-    [1, 2, 3]
+    >>> list(with_next([1, 2, 3]))
+    [(1, 2), (2, 3), (3, None)]
     """
     coming = iter(items)
     for ahead in coming:
         for item in coming:
-            yield ahead
+            yield ahead, item
             ahead = item
-        yield ahead
+        yield ahead, None
+
+
+def sent(samples: Tensor, device: torch.device, batches: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Yield ``samples[rows]`` on `device` for each `rows` of `batches`, when it is asked for.
+
+    What is launched after a batch was yielded waits for its copy; what was launched before does
+    not.
+    """
+    stream = _copying(samples, device)
+    for rows in batches:
+        yield _arrived(_fetch(samples, device, rows, stream), stream)
+
+
+def numbers_on(rows: Tensor, device: torch.device) -> Tensor:
+    """Numbers of rows on a device, which the host does not wait for."""
+    return rows.pin_memory().to(device, non_blocking=True)
+
+
+def _copying(samples: Tensor, device: torch.device) -> torch.cuda.Stream | None:
+    overlap = device.type == "cuda" and samples.device.type == "cpu"
+    return torch.cuda.Stream(device) if overlap else None
 
 
 def _fetch(
     samples: Tensor, device: torch.device, rows: Tensor, stream: torch.cuda.Stream | None
 ) -> tuple[Tensor, Tensor]:
-    batch = samples.index_select(0, rows.to(samples.device))
     if stream is None:
+        batch = samples.index_select(0, rows.to(samples.device))
         return batch.to(device), batch
-    pinned = batch.pin_memory()
+    pinned = torch.empty(rows.shape[0], *samples.shape[1:], dtype=samples.dtype, pin_memory=True)
+    torch.index_select(samples, 0, rows, out=pinned)
     with torch.cuda.stream(stream):
         return pinned.to(device, non_blocking=True), pinned
 

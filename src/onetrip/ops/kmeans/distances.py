@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from onetrip.ops.kmeans.points import Points
+from onetrip.ops.kmeans.wide_products import has_wide_products
 from onetrip.ops.kmeans.workers import rows_workers, slices
 from onetrip.tile.certified import exact_distances
 
@@ -22,6 +23,10 @@ def distances_to(points: Points, centers: Tensor, *, spherical: bool = False) ->
     """
     if spherical:
         centers = F.normalize(centers, dim=1)
+    if has_wide_products(points.x):
+        from onetrip.ops.kmeans.device_distances import distances_on_device
+
+        return distances_on_device(points.x, centers.contiguous(), points.offset, _TINY)
     found = torch.empty(
         points.x.shape[0], centers.shape[0], dtype=points.x.dtype, device=points.x.device
     )

@@ -202,15 +202,20 @@ def _kmeans_inertia_kernel(
 
 
 @triton.jit
-def _kmeans_total_kernel(terms_ptr, sum_ptr, total_ptr, N, BLOCK_N: tl.constexpr):
-    """`exact_total`: add up terms on the grid that `grid_magic` gives for about their sum."""
-    offs_n = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
-    bound = tl.load(sum_ptr) * (1.0 + 1e-9)
+def _grid_magic(bound):
+    """`grid_magic` of a float64."""
     bits = bound.to(tl.int64, bitcast=True)
     # 1.5 times twice the next power of two.
     power = (bits >> 52) + ((bits & 0xFFFFFFFFFFFFF) != 0).to(tl.int64) + 1
     magic = (power << 52 | 1 << 51).to(tl.float64, bitcast=True)
-    magic = tl.where(bound > 0.0, magic, 0.0)
+    return tl.where(bound > 0.0, magic, 0.0)
+
+
+@triton.jit
+def _kmeans_total_kernel(terms_ptr, sum_ptr, total_ptr, N, BLOCK_N: tl.constexpr):
+    """`exact_total`: add up terms on the grid that `grid_magic` gives for about their sum."""
+    offs_n = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
+    magic = _grid_magic(tl.load(sum_ptr) * (1.0 + 1e-9))
     term = tl.load(terms_ptr + offs_n, mask=offs_n < N, other=0.0)
     tl.atomic_add(total_ptr, tl.sum((term + magic) - magic, 0), sem="relaxed")
 

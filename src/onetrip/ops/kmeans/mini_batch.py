@@ -6,7 +6,7 @@ ever given, so a batch moves it by its weight over the weight so far.
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -14,9 +14,12 @@ from torch import Tensor
 
 from onetrip.ops.kmeans.labels import labels_of
 from onetrip.ops.kmeans.lloyd import ClusterSums
-from onetrip.ops.kmeans.points import Placed, Points, Rows
+from onetrip.ops.kmeans.points import Placed, Points, Rows, rows_of
 from onetrip.ops.kmeans.solve import solve
 from onetrip.ops.kmeans.workers import Workers, rows_workers, slices
+
+if TYPE_CHECKING:
+    from onetrip.ops.kmeans.device_mini_batch import DeviceSteps
 
 # Elements of a batch that are one thread's work, 1 MiB of float32; the same pieces whatever the
 # number of threads, as the sums of pieces are rounded.
@@ -37,15 +40,39 @@ class Batch(NamedTuple):
     rows: Callable[[Rows], Placed]
 
 
+class DeviceBatch(NamedTuple):
+    """Samples `x` [N, D] on a device, all of them or those by number [R].
+
+    `weight` [R], float64, or None where all are 1.
+    """
+
+    x: Tensor
+    numbers: Tensor | None = None
+    weight: Tensor | None = None
+
+    @property
+    def size(self) -> int:
+        """How many samples there are."""
+        return (self.x if self.numbers is None else self.numbers).shape[0]
+
+    def rows(self, rows: Rows) -> "DeviceBatch":
+        """Some of the samples, without their weights."""
+        numbers = rows if self.numbers is None else rows_of(self.numbers, rows)
+        return DeviceBatch(rows_of(self.x, numbers))
+
+
 class Step(NamedTuple):
     """Centres [K, D] and their weights so far [K], float64, after a batch.
 
-    `inertia` is that of the batch before, 0 where nobody asked for it.
+    `inertia` is that of the batch before, 0 where nobody asked for it; `least` and `largest` of the
+    weights are told where a device has found them.
     """
 
     centers: Tensor
     counts: Tensor
     inertia: float
+    least: float | None = None
+    largest: float | None = None
 
 
 class _Share(NamedTuple):
@@ -57,7 +84,7 @@ class _Share(NamedTuple):
 
 
 def mini_batch_step(
-    batch: Placed | Batch,
+    batch: Placed | Batch | DeviceBatch,
     centers: Tensor,
     counts: Tensor,
     precision: str,
@@ -70,9 +97,18 @@ def mini_batch_step(
     A batch of `Points` is labelled by any implementation and adds exactly; the others take few
     calls, on a CPU, where `workers` share a large one.
     """
+    if isinstance(batch, DeviceBatch):
+        return device_steps(centers, batch.size).step(batch, None, centers, counts)
     if isinstance(batch, Points):
         return _by_points(batch, centers, counts, precision)
     return _by_pieces(batch, centers, counts, precision, workers, measured)
+
+
+def device_steps(centers: Tensor, most: int) -> "DeviceSteps":
+    """Steps by each a `DeviceBatch` of at most `most` rows, one launched ahead."""
+    from onetrip.ops.kmeans.device_mini_batch import DeviceSteps
+
+    return DeviceSteps(centers, most)
 
 
 def _by_points(points: Points, centers: Tensor, counts: Tensor, precision: str) -> Step:
