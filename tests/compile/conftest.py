@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -16,19 +17,36 @@ sys.path.insert(0, str(Path(__file__).parent))
 Record = Mapping[str, object]
 
 
+def operator_of(module: str) -> str:
+    """The operator of a kernel file; a module of these tests stands for itself."""
+    return module.split(".")[-2] if "." in module else module
+
+
+@functools.cache
+def _said_of(*names: str) -> subprocess.CompletedProcess[str]:
+    """What `python -m onetrip.testing.compile_lane NAMES` said, once a session."""
+    environment = {name: v for name, v in os.environ.items() if name != "TRITON_INTERPRET"}
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+    command = [sys.executable, "-m", "onetrip.testing.compile_lane", *names]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=2400)
+
+
 class LaneRun:
-    """What `python -m onetrip.testing.compile_lane MODULE` said."""
+    """What the lane said of a module; one run is of all modules of an operator."""
 
     def __init__(self, module: str) -> None:
-        environment = {name: v for name, v in os.environ.items() if name != "TRITON_INTERPRET"}
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
-        command = [sys.executable, "-m", "onetrip.testing.compile_lane", module]
-        run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)
+        run = _said_of(operator_of(module))
         self.returncode = run.returncode
-        self.stderr = run.stderr
+        # Each case is named before it is tried; what follows a name is about it.
+        said = re.findall(
+            rf"^{re.escape(module)} .*\n(?:(?!onetrip\.ops\.).*\n)*", run.stderr, re.M
+        )
+        self.stderr = "".join(said)
         records = [json.loads(line) for line in run.stdout.splitlines()]
         self.records: dict[tuple[str, str], Record] = {
-            (record["case"], record["target"]): record for record in records
+            (record["case"], record["target"]): record
+            for record in records
+            if record["module"] == module
         }
 
     def record(self, case: str, target: str) -> Record:
@@ -40,5 +58,11 @@ class LaneRun:
 
 @pytest.fixture(scope="session")
 def lane() -> Callable[[str], LaneRun]:
-    """Run the lane over one module, once a session."""
+    """Run the lane over a module."""
     return functools.cache(LaneRun)
+
+
+@pytest.fixture(scope="session")
+def said_of() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the lane over operators and modules."""
+    return _said_of

@@ -19,8 +19,8 @@ def declared():
                     case.name,
                     target,
                     id=f"{operator}-{kernel_file}-{case.name}-{target}",
-                    # One process runs a module's cases and keeps the answers.
-                    marks=pytest.mark.xdist_group(module),
+                    # One process runs an operator's cases and keeps the answers.
+                    marks=pytest.mark.xdist_group(f"compile-{operator}"),
                 )
 
 

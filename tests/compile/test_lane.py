@@ -78,6 +78,14 @@ def test_shared_memory_is_held_to_the_hardware(tiny):
     assert "at most 65536 allowed" in broken_bounds(case, too_much)[0]
 
 
+def test_a_compiler_that_crashes_takes_no_other_module_with_it(said_of, tmp_path, monkeypatch):
+    (tmp_path / "crashes.py").write_text("import os; os.abort()")
+    monkeypatch.syspath_prepend(tmp_path)
+    run = said_of("crashes", "tiny_kernels")
+    assert run.returncode == 1
+    assert '"case": "good"' in run.stdout
+
+
 def test_unknown_argument_is_named(tiny):
     @triton.jit
     def kernel(x_ptr):
