@@ -55,6 +55,19 @@ def test_searches_in_small_leaves_find_the_tree(features, data):
         assert_spans(x, 3, impl="torch")
 
 
+@pytest.mark.parametrize("magnitude", [-900, -200, -60, 60, 400])
+@pytest.mark.parametrize("features", [2, 20])
+def test_the_unit_of_samples_changes_no_edge(features, magnitude):
+    x = make_inputs({"N": 300, "D": features}, dtype=torch.float64, data="blobs")["x"]
+    weight, ends = onetrip.hdbscan(x, min_samples=3, impl="torch")
+    scaled, same = onetrip.hdbscan(x * 2.0**magnitude, min_samples=3, impl="torch")
+    for name in ("source", "target"):
+        assert torch.equal(same[name], ends[name])
+    if magnitude > -500:  # beyond, squares vanish
+        assert torch.equal(scaled, weight * 2.0**magnitude)
+        assert torch.equal(same["core_distance"], ends["core_distance"] * 2.0**magnitude)
+
+
 def test_default_leaves_find_the_tree():
     x = make_inputs({"N": 1500, "D": 8}, dtype=torch.float32, data="blobs")["x"]
     assert_spans(x, 5, alpha=1.4, impl="torch")

@@ -1,5 +1,8 @@
 """The implementation in plain torch: lists of neighbours, then Borůvka's rounds over boxes."""
 
+import math
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -16,6 +19,8 @@ from onetrip.tile.side_by_side import on_one_thread
 # Multiplications of all pairs, below which tiles are too few for threads: digits are 2e8, and take
 # 1.5 s of CPU time on two threads of a busy machine, 0.2 s on one.
 _SMALL = 1 << 31
+# Up to so many doublings or halvings of 1, squares of widths are well within float32's range.
+_NEAR_ONE = 32
 
 
 def spanning_tree(
@@ -36,6 +41,9 @@ def _spanning_tree(
     N = x.shape[0]
     # Points without features all lie in one place.
     wide = x.double() if x.shape[1] else x.new_zeros(N, 1, dtype=torch.float64)
+    unit = _unit(wide)
+    if unit != 1.0:
+        wide = wide / unit
     tree = build_tree(wide, max(2, config["leaf"]))
     products = Products(wide[tree.order], certified=certified)
     del wide
@@ -48,4 +56,13 @@ def _spanning_tree(
     of_points[tree.order] = core
     edges = in_order(edges, tree.order)
     tied, weight = tied_pairs(near.place, near.square, core, scale, edges.weight)
+    edges = replace(edges, weight=edges.weight * unit * unit)
+    of_points, weight = of_points * unit * unit, weight * unit * unit
     return Spanning(edges, of_points, tree.order[tied], weight, near.reevaluated / N)
+
+
+def _unit(x: Tensor) -> float:
+    """A power of two, 1 where it can be: float32 holds the squares of distances in such units."""
+    width = float((x.amax(0) - x.amin(0)).amax())
+    exponent = math.frexp(width)[1]
+    return 1.0 if abs(exponent) <= _NEAR_ONE else 2.0 ** max(-1000, min(1000, exponent))
