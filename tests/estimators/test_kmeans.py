@@ -3,6 +3,7 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy import sparse
@@ -221,3 +222,18 @@ def test_errors_say_what_was_expected():
 def test_batches_are_sent_to_the_operator(estimator, kind):
     with pytest.raises(ValueError, match=r"are for the operator: onetrip.kmeans\(x, centers\)"):
         estimator(2).fit(kind((2, 5, 3)))
+
+
+def test_a_plain_array_is_held_to_the_features_of_the_fit():
+    """What is taken without a look by scikit-learn's checks leaves the same behind."""
+    named = pd.DataFrame(DIGITS[:50, :3], columns=["a", "b", "c"])
+    model = KMeans(2, random_state=0).fit(named)
+    with pytest.warns(UserWarning, match="does not have valid feature names"):
+        model.predict(DIGITS[:5, :3].copy())
+    model.fit(DIGITS[:50, 2:6].copy())
+    assert model.n_features_in_ == 4
+    assert not hasattr(model, "feature_names_in_")
+    with pytest.raises(ValueError, match="X has 3 features, but KMeans is expecting 4 features"):
+        model.predict(DIGITS[:5, :3].copy())
+    with pytest.raises(ValueError, match="NaN"):
+        model.predict(np.full((2, 4), np.nan))

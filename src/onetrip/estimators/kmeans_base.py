@@ -1,5 +1,6 @@
 """What KMeans and MiniBatchKMeans share: checked input, labels, distances and score."""
 
+import functools
 import warnings
 from dataclasses import replace
 from numbers import Integral, Real
@@ -54,6 +55,12 @@ class BaseKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
     device: Any
     cluster_centers_: Any
     labels_: Any
+
+    @classmethod
+    @functools.cache
+    def _get_param_names(cls):
+        # Read from a signature every time that a fit checks its parameters, otherwise.
+        return super()._get_param_names()
 
     def fit_predict(self, X, y=None, sample_weight=None):
         """Fit, and return `labels_`."""

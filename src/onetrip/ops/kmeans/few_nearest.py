@@ -5,7 +5,7 @@ from torch import Tensor
 
 from onetrip.ops.kmeans.points import Placed
 from onetrip.ops.kmeans.resolve import labels_among
-from onetrip.ops.kmeans.tile_search import search_of
+from onetrip.ops.kmeans.tile_search import Found, search_of
 from onetrip.ops.kmeans.workers import Workers, slices
 
 # Scores of a tile: 512 KiB of float32, and half of that of marks, in a core's cache.
@@ -56,6 +56,11 @@ class FewNearest:
         """Numbers [N], uint8, of the nearest of `centers` [K, D], of the dtype of the samples."""
         aim = self._search.aim(centers if self._offset is None else centers - self._offset)
         N = self._norm.size
+        self.looks += N
+        if N <= self._tile_rows:
+            found = self._search.nearest(self._columns, self._norm, aim)
+            self.anew += found.doubtful.size
+            return _settled(found, self._points, centers)
         labels = np.empty(N, np.uint8)
 
         def look(task: slice) -> int:
@@ -76,7 +81,6 @@ class FewNearest:
         share = N // (1 if workers.threads == 1 else _TASKS)
         tiles = max(1, min(_TILES_PER_TASK, share // self._tile_rows))
         self.anew += sum(workers.map(look, slices(slice(0, N), tiles * self._tile_rows)))
-        self.looks += N
         return labels
 
 
@@ -85,7 +89,12 @@ def labels_of_tile(points: Placed, centers: Tensor) -> np.ndarray:
     search = search_of(*centers.shape, points.x.dtype)
     about = centers if points.centred is points.x else centers - points.offset
     found = search.nearest(points.centred.T, points.norm.numpy(), search.aim(about))
-    if found.doubtful.size:
-        rows = found.doubtful
+    return _settled(found, points, centers)
+
+
+def _settled(found: Found, points: Placed, centers: Tensor) -> np.ndarray:
+    """Labels of all rows of one tile, those in doubt too."""
+    rows = found.doubtful
+    if rows.size:
         found.label[rows] = labels_among(points, centers, rows, found.candidates)
     return found.label

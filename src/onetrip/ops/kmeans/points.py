@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from onetrip.ops.kmeans.exact_sums import exact_total, grid_magic, on_grid, reduced
-from onetrip.ops.kmeans.workers import pass_rows, rows_workers, slices
+from onetrip.ops.kmeans.workers import WORTH_THREADS, pass_rows, rows_workers, slices
 
 # Samples of one step of a pass on a device, which stores nothing of their size.
 _DEVICE_ELEMENTS = 1 << 30
@@ -152,6 +152,10 @@ def prepare(
         placed = prepare_on_device(x, weight, total_weight, group, meanwhile)
         if placed is not None:
             return placed
+    if x.is_cpu and group is None and x.numel() < WORTH_THREADS:
+        from onetrip.ops.kmeans.few_points import prepare_few
+
+        return prepare_few(x, weight, total_weight)
     with rows_workers(x) as workers:
         block_rows = pass_rows(x) if x.is_cpu else max(1, _DEVICE_ELEMENTS // x.shape[1])
         blocks = slices(slice(0, rows), block_rows)
@@ -186,11 +190,6 @@ def prepare(
             variance = reduced(spread, dist.ReduceOp.SUM, group).item() / samples
     largest = torch.stack((norm.max() + offset.abs().max(), _largest(weight, x)))
     largest = reduced(largest.double(), dist.ReduceOp.MAX, group)
-    bound = 1.01 * float(largest[0] * largest[1]) * samples
-    magics = (grid_magic(bound),)
-    if x.dtype == torch.float64:
-        # What is rounded off is at most half a step, 2^-52 of the bound.
-        magics += (grid_magic(bound * 2.0**-51 * samples),)
     return Points(
         x=x,
         centred=x if centred is None else centred,
@@ -199,9 +198,18 @@ def prepare(
         weight=weight,
         total_weight=samples if total_weight is None else total_weight,
         variance=variance / x.shape[1],
-        magics=magics,
+        magics=grids(float(largest[0] * largest[1]), samples, x.dtype),
         group=group,
     )
+
+
+def grids(largest: float, samples: float, dtype: torch.dtype) -> tuple[float, ...]:
+    """Grids on which weighted rows add up exactly, if none is longer than `largest`."""
+    bound = 1.01 * largest * samples
+    if dtype != torch.float64:
+        return (grid_magic(bound),)
+    # What the first rounds off is at most half a step, 2^-52 of the bound.
+    return grid_magic(bound), grid_magic(bound * 2.0**-51 * samples)
 
 
 def _total(parts: list[Tensor]) -> Tensor:

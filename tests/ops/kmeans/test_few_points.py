@@ -1,0 +1,30 @@
+"""Few samples made ready by NumPy are those that torch makes ready block by block."""
+
+import pytest
+import torch
+
+from onetrip.ops.kmeans import points
+from onetrip.ops.kmeans.points import prepare
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16])
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+@pytest.mark.parametrize("offset", [0.0, 5.0])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_few_points_are_as_many_are(monkeypatch, dtype, metric, offset, weighted):
+    generator = torch.Generator().manual_seed(0)
+    x = (torch.randn(300, 7, generator=generator) + offset).to(dtype)
+    weight = 3.0 * torch.rand(300, generator=generator) if weighted else None
+    few = prepare(x, weight, metric)
+    monkeypatch.setattr(points, "WORTH_THREADS", 0)
+    many = prepare(x, weight, metric)
+    assert (few.centred is few.x) == (many.centred is many.x) == (offset == 0.0)
+    for name in ("x", "centred", "offset", "norm"):
+        one, other = getattr(few, name), getattr(many, name)
+        assert one.dtype == other.dtype
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-5)
+    assert (few.weight is None) == (many.weight is None) == (not weighted)
+    assert few.total_weight == many.total_weight
+    assert few.magics == many.magics
+    assert few.variance == pytest.approx(many.variance, rel=1e-6)
+    assert few.group is many.group is None
