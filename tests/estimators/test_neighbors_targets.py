@@ -109,3 +109,13 @@ def test_parameters_are_scikit_learns(name):
     theirs = getattr(neighbors, name)().get_params()
     ours = getattr(onetrip.neighbors, name)().get_params()
     assert {parameter: ours[parameter] for parameter in theirs} == theirs
+
+
+@pytest.mark.parametrize("model", [KNeighborsClassifier, KNeighborsRegressor])
+def test_scores_of_tensors_are_those_of_arrays(model):
+    samples, labels = torch.rand(60, 3), torch.arange(60) % 3
+    weight = torch.rand(60, requires_grad=True)
+    plain = model().fit(samples.numpy(), labels.numpy())
+    expected = plain.score(samples.numpy(), labels.numpy(), weight.detach().numpy())
+    targets = labels if model is KNeighborsClassifier else labels.bfloat16()
+    assert model().fit(samples, targets).score(samples, targets, weight) == pytest.approx(expected)

@@ -14,7 +14,7 @@ from torch import Tensor
 from onetrip.core.errors import ArgumentError
 from onetrip.estimators.arrays import Given
 from onetrip.estimators.labels import check_labels
-from onetrip.estimators.neighbor_targets import take_targets, weights_of
+from onetrip.estimators.neighbor_targets import as_array, take_targets, weights_of
 from onetrip.estimators.neighbors_vote import NeighborsVote
 
 
@@ -130,17 +130,12 @@ class KNeighborsClassifier(ClassifierMixin, NeighborsVote):
         ----------
         X : as in `predict`
         y : array-like or Tensor of shape (n_queries,) or (n_queries, n_outputs)
-        sample_weight : array-like of shape (n_queries,), optional
+        sample_weight : array-like or Tensor of shape (n_queries,), optional
         """
-        if isinstance(y, Tensor):
-            y = y.cpu().numpy()
-        predicted = self.predict(X)
-        if isinstance(predicted, Tensor):
-            predicted = predicted.cpu().numpy()
-        right = np.asarray(y) == predicted
+        right = np.asarray(as_array(y)) == as_array(self.predict(X))
         if right.ndim == 2:
             right = right.all(1)
-        return float(np.average(right, weights=sample_weight))
+        return float(np.average(right, weights=as_array(sample_weight)))
 
     def _votes(self, X: Any) -> tuple[list[Tensor], Given]:
         """Weights of each class, float64 [Q, n_classes] for each output."""

@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from onetrip.estimators.arrays import as_tensor
-from onetrip.estimators.neighbor_targets import take_targets, weights_of
+from onetrip.estimators.neighbor_targets import as_array, take_targets, weights_of
 from onetrip.estimators.neighbors_vote import NeighborsVote
 
 
@@ -93,11 +93,10 @@ class KNeighborsRegressor(RegressorMixin, NeighborsVote):
         ----------
         X : as in `predict`
         y : array-like or Tensor of shape (n_queries,) or (n_queries, n_outputs)
-        sample_weight : array-like of shape (n_queries,), optional
+        sample_weight : array-like or Tensor of shape (n_queries,), optional
         """
-        predicted = self.predict(X)
-        plain = [v.cpu().numpy() if isinstance(v, Tensor) else v for v in (y, predicted)]
-        return float(r2_score(*plain, sample_weight=sample_weight))
+        predicted = as_array(self.predict(X))
+        return float(r2_score(as_array(y), predicted, sample_weight=as_array(sample_weight)))
 
     def __sklearn_tags__(self) -> Any:
         """Several outputs are taken."""

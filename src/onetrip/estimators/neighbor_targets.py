@@ -27,6 +27,14 @@ def weights_of(distances: Tensor, weights: Any, given: Given) -> Tensor | None:
     return torch.as_tensor(made, dtype=torch.float64, device=distances.device)
 
 
+def as_array(values: Any) -> Any:
+    """A tensor as NumPy's array, whatever NumPy knows of it; all else as it is."""
+    if not isinstance(values, Tensor):
+        return values
+    kept = values.detach().cpu()
+    return (kept.float() if kept.dtype == torch.bfloat16 else kept).numpy()
+
+
 def take_targets(estimator: BaseEstimator, y: Any, n_samples: int, *, numeric: bool) -> Any:
     """`y` checked, of shape (n_samples,) or (n_samples, n_outputs): an array, or a tensor."""
     name = type(estimator).__name__

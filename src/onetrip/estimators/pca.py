@@ -5,7 +5,6 @@ from typing import Any, Self
 
 import torch
 from scipy import sparse
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from torch import Tensor
 
@@ -15,7 +14,7 @@ from onetrip.estimators.arrays import DEVICES, Given, take
 from onetrip.estimators.gaussian_model import GaussianModel
 from onetrip.estimators.pca_rank import likeliest_rank, rank_for_share
 from onetrip.estimators.sparse_svd import sparse_truncated_svd
-from onetrip.estimators.truncated_svd import SEEDS, random_solver, refuse_normalizer
+from onetrip.estimators.svd_options import random_solver, refuse_options, seed_of
 from onetrip.ops.truncated_svd.api import truncated_svd
 from onetrip.ops.truncated_svd.plan import power_iterations
 from onetrip.ops.truncated_svd.running import RunningMoments
@@ -177,11 +176,7 @@ class PCA(GaussianModel):
 
     def _check_options(self) -> None:
         self._validate_params()
-        refuse_normalizer(self.power_iteration_normalizer)
-        if self.tol:
-            raise UnsupportedError(
-                complaint("tol", expected="0: exact values have no tolerance", got=self.tol)
-            )
+        refuse_options(self.power_iteration_normalizer, self.tol)
 
     def _fit(self, X: Any) -> Given:
         self._check_options()
@@ -200,7 +195,7 @@ class PCA(GaussianModel):
             "solver": solver,
             "n_iter": iterations,
             "n_oversamples": self.n_oversamples,
-            "seed": int(check_random_state(self.random_state).randint(SEEDS)),
+            "seed": seed_of(self.random_state),
         }
         if given.csr is not None:
             values, extra = sparse_truncated_svd(given.csr, **options)

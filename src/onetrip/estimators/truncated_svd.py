@@ -4,17 +4,16 @@ from numbers import Integral, Real
 from typing import Any, Self
 
 import torch
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
-from onetrip.core.errors import ArgumentError, UnsupportedError, complaint
+from onetrip.core.errors import ArgumentError, complaint
 from onetrip.estimators.arrays import DEVICES, Given, take
 from onetrip.estimators.linear_projection import LinearProjection
 from onetrip.estimators.sparse_svd import sparse_truncated_svd
+from onetrip.estimators.svd_options import random_solver, refuse_options, seed_of
 from onetrip.ops.truncated_svd.api import truncated_svd
 
-SEEDS = 2**31 - 1
 _BLOCK_ROWS = 1 << 14
 
 
@@ -113,21 +112,16 @@ class TruncatedSVD(LinearProjection):
     def fit_transform(self, X: Any, y: Any = None) -> Any:
         """Learn the components, and answer the samples' coordinates along them."""
         self._validate_params()
-        refuse_normalizer(self.power_iteration_normalizer)
-        if self.tol:
-            raise UnsupportedError(
-                complaint("tol", expected="0: exact values have no tolerance", got=self.tol)
-            )
+        refuse_options(self.power_iteration_normalizer, self.tol)
         given = take(self, X, reset=True, device=self.device, accept_sparse=True)
         self._check_size(given)
-        seed = int(check_random_state(self.random_state).randint(SEEDS))
         options: dict[str, Any] = {
             "n_components": self.n_components,
             "center": False,
             "solver": random_solver(given) if self.algorithm == "randomized" else "full",
             "n_iter": self.n_iter,
             "n_oversamples": self.n_oversamples,
-            "seed": seed,
+            "seed": seed_of(self.random_state),
         }
         if given.csr is not None:
             values, extra = sparse_truncated_svd(given.csr, **options)
@@ -177,25 +171,3 @@ def _variance(coordinates: Tensor) -> Tensor:
     mean = torch.stack([block.double().sum(0) for block in blocks]).sum(0) / coordinates.shape[0]
     squares = [(block.double() - mean).square_().sum(0) for block in blocks]
     return torch.stack(squares).sum(0) / coordinates.shape[0]
-
-
-def random_solver(given: Given) -> str:
-    """The operator's solver where random directions are asked for.
-
-    On a GPU "auto", as the Gram matrix is exact and for most sizes takes less time.
-    """
-    return "auto" if given.tensor is not None and given.tensor.is_cuda else "randomized"
-
-
-def refuse_normalizer(normalizer: str) -> None:
-    """Refuse what the randomized solver does not do between its power iterations."""
-    if normalizer in ("LU", "none"):
-        way_out = "QR is at least as accurate and, on the thin matrices here, as fast."
-        raise UnsupportedError(
-            complaint(
-                "power_iteration_normalizer",
-                expected='"auto" or "QR"',
-                got=repr(normalizer),
-                way_out=way_out,
-            )
-        )
