@@ -19,7 +19,7 @@ from onetrip.estimators.kmeans_start import fixed_centers, is_array, start_cente
 from onetrip.estimators.mini_batch_progress import Progress
 from onetrip.estimators.mini_batch_rows import all_rows, drawer, made_ready, points_of, rows_drawn
 from onetrip.estimators.stages import LABEL_ROWS
-from onetrip.estimators.staging import numbers_on, sent, staged, with_next
+from onetrip.estimators.staging import sent, staged, with_next
 from onetrip.ops.kmeans.mini_batch import (
     Batch,
     DeviceBatch,
@@ -209,7 +209,7 @@ class MiniBatchKMeans(BaseKMeans):
 
         step, measured = 0, progress.asks or not self.compute_labels
         worth = batch_rows * samples.shape[1] >= WORTH_THREADS
-        ahead = device_steps(centers, batch_rows) if has_wide_products(centers) else None
+        ahead = device_steps(centers, counts, batch_rows) if has_wide_products(centers) else None
         pairs: Iterator[tuple[Any, Any]] = with_next(self._batches(samples, target, batches()))
         with block_workers(target, worth=worth) as workers:
             for step, (batch, following) in enumerate(pairs, start=1):
@@ -241,7 +241,7 @@ class MiniBatchKMeans(BaseKMeans):
         """Rows of samples about the offset of the first; few samples are placed all at once."""
         if has_wide_products(samples) and samples.device == target and samples.is_contiguous():
             for rows in batches:
-                yield DeviceBatch(samples, numbers_on(rows, target))
+                yield DeviceBatch(samples, rows)
             return
         if not samples.is_cpu or target.type != "cpu":
             for number, batch in enumerate(sent(samples, target, batches)):

@@ -59,11 +59,6 @@ def sent(samples: Tensor, device: torch.device, batches: Iterable[Tensor]) -> It
         yield _arrived(_fetch(samples, device, rows, stream), stream)
 
 
-def numbers_on(rows: Tensor, device: torch.device) -> Tensor:
-    """Numbers of rows on a device, which the host does not wait for."""
-    return rows.pin_memory().to(device, non_blocking=True)
-
-
 def _copying(samples: Tensor, device: torch.device) -> torch.cuda.Stream | None:
     overlap = device.type == "cuda" and samples.device.type == "cpu"
     return torch.cuda.Stream(device) if overlap else None

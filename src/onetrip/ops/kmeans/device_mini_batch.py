@@ -6,7 +6,6 @@ of the one at hand, and where the host then wants other centres, it leaves no tr
 """
 
 import itertools
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,42 +16,57 @@ from onetrip.ops.kmeans.kernel_batch_triton import (
     _kmeans_batch_move_kernel,
 )
 from onetrip.ops.kmeans.mini_batch import DeviceBatch, Step
-from onetrip.ops.kmeans.triton_impl import Reading
-from onetrip.tile.launches import blocks, launches_for
+from onetrip.tile.launches import Launches, blocks, launches_for
 
 # Rows of a program that labels, centres of a tile, features of a step.
 _BLOCK_N, _BLOCK_K, _BLOCK_D = 32, 128, 32
 _LABEL_WARPS = 8
 # Rows of a program that adds, centres of one that moves, features of either; its numbers at once.
 _ADDED, _MOVED, _WIDE, _NUMBERS = 16, 4, 128, 1024
-# Steps whose reports may be on their way.
-_AHEAD = 2
+# A step, the one before that it starts from, and the one launched after it in vain.
+_SLOTS = 3
 
 
-class Launched(NamedTuple):
-    """A step that is launched from centres `before`: centres [K, D] and weights [K] after it."""
+class _Slot:
+    """What one step at a time has for itself.
 
-    before: Tensor
-    centers: Tensor
-    counts: Tensor
-    reading: Reading
+    The device reads the numbers of rows from the host's memory and writes its report there: a copy
+    of so little would take the host longer than the step takes the device.
+    """
+
+    def __init__(self, centers: Tensor, counts: Tensor, most: int) -> None:
+        pinned = centers.is_cuda
+        self.centers, self.counts = torch.empty_like(centers), torch.empty_like(counts)
+        self.numbers = torch.empty(most, dtype=torch.int64, pin_memory=pinned)
+        self.report = torch.empty(3, dtype=torch.float64, pin_memory=pinned)
+        self.event = torch.cuda.Event() if pinned else None
+        self.before: Tensor | None = None
+
+    def step(self) -> Step:
+        """What the step came to, when it is done."""
+        if self.event is not None:
+            self.event.synchronize()
+        return Step(self.centers, self.counts, *self.report.tolist())
 
 
 class DeviceSteps:
-    """Steps by batches of at most `most` rows, from `centers` [K, D] or others like them."""
+    """Steps by batches of at most `most` rows, from `centers` [K, D] and `counts` [K].
 
-    def __init__(self, centers: Tensor, most: int) -> None:
+    Centres of a step are overwritten by the third step after it.
+    """
+
+    def __init__(self, centers: Tensor, counts: Tensor, most: int) -> None:
         (K, D), device = centers.shape, centers.device
         self._sums = torch.empty(K, D, dtype=torch.float64, device=device)
         self._totals = torch.empty(K, dtype=torch.float64, device=device)
         self._labels = torch.empty(most, dtype=torch.int32, device=device)
         self._inertia = torch.empty(blocks(most, _BLOCK_N), dtype=torch.float64, device=device)
         self._largest = torch.zeros(2, dtype=torch.int64, device=device)
-        self._numbers = torch.empty(3, dtype=torch.float64, device=device)
-        self._readings = itertools.cycle([Reading(self._numbers) for _ in range(_AHEAD)])
+        self._slots = itertools.cycle([_Slot(centers, counts, most) for _ in range(_SLOTS)])
         # Of a score whose norms are 1, twice: D + 4 roundings of products and sums.
         self._unit = 2.02 * (D + 8) * 2.0**-53
-        self._ahead: Launched | None = None
+        self._ahead: _Slot | None = None
+        self._samples, self._size, self._launch = centers, -1, Launches()
 
     def step(
         self, batch: DeviceBatch, following: DeviceBatch | None, centers: Tensor, counts: Tensor
@@ -62,24 +76,29 @@ class DeviceSteps:
         Where these are other centres than the step before ended with, the one that was launched
         from there is forgotten.
         """
-        step = self._ahead
-        if step is None or step.before is not centers:
-            step = self.launch(batch, centers, counts)
+        slot = self._ahead
+        if slot is None or slot.before is not centers:
+            slot = self.launch(batch, centers, counts)
         self._ahead = None
         if following is not None:
-            self._ahead = self.launch(following, step.centers, step.counts)
-        return Step(step.centers, step.counts, *step.reading.values())
+            self._ahead = self.launch(following, slot.centers, slot.counts)
+        return slot.step()
 
-    def launch(self, batch: DeviceBatch, centers: Tensor, counts: Tensor) -> Launched:
+    def launch(self, batch: DeviceBatch, centers: Tensor, counts: Tensor) -> _Slot:
         """Launch a step by a batch of contiguous samples of any float dtype."""
         (K, D), size, samples = centers.shape, batch.size, batch.x
-        after, counts_after = torch.empty_like(centers), torch.empty_like(counts)
-        numbers = self._labels if batch.numbers is None else batch.numbers
+        slot = next(self._slots)
+        slot.before, numbers = centers, self._labels
+        if batch.numbers is not None:
+            numbers = slot.numbers
+            numbers[:size].copy_(batch.numbers)
         weights = self._totals if batch.weight is None else batch.weight
-        parts = blocks(size, _BLOCK_N)
+        if samples is not self._samples or size != self._size:
+            self._samples, self._size = samples, size
+            self._launch = launches_for("batch", size, K, D, samples, weights, centers, counts)
+        launch, parts = self._launch, blocks(size, _BLOCK_N)
         given = {"HAS_ROWS": batch.numbers is not None, "HAS_WEIGHT": batch.weight is not None}
         with torch.cuda.device_of(centers):
-            launch = launches_for("batch", size, K, D, samples, numbers, weights, centers, counts)
             launch(
                 _kmeans_batch_label_kernel, parts,
                 samples, numbers, weights, centers, self._labels, self._inertia, self._largest,
@@ -95,8 +114,10 @@ class DeviceSteps:
             )  # fmt: skip
             launch(
                 _kmeans_batch_move_kernel, blocks(K, _MOVED),
-                self._sums, self._totals, centers, counts, self._inertia, self._largest, after,
-                counts_after, self._numbers, parts, K, D,
+                self._sums, self._totals, centers, counts, self._inertia, self._largest,
+                slot.centers, slot.counts, slot.report, parts, K, D,
                 BLOCK_K=_MOVED, BLOCK_D=_WIDE, BLOCK_P=_NUMBERS, enable_fp_fusion=False,
             )  # fmt: skip
-            return Launched(centers, after, counts_after, next(self._readings).begin())
+            if slot.event is not None:
+                slot.event.record()
+        return slot

@@ -31,20 +31,21 @@ def _kmeans_distances_kernel(
     mask_k = offs_k < K
     rows = offs_n.to(tl.int64)
     product = tl.zeros([BLOCK_N, BLOCK_K], tl.float64)
-    of_rows = tl.zeros([BLOCK_N], tl.float64)
+    # A thread's own: sums over features take threads together, which is done once.
+    of_features = tl.zeros([BLOCK_N, BLOCK_D], tl.float64)
     for start_d in range(0, D, BLOCK_D):
         offs_d = start_d + tl.arange(0, BLOCK_D)
         mask_d = offs_d < D
         mask = mask_n[:, None] & mask_d[None, :]
         offset = tl.load(offset_ptr + offs_d, mask=mask_d, other=0.0)
         x = tl.load(x_ptr + rows[:, None] * D + offs_d[None, :], mask=mask, other=0.0)
-        x = tl.where(mask, x.to(tl.float64) - offset.to(tl.float64)[None, :], 0.0)
+        x = x.to(tl.float64) - offset.to(tl.float64)[None, :]  # [BLOCK_N, BLOCK_D]
         place = offs_k.to(tl.int64)[None, :] * D + offs_d[:, None]
         c = tl.load(wide_ptr + place, mask=mask_d[:, None] & mask_k[None, :], other=0.0)
         product = tl.dot(x, c, product, out_dtype=tl.float64)  # [BLOCK_N, BLOCK_K]
-        of_rows += tl.sum(x * x, 1)
+        of_features += x * x
     of_columns = tl.load(square_ptr + offs_k, mask=mask_k, other=0.0)
-    length = of_rows[:, None] + of_columns[None, :]
+    length = tl.sum(of_features, 1)[:, None] + of_columns[None, :]
     square = length - 2.0 * product
     # Not "is within": a square that is not a number is taken anew.
     lost = mask_n[:, None] & mask_k[None, :] & ((square > tiny * length) == 0)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from onetrip.ops.kmeans.labels import labels_of
 from onetrip.ops.kmeans.lloyd import ClusterSums
-from onetrip.ops.kmeans.points import Placed, Points, Rows, rows_of
+from onetrip.ops.kmeans.points import Placed, Points, Rows
 from onetrip.ops.kmeans.solve import solve
 from onetrip.ops.kmeans.workers import Workers, rows_workers, slices
 
@@ -41,9 +41,9 @@ class Batch(NamedTuple):
 
 
 class DeviceBatch(NamedTuple):
-    """Samples `x` [N, D] on a device, all of them or those by number [R].
+    """Samples `x` [N, D] on a device, all of them or those by `numbers` [R], which the host has.
 
-    `weight` [R], float64, or None where all are 1.
+    `weight` [R], float64, there too, or None where all are 1.
     """
 
     x: Tensor
@@ -55,10 +55,10 @@ class DeviceBatch(NamedTuple):
         """How many samples there are."""
         return (self.x if self.numbers is None else self.numbers).shape[0]
 
-    def rows(self, rows: Rows) -> "DeviceBatch":
-        """Some of the samples, without their weights."""
-        numbers = rows if self.numbers is None else rows_of(self.numbers, rows)
-        return DeviceBatch(rows_of(self.x, numbers))
+    def rows(self, rows: Tensor) -> "DeviceBatch":
+        """Some of the samples, by number [M] in the batch, without their weights."""
+        numbers = rows if self.numbers is None else self.numbers[rows.cpu()]
+        return DeviceBatch(self.x.index_select(0, numbers.to(self.x.device)))
 
 
 class Step(NamedTuple):
@@ -98,17 +98,17 @@ def mini_batch_step(
     calls, on a CPU, where `workers` share a large one.
     """
     if isinstance(batch, DeviceBatch):
-        return device_steps(centers, batch.size).step(batch, None, centers, counts)
+        return device_steps(centers, counts, batch.size).step(batch, None, centers, counts)
     if isinstance(batch, Points):
         return _by_points(batch, centers, counts, precision)
     return _by_pieces(batch, centers, counts, precision, workers, measured)
 
 
-def device_steps(centers: Tensor, most: int) -> "DeviceSteps":
+def device_steps(centers: Tensor, counts: Tensor, most: int) -> "DeviceSteps":
     """Steps by each a `DeviceBatch` of at most `most` rows, one launched ahead."""
     from onetrip.ops.kmeans.device_mini_batch import DeviceSteps
 
-    return DeviceSteps(centers, most)
+    return DeviceSteps(centers, counts, most)
 
 
 def _by_points(points: Points, centers: Tensor, counts: Tensor, precision: str) -> Step:
