@@ -87,9 +87,10 @@ class BaseKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
         In the dtype of the samples or of the centres, whichever is the wider.
         That matrix is the result, so it is stored; nothing else of its size is.
         """
-        given, points = self._fitted_input(X, None)
+        given = self._take_fitted(X)
+        centers = self._fitted_centers().to(given.samples.device)
         spherical = self._metric == "cosine"
-        return given.answer(distances_to(points, self._centers(points), spherical=spherical))
+        return given.answer(distances_to(given.samples, centers, spherical=spherical))
 
     def score(self, X, y=None, sample_weight=None):
         """Weighted sum of squared distances to the nearest centres, negated."""

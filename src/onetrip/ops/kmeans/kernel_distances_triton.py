@@ -39,7 +39,7 @@ def _kmeans_distances_kernel(
         mask = mask_n[:, None] & mask_d[None, :]
         offset = tl.load(offset_ptr + offs_d, mask=mask_d, other=0.0)
         x = tl.load(x_ptr + rows[:, None] * D + offs_d[None, :], mask=mask, other=0.0)
-        x = x.to(tl.float64) - offset.to(tl.float64)[None, :]  # [BLOCK_N, BLOCK_D]
+        x = x.to(tl.float64) - offset[None, :]  # [BLOCK_N, BLOCK_D]
         place = offs_k.to(tl.int64)[None, :] * D + offs_d[:, None]
         c = tl.load(wide_ptr + place, mask=mask_d[:, None] & mask_k[None, :], other=0.0)
         product = tl.dot(x, c, product, out_dtype=tl.float64)  # [BLOCK_N, BLOCK_K]
@@ -68,8 +68,8 @@ def _kmeans_distances_kernel(
 
 
 _SIGNATURE = {
-    **dict.fromkeys(("x_ptr", "centers_ptr", "offset_ptr", "out_ptr"), "*fp32"),
-    **dict.fromkeys(("wide_ptr", "square_ptr"), "*fp64"),
+    **dict.fromkeys(("x_ptr", "centers_ptr", "out_ptr"), "*fp32"),
+    **dict.fromkeys(("offset_ptr", "wide_ptr", "square_ptr"), "*fp64"),
     "tiny": "fp32",
     **dict.fromkeys(("N", "K", "D"), "i32"),
 }
