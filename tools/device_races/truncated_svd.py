@@ -1,4 +1,7 @@
-"""Races of truncated_svd: tall samples with a falling spectrum, as they are and centred (PCA)."""
+"""Races of truncated_svd: tall samples with a falling spectrum, as they are and centred (PCA).
+
+And of a fitted PCA: the coordinates of samples along its components.
+"""
 
 import importlib
 from functools import partial
@@ -9,6 +12,7 @@ import torch
 import onetrip
 from device_races.flashlib_imports import primitive
 from device_races.protocol import Inputs, Race
+from onetrip.decomposition import PCA
 
 # TorchDR decomposes all of the samples, which takes seconds beyond this.
 _MOST_OF_A_WHOLE_SVD = 1 << 28
@@ -87,8 +91,50 @@ def _race(name: str, N: int, D: int, k: int, *, center: bool) -> Race:
     )
 
 
-RACES = tuple(
-    _race(f"{kind}-{size}", N, D, k, center=kind == "pca")
-    for size, N, D, k in (("1m-256", 1_000_000, 256, 32), ("500k-1024", 500_000, 1024, 64))
-    for kind in ("svd", "pca")
+def _make_fitted(N: int, D: int, *, k: int) -> Inputs:
+    x = _make(N, D, center=False)["x"] + 3.0
+    return {"x": x, "model": PCA(n_components=k).fit(x)}
+
+
+def _transform(inputs: Inputs) -> Any:
+    return inputs["model"].transform(inputs["x"])
+
+
+def _transform_in_torch(inputs: Inputs) -> Any:
+    model = inputs["model"]
+    return (inputs["x"] - model.mean_) @ model.components_.T
+
+
+def _coordinate_errors(inputs: Inputs, found: Any) -> dict[str, float]:
+    """Largest error of a coordinate over the largest coordinate."""
+    x, model = inputs["x"], inputs["model"]
+    wrong, largest = [], []
+    for part, rows in zip(x.split(1 << 16), found.split(1 << 16), strict=True):
+        truth = (part.double() - model.mean_.double()) @ model.components_.double().T
+        wrong.append((rows - truth).abs().max())
+        largest.append(truth.abs().max())
+    return {"relative_error": float(torch.stack(wrong).max() / torch.stack(largest).max())}
+
+
+def _transform_race(name: str, N: int, D: int, k: int) -> Race:
+    return Race(
+        name,
+        {"N": N, "D": D, "K": k},
+        partial(_make_fitted, N, D, k=k),
+        {"onetrip": _transform, "torch": _transform_in_torch},
+        _coordinate_errors,
+        {"relative_error": 1e-6},
+        runs="PCA.transform",
+    )
+
+
+_SIZES = (("1m-256", 1_000_000, 256, 32), ("500k-1024", 500_000, 1024, 64))
+
+RACES = (
+    *(
+        _race(f"{kind}-{size}", N, D, k, center=kind == "pca")
+        for size, N, D, k in _SIZES
+        for kind in ("svd", "pca")
+    ),
+    _transform_race("transform-1m-128", 1_000_000, 128, 32),
 )

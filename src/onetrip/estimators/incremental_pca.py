@@ -143,11 +143,10 @@ class IncrementalPCA(GaussianModel):
         samples, features = batch.shape
         kept = self._kept(samples, features)
         narrow = torch.promote_types(batch.dtype, torch.float32)
-        # One batch in float64, as the Gram matrix behind the decomposition is.
-        rows = batch.double()
-        batch_mean = rows.mean(0)
-        rows = rows - batch_mean
-        square = rows.square().sum(0)
+        batch_mean = batch.mean(0, dtype=torch.float64)
+        deviations = batch - batch_mean
+        square = deviations.square().sum(0)
+        rows = deviations.to(narrow)
         seen, mean = samples, batch_mean
         if hasattr(self, "components_"):
             before = self.n_samples_seen_
@@ -160,10 +159,8 @@ class IncrementalPCA(GaussianModel):
             lengths = torch.as_tensor(self.singular_values_).to(rows)[:, None]
             directions = torch.as_tensor(self.components_).to(rows)
             correction = (before * samples / seen) ** 0.5 * apart
-            rows = torch.cat((lengths * directions, rows, correction[None]))
-        # What becomes float32 needs no correction to the digits of float64.
-        solver = "full" if narrow == torch.float64 else "covariance_eigh"
-        values, extra = truncated_svd(rows, n_components=kept, solver=solver)
+            rows = torch.cat((lengths * directions, rows, correction.to(rows)[None]))
+        values, extra = truncated_svd(rows, n_components=kept, solver="full")
         others = min(rows.shape) - kept
         beyond = float(extra["residual"]) * rows.shape[0] / max(seen - 1, 1)
         spared = kept in (samples, features) or others == 0

@@ -184,7 +184,7 @@ def _randomly(
         dtype = torch.float64 if wide else narrow
         return torch_impl.there_and_back(x, shift, basis, dtype, config)
 
-    draw = normal_draw(x.shape[1], columns, seed).to(x.device)
+    draw = normal_draw(x.shape[1], columns, seed, x.device)
     singular_values, components = randomized_decomposition(trip, kept, n_iter, draw)
     return singular_values, components, mean, total
 

@@ -2,11 +2,11 @@
 """Triton kernel of a projection: samples less a mean times components, and the largest sample.
 
 Idea: x is read once, and nothing of its size is written. A program owns BLOCK_N samples: it takes
-the mean out of a tile [BLOCK_N, BLOCK_D], splits each number into two of TF32 and multiplies the
-halves on tensor cores, which leaves about the accuracy of float32. A tile's product begins at
-zero: what tensor cores cut off grows with their running sum. Plain float32 products would take as
-long as the bytes of 32 components. Whoever reads all samples also learns the largest of them, NaN
-above all others: a caller that must refuse such samples needs no trip of its own.
+the mean out of a tile [BLOCK_N, BLOCK_D], splits each number into two of TF32, ``x = high + low``,
+and multiplies the halves on tensor cores, ``low high + high low + high high``: 23 bits of each
+factor count, as in float32. A tile's product begins at zero: what tensor cores cut off grows with
+their running sum. Who reads all samples also learns the largest of them, NaN above all others: a
+caller that must refuse such samples needs no trip of its own. A bias makes it the way back.
 
 More components than BLOCK_K are other programs', neighbours that find the samples in cache.
 """
@@ -25,10 +25,19 @@ _MOST_K = 64
 
 
 @triton.jit
+def _halves(x):
+    """`x` rounded to TF32, and what that leaves, as far as it counts."""
+    bits = x.to(tl.int32, bitcast=True)
+    high = ((bits + 0x1000) & -0x2000).to(tl.float32, bitcast=True)
+    return high, x - high
+
+
+@triton.jit
 def _truncated_svd_project_kernel(
     x_ptr,
     mean_ptr,
     components_ptr,
+    bias_ptr,
     found_ptr,
     largest_ptr,
     N,
@@ -36,7 +45,11 @@ def _truncated_svd_project_kernel(
     K,
     stride_xn,
     stride_xd,
+    stride_wk,
+    stride_wd,
     HAS_MEAN: tl.constexpr,
+    HAS_BIAS: tl.constexpr,
+    EVEN_D: tl.constexpr,
     BLOCK_N: tl.constexpr,
     BLOCK_D: tl.constexpr,
     BLOCK_K: tl.constexpr,
@@ -44,53 +57,67 @@ def _truncated_svd_project_kernel(
     pid_n, pid_k = tl.program_id(0), tl.program_id(1)
     rows = pid_n.to(tl.int64) * BLOCK_N + tl.arange(0, BLOCK_N)
     cols = pid_k * BLOCK_K + tl.arange(0, BLOCK_K)
-    mask_n, mask_k = rows < N, cols < K
+    # Rows and columns beyond the end are the last, again, which takes no mask; nothing keeps them.
+    x_lines = x_ptr + tl.minimum(rows, N - 1)[:, None] * stride_xn
+    w_lines = components_ptr + tl.minimum(cols, K - 1)[:, None].to(tl.int64) * stride_wk
     acc = tl.zeros((BLOCK_N, BLOCK_K), dtype=tl.float32)
-    largest = tl.zeros((BLOCK_N, BLOCK_D), dtype=tl.int32)
+    largest = tl.zeros((BLOCK_N, BLOCK_D), dtype=tl.float32)
     for first in range(0, D, BLOCK_D):
         offs_d = first + tl.arange(0, BLOCK_D)
-        mask_d = offs_d < D
-        x_ptrs = x_ptr + rows[:, None] * stride_xn + offs_d[None, :].to(tl.int64) * stride_xd
-        mask = mask_n[:, None] & mask_d[None, :]
-        x = tl.load(x_ptrs, mask=mask, other=0.0).to(tl.float32)  # [BLOCK_N, BLOCK_D]
-        # As integers, numbers without their sign are in order, infinity and then NaN above all.
-        largest = tl.maximum(largest, x.to(tl.int32, bitcast=True) & 0x7FFFFFFF)
+        x_ptrs = x_lines + offs_d[None, :].to(tl.int64) * stride_xd
+        w_ptrs = w_lines + offs_d[None, :].to(tl.int64) * stride_wd
+        if EVEN_D:
+            x = tl.load(x_ptrs).to(tl.float32)  # [BLOCK_N, BLOCK_D]
+            w = tl.load(w_ptrs)  # [BLOCK_K, BLOCK_D]
+        else:
+            mask = (offs_d < D)[None, :]
+            x = tl.load(x_ptrs, mask=mask, other=0.0).to(tl.float32)
+            w = tl.load(w_ptrs, mask=mask, other=0.0)
+        largest = tl.maximum(largest, tl.abs(x), propagate_nan=tl.PropagateNan.ALL)
         if HAS_MEAN:
-            x -= tl.load(mean_ptr + offs_d, mask=mask_d, other=0.0)[None, :]
-        w_ptrs = components_ptr + cols[:, None].to(tl.int64) * D + offs_d[None, :]
-        w = tl.load(w_ptrs, mask=mask_k[:, None] & mask_d[None, :], other=0.0)  # [BLOCK_K, BLOCK_D]
-        acc += tl.dot(x, tl.trans(w), input_precision="tf32x3")
+            x -= tl.load(mean_ptr + offs_d, mask=offs_d < D, other=0.0)[None, :]
+        x_high, x_low = _halves(x)
+        w_high, w_low = _halves(tl.trans(w))
+        block = tl.dot(x_low, w_high, input_precision="tf32")
+        block = tl.dot(x_high, w_low, block, input_precision="tf32")
+        acc += tl.dot(x_high, w_high, block, input_precision="tf32")
+    if HAS_BIAS:
+        acc += tl.load(bias_ptr + cols, mask=cols < K, other=0.0)[None, :]
     found_ptrs = found_ptr + rows[:, None] * K + cols[None, :]
-    tl.store(found_ptrs, acc, mask=mask_n[:, None] & mask_k[None, :])
+    tl.store(found_ptrs, acc, mask=(rows < N)[:, None] & (cols < K)[None, :])
     if pid_k == 0:
-        tl.atomic_max(largest_ptr, tl.max(tl.max(largest, axis=1), axis=0), sem="relaxed")
+        # As integers, numbers without their sign are in order, infinity and then NaN above all.
+        bits = largest.to(tl.int32, bitcast=True) & 0x7FFFFFFF
+        tl.atomic_max(largest_ptr, tl.max(tl.max(bits, axis=1), axis=0), sem="relaxed")
 
 
 def project_in_one_trip(
-    x: Tensor, mean: Tensor | None, components: Tensor
+    x: Tensor, mean: Tensor | None, components: Tensor, bias: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """``(x - mean) @ componentsᵀ`` [N, K] in float32, and the largest magnitude in x [1].
+    """``(x - mean) @ componentsᵀ + bias`` [N, K] in float32, and the largest magnitude in x [1].
 
     Parameters
     ----------
     x : Tensor [N, D], float32 | float16 | bfloat16, any strides
     mean : Tensor [D], float32, or None for zero
-    components : Tensor [K, D], float32
+    components : Tensor [K, D], float32, any strides
+    bias : Tensor [K], float32, or None for zero
     """
     (N, D), K = x.shape, components.shape[0]
     found = torch.empty(N, K, dtype=torch.float32, device=x.device)
     largest = torch.zeros(1, dtype=torch.int32, device=x.device)
     tile = _tile(K)
-    grid = (blocks(N, tile["BLOCK_N"]), blocks(K, tile["BLOCK_K"]))
-    components = components.contiguous()
     if N and K:
         with on_device_of(x):
             launch(
                 _truncated_svd_project_kernel,
-                grid,
-                *(x, components if mean is None else mean.contiguous(), components),
-                *(found, largest, N, D, K, *x.stride()),
+                (blocks(N, tile["BLOCK_N"]), blocks(K, tile["BLOCK_K"])),
+                *(x, x if mean is None else mean.contiguous()),
+                *(components, x if bias is None else bias.contiguous()),
+                *(found, largest, N, D, K, *x.stride(), *components.stride()),
                 HAS_MEAN=mean is not None,
+                HAS_BIAS=bias is not None,
+                EVEN_D=D % tile["BLOCK_D"] == 0,
                 **tile,
             )
     return found, largest.view(torch.float32)
@@ -101,24 +128,35 @@ def _tile(K: int) -> dict[str, int]:
     return {**_TILE, "BLOCK_K": block_k}
 
 
-_MATRICES = {"x_ptr": "*fp32", "components_ptr": "*fp32", "found_ptr": "*fp32"}
-_SIZES = {"largest_ptr": "*i32", "N": "i32", "D": "i32", "K": "i32", "stride_xn": "i32"}
+_POINTERS = ("x_ptr", "mean_ptr", "components_ptr", "bias_ptr", "found_ptr")
+_SIZES = ("N", "D", "K", "stride_xn")
+_CASES = {
+    "centred": {"HAS_MEAN": True, "HAS_BIAS": False, "EVEN_D": True},
+    "ragged": {"HAS_MEAN": True, "HAS_BIAS": False, "EVEN_D": False},
+    "back": {"HAS_MEAN": False, "HAS_BIAS": True, "EVEN_D": True},
+}
 
 COMPILE_CASES = tuple(
     CompileCase(
-        f"{'centred-' if centred else ''}{components}",
+        f"{case}-{columns}",
         _truncated_svd_project_kernel,
-        {**_MATRICES, "mean_ptr": "*fp32", **_SIZES},
+        {
+            **dict.fromkeys(_POINTERS, "*fp32"),
+            "largest_ptr": "*i32",
+            **dict.fromkeys(_SIZES, "i32"),
+            "stride_wd" if case == "back" else "stride_wk": "i32",
+        },
         {
             "stride_xd": 1,
-            "HAS_MEAN": centred,
-            **{name: value for name, value in _tile(components).items() if name.isupper()},
+            "stride_wk" if case == "back" else "stride_wd": 1,
+            **flags,
+            **{name: value for name, value in _tile(columns).items() if name.isupper()},
         },
         num_warps=_TILE["num_warps"],
         num_stages=_TILE["num_stages"],
         targets=("sm_80", "sm_90", "sm_100"),
-        multiples_of_16=("D", "K", "stride_xn"),
+        multiples_of_16=(*_SIZES[1:], "stride_wk", "stride_wd"),
     )
-    for centred in (False, True)
-    for components in (32, 64)
+    for case, flags in _CASES.items()
+    for columns in (32, 64)
 )

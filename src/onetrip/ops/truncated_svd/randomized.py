@@ -93,7 +93,7 @@ def _nystrom(basis: Tensor, product: Tensor, kept: int) -> tuple[Tensor, Tensor]
     return singular_values[:kept], left[:, :kept].T
 
 
-def normal_draw(D: int, columns: int, seed: int) -> Tensor:
-    """Normal numbers [D, columns], float64, the same on every device."""
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(D, columns, generator=generator, dtype=torch.float64)
+def normal_draw(D: int, columns: int, seed: int, device: torch.device | str = "cpu") -> Tensor:
+    """Normal numbers [D, columns], float64, of the device's own generator."""
+    generator = torch.Generator(device).manual_seed(seed)
+    return torch.randn(D, columns, generator=generator, dtype=torch.float64, device=device)
