@@ -6,7 +6,9 @@ import torch
 
 import onetrip
 from onetrip.cluster import HDBSCAN
+from onetrip.core.tuning import override
 from onetrip.estimators.hdbscan import _merges
+from onetrip.ops.hdbscan import select
 from onetrip.ops.hdbscan.api import spanning
 from onetrip.ops.hdbscan.condense import condense
 from onetrip.ops.hdbscan.edges import Edges, Spanning
@@ -56,6 +58,12 @@ def test_a_million_points_take_less_than_half_a_gibibyte():
     assert bool((weight >= core[ends["target"]]).all())
 
 
+def by_sums(x):
+    """The tree from sums of differences in float64, of every pair."""
+    with override("hdbscan", "triton", select.sums_of_differences(double=True)):
+        return onetrip.hdbscan(x.double(), min_samples=5, impl="triton")
+
+
 @pytest.mark.parametrize("offset", [0.0, 1000.0])
 def test_far_away_and_in_one_place_the_tree_is_that_of_float64(offset):
     """Products propose, differences decide: against differences of float64."""
@@ -63,10 +71,20 @@ def test_far_away_and_in_one_place_the_tree_is_that_of_float64(offset):
     x[:50] = x[0]
     x += offset
     weight, ends = onetrip.hdbscan(x, min_samples=5, impl="triton")
-    expected, truth = onetrip.hdbscan(x.double(), min_samples=5, impl="triton")
+    expected, truth = by_sums(x)
     torch.testing.assert_close(weight.double(), expected, rtol=1e-6, atol=0)
     core = ends["core_distance"].double()
     torch.testing.assert_close(core, truth["core_distance"], rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize(("features", "data"), [(3, "random"), (32, "blobs"), (128, "blobs")])
+def test_float64_by_products_is_float64_by_sums_to_the_last_bits(features, data):
+    x = make_inputs({"N": 12_000, "D": features}, dtype=torch.float64, device="cuda", data=data)
+    weight, ends = onetrip.hdbscan(x["x"], min_samples=5, impl="triton")
+    expected, truth = by_sums(x["x"])
+    torch.testing.assert_close(weight, expected, rtol=1e-13, atol=0)
+    for name in ("source", "target"):
+        assert torch.equal(ends[name], truth[name]), name
 
 
 @pytest.mark.parametrize(("features", "data"), [(2, "random"), (16, "blobs")])

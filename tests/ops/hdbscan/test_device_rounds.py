@@ -20,9 +20,10 @@ def assert_same_tree(x, min_samples, **options):
         weight, found = onetrip.hdbscan(x, impl="triton", **options)
     assert torch.equal(found["source"], expected["source"])
     assert torch.equal(found["target"], expected["target"])
-    torch.testing.assert_close(weight.double(), expected_weight, rtol=1e-6, atol=0)
+    close = {"rtol": 1e-12 if x.dtype == torch.float64 else 1e-6, "atol": 0}
+    torch.testing.assert_close(weight.double(), expected_weight, **close)
     core = found["core_distance"].double()
-    torch.testing.assert_close(core, expected["core_distance"], rtol=1e-6, atol=0)
+    torch.testing.assert_close(core, expected["core_distance"], **close)
 
 
 @pytest.mark.parametrize(
@@ -34,12 +35,22 @@ def test_products_find_the_tree(features, data, alpha):
     assert_same_tree(x, 3, alpha=alpha)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("min_samples", [1, 3])
-def test_searches_alone_find_the_tree(monkeypatch, min_samples):
+def test_searches_alone_find_the_tree(monkeypatch, min_samples, dtype):
     """Lists hold no more than core distances need, and next to no edge."""
     monkeypatch.setattr(triton_impl, "EXTRA_SAMPLES", 0)
-    x = make_inputs({"N": 100, "D": 5}, dtype=torch.float32, data="blobs")["x"]
+    x = make_inputs({"N": 100, "D": 5}, dtype=dtype, data="blobs")["x"]
     assert_same_tree(x, min_samples)
+
+
+@pytest.mark.parametrize("extra", [0, 11])
+def test_points_of_float64_that_float32_moves(monkeypatch, extra):
+    """By a tenth of their distances, where products are off by a thousandth."""
+    monkeypatch.setattr(triton_impl, "EXTRA_SAMPLES", extra)
+    generator = torch.Generator().manual_seed(2)
+    x = 1e-3 * torch.randn(144, 3, generator=generator, dtype=torch.float64)
+    assert_same_tree(x + 500.0 * (torch.arange(144) % 3)[:, None], 3)
 
 
 def test_pairs_without_room_are_found_by_differences(monkeypatch):
@@ -65,9 +76,9 @@ def test_long_chains_of_components_are_joined_at_once():
     ("features", "dtype", "min_samples"),
     [
         (257, torch.float32, 2),
-        (3, torch.float64, 2),
+        (257, torch.float64, 2),
         (3, torch.float32, 33),
-        (100, torch.float32, 22),
+        (100, torch.float64, 22),
     ],
 )
 def test_a_tile_of_products_says_what_it_does_not_take(features, dtype, min_samples):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from onetrip.ops.hdbscan import kernel_near
-from onetrip.ops.hdbscan.device_points import arranged, power_of_two, tree_order
+from onetrip.ops.hdbscan.device_points import arranged, no_less, power_of_two, tree_order
 from onetrip.ops.hdbscan.kernel_near import Near
 from onetrip.ops.hdbscan.reference import make_inputs
 
@@ -14,7 +14,7 @@ TILE = {"BLOCK_N": 32, "BLOCK_M": 32, "num_warps": 4}
 def listed(x, K, extra=11, tile=TILE):
     points = arranged(x, tile["BLOCK_M"])
     near = Near(points, K, extra, tile)
-    wide = points.x.double()
+    wide = points.exact.double()
     return near, (wide[:, None] - wide[None, :]).square().sum(2)
 
 
@@ -52,6 +52,32 @@ def test_rows_and_columns_in_tiles_of_other_sizes():
     x = make_inputs({"N": 150, "D": 5}, dtype=torch.float32)["x"]
     near, square = listed(x, 3, tile={"BLOCK_N": 64, "BLOCK_M": 32, "num_warps": 4})
     assert_complete(near, square, 3)
+
+
+def clumps(points):
+    """Points of float64 in three clumps, each as wide as thirty steps of float32."""
+    generator = torch.Generator().manual_seed(2)
+    x = 1e-3 * torch.randn(points, 3, generator=generator, dtype=torch.float64)
+    return x + 500.0 * (torch.arange(points) % 3)[:, None]
+
+
+def test_points_that_float32_moves():
+    """By a tenth of their distances, where products are off by a thousandth."""
+    near, square = listed(clumps(144), 4)
+    assert near.unsure == 0
+    assert near.core.dtype == torch.float64
+    torch.testing.assert_close(near.core, square.kthvalue(4, dim=1).values, rtol=1e-14, atol=0)
+    assert_complete(near, square, 4)
+
+
+def test_numbers_that_are_no_less():
+    generator = torch.Generator().manual_seed(4)
+    value = torch.rand(1000, generator=generator, dtype=torch.float64)
+    found = no_less(value)
+    assert found.dtype == torch.float32
+    assert bool((found >= value).all())
+    assert bool((found.nextafter(torch.tensor(0.0)) < value).all())
+    assert no_less(value.float()).equal(value.float())
 
 
 def test_distances_closer_than_float16_tells_apart():
@@ -96,9 +122,14 @@ def test_many_points_in_one_place_have_no_reach():
     assert bool((near.core[together] == 0).all())
 
 
-def test_many_points_at_one_distance_are_unsure():
-    near, _ = listed(torch.eye(50), 2, extra=2)
-    assert near.unsure == 50
+@pytest.mark.parametrize(("wide", "unsure"), [(64, 0), (16, 50)])
+def test_many_points_at_one_distance(monkeypatch, wide, unsure):
+    """Where all find room for a moment, core distances are sure, and what is left out is said."""
+    monkeypatch.setattr(kernel_near, "_WIDE", wide)
+    near, square = listed(torch.eye(50), 2, extra=2)
+    assert near.unsure == unsure
+    if not unsure:
+        assert_complete(near, square, 2, extra=0)
 
 
 @pytest.mark.parametrize("points", [1, 5, 32, 33, 100])
@@ -115,10 +146,12 @@ def test_groups_are_halves_along_the_widest_coordinate():
 
 
 def test_scale_is_a_power_of_two_whatever_the_width():
-    for factor in (1e-20, 1.0, 3e15):
-        points = arranged(factor * torch.tensor([[0.0, 0.0], [1.0, 3.0]]), 32)
+    widths = [(1e-20, torch.float32), (1.0, torch.float32), (3e15, torch.float32)]
+    for factor, dtype in [*widths, (1e-90, torch.float64), (1e90, torch.float64)]:
+        points = arranged(factor * torch.tensor([[0.0, 0.0], [1.0, 3.0]], dtype=dtype), 32)
         width = float((points.high - points.low).max())
         assert 2**12 <= width <= 2**13
         assert float(torch.frexp(points.scale).mantissa) == 0.5
     exponents = torch.arange(-126, 128)
-    assert power_of_two(exponents).tolist() == [2.0**e for e in exponents.tolist()]
+    for dtype in (torch.float32, torch.float64):
+        assert power_of_two(exponents, dtype).tolist() == [2.0**e for e in exponents.tolist()]

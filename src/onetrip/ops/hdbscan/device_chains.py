@@ -3,13 +3,12 @@
 from typing import Any
 
 import torch
-import triton
 from torch import Tensor
 
 from onetrip.ops.hdbscan import kernel_chains as chains
 from onetrip.ops.hdbscan import kernel_places as places
 from onetrip.ops.hdbscan.kernel_chains import ALONE, ALONE_WARPS, BLOCK, LEVELS
-from onetrip.tile.launches import launch
+from onetrip.tile.launches import blocks, launch
 
 # The way to a point that no program has looked at is long: not for more than a few hops at first.
 _HOPS = (64, torch.iinfo(torch.int32).max)
@@ -27,7 +26,7 @@ class DeviceChains:
 
     def __init__(self, source: Tensor, target: Tensor) -> None:
         E, device = source.shape[0], source.device
-        self._grid = (triton.cdiv(E + 1, BLOCK),)
+        self._grid = (blocks(E + 1, BLOCK),)
         with torch.cuda.device_of(source):
             chain, merging, level = _contracted(source, target, self._grid)
             chain, self._edge = chain.sort(stable=True)

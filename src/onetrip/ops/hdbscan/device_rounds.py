@@ -3,7 +3,6 @@
 from typing import Any
 
 import torch
-import triton
 from torch import Tensor
 
 from onetrip.core.selection import Config
@@ -13,11 +12,10 @@ from onetrip.ops.hdbscan.edges import Edges
 from onetrip.ops.hdbscan.kernel_near import Near
 from onetrip.ops.hdbscan.kernel_outside import pairs_outside, weigh
 from onetrip.ops.hdbscan.kernel_triton import nearest_outside
-from onetrip.tile.launches import launch
+from onetrip.tile.launches import blocks, launch
 
 # While so large a share of the components is settled by the lists alone, none is searched for.
 _SETTLED_SHARE = 0.25
-_LAST = torch.iinfo(torch.int32).max
 
 
 class Rounds:
@@ -26,7 +24,7 @@ class Rounds:
     Parameters
     ----------
     points, near : what lists hold.
-    core : Tensor [N], squared core distances, in the unit of squared distances.
+    core : Tensor [N], squared core distances, in the unit and of the dtype of squared distances.
     config : of the searches; `differences` of the search that needs no room.
     """
 
@@ -44,9 +42,10 @@ class Rounds:
         self._place = torch.empty_like(self._component)
         self._place[points.order] = torch.arange(N, dtype=torch.int32, device=device)
         # Everything that is not listed for a row is heavier, as the bits of a float.
-        self._reach = near.reach.view(torch.int32).clone()
-        self._best = torch.empty_like(self._component)
-        self._beyond = torch.empty_like(self._component)
+        self._bits, self._no_weight = merge.BITS[core.dtype], merge.NO_WEIGHT[core.dtype]
+        self._reach = near.reach.to(core.dtype, copy=True).view(self._bits)
+        self._best = torch.empty(N, dtype=self._bits, device=device)
+        self._beyond = torch.empty_like(self._best)
         self._key = torch.empty(N, dtype=torch.int64, device=device)
         self._counts = torch.zeros(2, dtype=torch.int32, device=device)  # edges, settled
         self._out_key = torch.empty_like(self._key)
@@ -55,9 +54,9 @@ class Rounds:
     def edges(self) -> Edges:
         """The N - 1 edges between points, smaller number first, lightest first."""
         N, near = self._N, self._near
-        places, lists = (triton.cdiv(N, merge.BLOCK),), (triton.cdiv(N, merge.ROWS),)
+        places, lists = (blocks(N, merge.BLOCK),), (blocks(N, merge.ROWS),)
         size: dict[str, Any] = {"BLOCK": merge.BLOCK}
-        block: dict[str, Any] = {"NO_WEIGHT": merge.NO_WEIGHT, "BLOCK": merge.BLOCK}
+        block: dict[str, Any] = {"NO_WEIGHT": self._no_weight, "BLOCK": merge.BLOCK}
         slots: dict[str, Any] = {"SLOTS": near.place.shape[1], "ROWS": merge.ROWS}
         known = (self._best, self._beyond)
         listed = (near.place, near.square, self._core, self._component)
@@ -74,14 +73,14 @@ class Rounds:
             pairs = weight = None
             if settled < max(1.0, _SETTLED_SHARE * (N - edges)):
                 pairs = self._searched()
-                weight = weigh(self._points.x, pairs, self._core, self._component, self._best)
+                weight = weigh(self._points.exact, pairs, self._core, self._component, self._best)
             launch(
                 merge._hdbscan_key_kernel, lists, *listed, self._best, self._number, self._key, N,
                 **slots,
             )  # fmt: skip
             if pairs is not None and pairs.shape[0]:
                 launch(
-                    merge._hdbscan_pair_key_kernel, (triton.cdiv(pairs.shape[0], merge.BLOCK),),
+                    merge._hdbscan_pair_key_kernel, (blocks(pairs.shape[0], merge.BLOCK),),
                     pairs, weight, self._component, self._best, self._number, self._key,
                     pairs.shape[0], N, **size,
                 )  # fmt: skip
@@ -105,22 +104,21 @@ class Rounds:
         What lists settle is not searched for. All searched components count as settled then.
         """
         component, best = self._component, self._best
-        settled = (best <= self._beyond) & (best < merge.NO_WEIGHT)
+        settled = (best <= self._beyond) & (best < self._no_weight)
         # The largest root: of what was joined to it, everything is smaller.
         wanted = ~settled.index_fill_(0, self._size.argmax().view(1), True)
         looks = wanted[component] & (self._reach < best[component])
         rows = looks.nonzero().squeeze(1)
         rows = rows[component[rows].argsort(stable=True)].int()
-        self._beyond.masked_fill_(wanted, _LAST)
-        blocks = in_blocks(component, self._config["BLOCK_M"])
+        self._beyond.masked_fill_(wanted, self._no_weight)
+        columns = in_blocks(component, self._config["BLOCK_M"])
         pairs = pairs_outside(
-            self._points.x,
-            (self._points.low, self._points.high, self._points.radius),
-            (blocks.amin(1), blocks.amax(1)),
+            self._points,
+            (columns.amin(1), columns.amax(1)),
             rows,
             component,
             self._core,
-            best.clone(),
+            best.view(self._core.dtype),
             room=2 * self._N + 4096,
             config=self._config,
         )
@@ -129,11 +127,11 @@ class Rounds:
     def _by_differences(self, rows: Tensor) -> Tensor:
         """The same pairs from one nearest outside of each row, where too many are as near."""
         points, block = self._points, self._differences["BLOCK"]
-        tile, group = in_blocks(points.x, block), in_blocks(self._component, block)
+        tile, group = in_blocks(points.exact, block), in_blocks(self._component, block)
         limit = torch.full_like(self._core, -torch.inf)
-        limit[rows] = self._best.view(torch.float32)[self._component[rows]]
+        limit[rows] = self._best.view(self._core.dtype)[self._component[rows]]
         weight, number = nearest_outside(
-            points.x.T.contiguous(),
+            points.exact.T.contiguous(),
             tile.amin(1).T.contiguous(),
             tile.amax(1).T.contiguous(),
             self._core,

@@ -14,7 +14,7 @@ import triton.language as tl
 from torch import Tensor
 
 from onetrip.tile.compile_case import CompileCase
-from onetrip.tile.launches import launch
+from onetrip.tile.launches import blocks, launch
 
 _BLOCK = 256
 # The way to a node that no program has looked at is long: not for more than a few hops at first.
@@ -130,10 +130,10 @@ def condensed_rows(
     above, head, holder, starts = torch.empty(4, nodes, dtype=torch.int32, device=device)
     with torch.cuda.device_of(left):
         launch(
-            _hdbscan_starts_kernel, (triton.cdiv(E, _BLOCK),), left, right, size, above, head,
+            _hdbscan_starts_kernel, (blocks(E, _BLOCK),), left, right, size, above, head,
             holder, starts, E, min_cluster_size, BLOCK=_BLOCK,
         )  # fmt: skip
-        grid = (triton.cdiv(nodes, _BLOCK),)
+        grid = (blocks(nodes, _BLOCK),)
         for hops in _HOPS:
             launch(_hdbscan_up_kernel, grid, head, holder, nodes, hops, BLOCK=_BLOCK)
         started = starts.cumsum(0, dtype=torch.int32)

@@ -2,11 +2,14 @@
 
 A component is named by one of its places, its root. Arrays of N hold, at a root, what is known of
 its component: `best`, the weight of the lightest listed edge at it, as the bits of a float, whose
-order is that of integers where nothing is negative; `beyond`, everything that is not listed is
-heavier; `key`, the least pair of points of an edge as light as `best`. Minima are taken by
-integer atomics, whose result does not depend on their order.
+order is that of integers where nothing is negative (int32 of float32, int64 of float64); `beyond`,
+everything that is not listed is heavier; `key`, the least pair of points of an edge as light as
+`best`. Minima are taken by integer atomics, whose result does not depend on their order.
 """
 
+from typing import Any
+
+import torch
 import triton
 import triton.language as tl
 
@@ -14,7 +17,18 @@ from onetrip.tile.compile_case import CompileCase
 
 BLOCK = 256
 ROWS = 32
-NO_WEIGHT = 0x7F800000  # the bits of infinity
+# The bits of infinity, and the integers that bits are.
+NO_WEIGHT = {torch.float32: 0x7F800000, torch.float64: 0x7FF0000000000000}
+BITS = {torch.float32: torch.int32, torch.float64: torch.int64}
+
+
+@triton.jit
+def bits_of(weight):
+    """The bits of weights, as integers in the same order."""
+    if weight.dtype == tl.float64:
+        return weight.to(tl.int64, bitcast=True)
+    else:
+        return weight.to(tl.int32, bitcast=True)
 
 
 @triton.jit(do_not_specialize=["N"])
@@ -31,7 +45,7 @@ def _hdbscan_reset_kernel(
     offs = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     mask = offs < N
     tl.store(best_ptr + offs, NO_WEIGHT, mask=mask)
-    tl.store(beyond_ptr + offs, 0x7FFFFFFF, mask=mask)
+    tl.store(beyond_ptr + offs, NO_WEIGHT, mask=mask)
     tl.store(key_ptr + offs, 0x7FFFFFFFFFFFFFFF, mask=mask)
     tl.store(count_ptr + 1 + 0 * offs, 0, mask=offs == 0)
 
@@ -49,7 +63,7 @@ def _listed_edges(near_ptr, square_ptr, core_ptr, component_ptr, rows, N, SLOTS:
     weight = tl.maximum(square, tl.maximum(core[:, None], tl.load(core_ptr + place)))
     away = (own[:, None] != other) & (square < float("inf")) & inside
     weight = tl.where(away, weight, float("inf"))
-    return place, own, other, away, weight.to(tl.int32, bitcast=True)
+    return place, own, other, away, bits_of(weight)
 
 
 @triton.jit(do_not_specialize=["N"])
@@ -200,7 +214,9 @@ def _hdbscan_join_kernel(
     at = start + tl.cumsum(kept.to(tl.int32), axis=0) - 1
     tl.store(out_key_ptr + at, key, mask=kept)
     weight = tl.load(best_ptr + offs, mask=kept, other=0)
-    tl.store(out_weight_ptr + at, weight.to(tl.float32, bitcast=True), mask=kept)
+    tl.store(
+        out_weight_ptr + at, weight.to(out_weight_ptr.dtype.element_ty, bitcast=True), mask=kept
+    )
 
 
 @triton.jit(do_not_specialize=["N"])
@@ -244,31 +260,37 @@ def _hdbscan_rename_kernel(
     tl.store(component_ptr + offs, tl.load(parent_ptr + own, mask=mask, other=0), mask=mask)
 
 
-_INTS = ("near_ptr", "component_ptr", "reach_ptr", "best_ptr", "beyond_ptr", "count_ptr")
-_INTS += (
-    "number_ptr",
-    "pair_ptr",
-    "weight_ptr",
-    "place_ptr",
-    "parent_ptr",
-    "edges_ptr",
-    "size_ptr",
+_INTS = (
+    *("near_ptr", "component_ptr", "count_ptr", "number_ptr", "pair_ptr", "place_ptr"),
+    *("parent_ptr", "edges_ptr", "size_ptr"),
 )
 _TYPES = (
-    {name: "*i32" for name in _INTS}
-    | {name: "*fp32" for name in ("square_ptr", "core_ptr", "out_weight_ptr")}
-    | {name: "*i64" for name in ("key_ptr", "out_key_ptr")}
-    | {name: "i32" for name in ("N", "pairs")}
+    dict.fromkeys(_INTS, "*i32")
+    | dict.fromkeys(("key_ptr", "out_key_ptr"), "*i64")
+    | dict.fromkeys(("N", "pairs"), "i32")
 )
-_VALUES = {"SLOTS": 32, "ROWS": ROWS, "BLOCK": BLOCK, "NO_WEIGHT": NO_WEIGHT}
+# What has the dtype of weights, or of their bits.
+_WEIGHTS = ("square_ptr", "core_ptr", "out_weight_ptr")
+_BITS = ("reach_ptr", "best_ptr", "beyond_ptr", "weight_ptr")
+_VALUES = {"SLOTS": 32, "ROWS": ROWS, "BLOCK": BLOCK}
+
+
+def _case(kernel: Any, dtype: torch.dtype) -> CompileCase:
+    name = kernel.__name__.removeprefix("_hdbscan_").removesuffix("_kernel")
+    wide = dtype == torch.float64
+    types = _TYPES | dict.fromkeys(_WEIGHTS, "*fp64" if wide else "*fp32")
+    types |= dict.fromkeys(_BITS, "*i64" if wide else "*i32")
+    values = _VALUES | {"NO_WEIGHT": NO_WEIGHT[dtype]}
+    return CompileCase(
+        f"{name}-{'fp64' if wide else 'fp32'}",
+        kernel,
+        {name: types[name] for name in kernel.arg_names if name in types},
+        {name: values[name] for name in kernel.arg_names if name in values},
+    )
+
 
 COMPILE_CASES = tuple(
-    CompileCase(
-        kernel.__name__.removeprefix("_hdbscan_").removesuffix("_kernel"),
-        kernel,
-        {name: _TYPES[name] for name in kernel.arg_names if name in _TYPES},
-        {name: _VALUES[name] for name in kernel.arg_names if name in _VALUES},
-    )
+    _case(kernel, dtype)
     for kernel in (
         _hdbscan_reset_kernel,
         _hdbscan_lightest_kernel,
@@ -279,4 +301,5 @@ COMPILE_CASES = tuple(
         _hdbscan_root_kernel,
         _hdbscan_rename_kernel,
     )
+    for dtype in (torch.float32, torch.float64)
 )

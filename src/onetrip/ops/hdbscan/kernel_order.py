@@ -13,7 +13,7 @@ import triton.language as tl
 from torch import Tensor
 
 from onetrip.tile.compile_case import CompileCase
-from onetrip.tile.launches import launch
+from onetrip.tile.launches import launch, next_power
 
 
 @triton.jit
@@ -93,7 +93,7 @@ def halved(x: Tensor, leaf: int, depth: int) -> Tensor:
     following, key = torch.empty_like(order), torch.empty(leaf << depth, device=x.device)
     lowest = torch.iinfo(torch.int32).min
     wide = torch.full((leaves, 2, D), lowest, dtype=torch.int32, device=x.device)
-    tile: dict[str, Any] = {"DP": max(2, triton.next_power_of_2(D)), "LEAF": leaf}
+    tile: dict[str, Any] = {"DP": max(2, next_power(D)), "LEAF": leaf}
     with torch.cuda.device_of(x):
         for level in range(depth):
             # All levels before have fewer groups together than this one.

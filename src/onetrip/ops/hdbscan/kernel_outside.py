@@ -15,11 +15,9 @@ import triton.language as tl
 from torch import Tensor
 
 from onetrip.core.selection import Config
-from onetrip.ops.hdbscan.kernel_near import padded_features
+from onetrip.ops.hdbscan.device_points import Points, no_less
+from onetrip.ops.hdbscan.kernel_merge import bits_of
 from onetrip.ops.hdbscan.kernel_tiles import (
-    CHUNK,
-    COMPILED_TILE,
-    COMPILED_TILES,
     as_bits,
     at_least,
     at_most,
@@ -31,9 +29,11 @@ from onetrip.ops.hdbscan.kernel_tiles import (
     parts,
     row_block,
     scores,
+    sizes_of_tiles,
+    tile_cases,
 )
 from onetrip.tile.compile_case import CompileCase
-from onetrip.tile.launches import launch
+from onetrip.tile.launches import blocks, launch
 
 _PAIRS = 256
 
@@ -61,6 +61,7 @@ def _hdbscan_bound_kernel(
     core_ptr,
     limit_ptr,
     floor_ptr,
+    off,
     rows,
     N,
     D,
@@ -87,27 +88,18 @@ def _hdbscan_bound_kernel(
         wanted = tl.max(limit, axis=0)
         near = near_blocks(
             low_ptr, high_ptr, radius_ptr, low, high, middle, tl.max(norm, axis=0), chunk, wanted,
-            D, blocks, DP, CHUNK,
+            off, D, blocks, DP, CHUNK,
         )  # fmt: skip
         near &= _other_blocks(first_ptr, last_ptr, chunk, first, last, blocks, CHUNK)
         bits = as_bits(near, CHUNK)
         if bits != 0:
             least = tl.zeros([BLOCK_N, BLOCK_M], dtype=tl.float32) + float("inf")
-            y = column_block(
-                x_ptr, chunk * CHUNK + lowest_bit(bits), tl.where(bits != 0, N, 0), D, BLOCK_M, DP
-            )
+            y = column_block(x_ptr, chunk * CHUNK + lowest_bit(bits), N, D, BLOCK_M, DP)
             while bits != 0:
                 block = chunk * CHUNK + lowest_bit(bits)
                 bits = bits & (bits - 1)
                 # The next block is on its way while this one is looked at.
-                following = column_block(
-                    x_ptr,
-                    chunk * CHUNK + lowest_bit(bits),
-                    tl.where(bits != 0, N, 0),
-                    D,
-                    BLOCK_M,
-                    DP,
-                )
+                following = column_block(x_ptr, chunk * CHUNK + lowest_bit(bits), N, D, BLOCK_M, DP)
                 offs_m = block * BLOCK_M + tl.arange(0, BLOCK_M)
                 score = scores(y, half, middle, block, N, BLOCK_M)
                 other = tl.load(component_ptr + offs_m, mask=offs_m < N, other=-1)
@@ -119,12 +111,12 @@ def _hdbscan_bound_kernel(
                 y = following
             inner = tl.min(least, axis=1)
             nearest = tl.minimum(nearest, inner)
-            found = tl.maximum(at_most(inner, norm, D), core)
+            found = tl.maximum(at_most(inner, norm, D, off), core)
             tl.atomic_min(
                 limit_ptr + own, found.to(tl.int32, bitcast=True), mask=found < limit, sem="relaxed"
             )
     # What was not read is heavier than some edge of the component.
-    floor = tl.maximum(at_least(nearest, norm, D), core)
+    floor = tl.maximum(at_least(nearest, norm, D, off), core)
     tl.atomic_min(floor_ptr + offs_n, floor.to(tl.int32, bitcast=True), sem="relaxed")
 
 
@@ -142,6 +134,7 @@ def _hdbscan_pairs_kernel(
     limit_ptr,
     count_ptr,
     pair_ptr,
+    off,
     room,
     rows,
     N,
@@ -164,7 +157,7 @@ def _hdbscan_pairs_kernel(
     looks = mask_n & (tl.load(core_ptr + place) <= limit)
     limit = tl.where(looks, limit, float("-inf"))
     wanted = tl.max(limit, axis=0)
-    cut = computed_at_most(tl.maximum(limit, 0.0), norm, D) - square
+    cut = computed_at_most(tl.maximum(limit, 0.0), norm, D, off) - square
     cut = tl.where(looks, cut, float("-inf"))
     counter = count_ptr + tl.zeros([BLOCK_N, BLOCK_M], dtype=tl.int32)
     home = tl.min(place, axis=0) // (BLOCK_M * CHUNK)
@@ -172,20 +165,16 @@ def _hdbscan_pairs_kernel(
         chunk = home ^ step
         near = near_blocks(
             low_ptr, high_ptr, radius_ptr, low, high, middle, tl.max(norm, axis=0), chunk, wanted,
-            D, blocks, DP, CHUNK,
+            off, D, blocks, DP, CHUNK,
         )  # fmt: skip
         near &= _other_blocks(first_ptr, last_ptr, chunk, first, last, blocks, CHUNK)
         bits = as_bits(near, CHUNK)
-        y = column_block(
-            x_ptr, chunk * CHUNK + lowest_bit(bits), tl.where(bits != 0, N, 0), D, BLOCK_M, DP
-        )
+        y = column_block(x_ptr, chunk * CHUNK + lowest_bit(bits), N, D, BLOCK_M, DP)
         while bits != 0:
             block = chunk * CHUNK + lowest_bit(bits)
             bits = bits & (bits - 1)
             # The next block is on its way while this one is looked at.
-            following = column_block(
-                x_ptr, chunk * CHUNK + lowest_bit(bits), tl.where(bits != 0, N, 0), D, BLOCK_M, DP
-            )
+            following = column_block(x_ptr, chunk * CHUNK + lowest_bit(bits), N, D, BLOCK_M, DP)
             offs_m = block * BLOCK_M + tl.arange(0, BLOCK_M)
             score = tl.zeros([BLOCK_N, BLOCK_M], dtype=tl.float32) + float("inf")
             # Always so: for sm_100, Triton 3.6 fails on sums of a product where it is made.
@@ -214,15 +203,14 @@ def _hdbscan_weigh_kernel(
     column = tl.load(pair_ptr + 2 * offs + 1, mask=mask, other=0)
     square = differences(x_ptr, row, column, mask, D)
     core = tl.maximum(tl.load(core_ptr + row), tl.load(core_ptr + column))
-    bits = tl.maximum(square, core).to(tl.int32, bitcast=True)
+    bits = bits_of(tl.maximum(square, core))
     tl.store(weight_ptr + offs, bits, mask=mask)
     tl.atomic_min(best_ptr + tl.load(component_ptr + row), bits, mask=mask, sem="relaxed")
     tl.atomic_min(best_ptr + tl.load(component_ptr + column), bits, mask=mask, sem="relaxed")
 
 
 def pairs_outside(
-    x: Tensor,
-    boxes: tuple[Tensor, Tensor, Tensor],
+    points: Points,
     span: tuple[Tensor, Tensor],
     rows: Tensor,
     component: Tensor,
@@ -235,93 +223,76 @@ def pairs_outside(
 
     Parameters
     ----------
-    x : Tensor [N, D], float32, scaled as `kernel_tiles.py` says.
-    boxes : least and greatest coordinates of blocks of columns [blocks, D], their balls' radii.
+    points : N places.
     span : least and greatest component of blocks of columns [blocks], int32.
     rows : Tensor [R], int32, the places that look, R > 0.
-    component, core : Tensor [N], int32, float32.
-    limit : Tensor [N], int32, bits of the weight of a known way out of each component; lowered.
+    component : Tensor [N], int32.
+    core : Tensor [N], dtype of ``points.exact``.
+    limit : Tensor [N], same dtype, weight of a known way out of each component, or infinity.
     room : pairs that are listed at most.
 
     Returns
     -------
     Tensor [P, 2], int32, in no order; None where there are more than `room`.
     """
+    x, off = points.x, points.off
+    boxes = points.boxes
+    # Of rounded numbers those that are no less keep the order: what is as heavy is not ruled out.
+    core, bound = no_less(core), no_less(limit).clone().view(torch.int32)
     N, D = x.shape
-    blocks = boxes[0].shape[0]
-    steps = triton.next_power_of_2(triton.cdiv(blocks, CHUNK))
-    sizes = {"CHUNK": CHUNK, "DP": padded_features(D), **config}
+    columns, steps, options = sizes_of_tiles(N, D, config)
     floor = torch.full((rows.numel(),), torch.inf, device=x.device).view(torch.int32)
     count = torch.zeros(1, dtype=torch.int32, device=x.device)
     pairs = torch.empty(room, 2, dtype=torch.int32, device=x.device)
     with torch.cuda.device_of(x):
-        programs = triton.cdiv(rows.numel(), config["BLOCK_N"])
+        programs = blocks(rows.numel(), config["BLOCK_N"])
         launch(
             _hdbscan_bound_kernel, (programs, parts(programs, steps)), x, *boxes, *span, rows,
-            component, core, limit, floor, rows.numel(), N, D, blocks, steps, **sizes,
+            component, core, bound, floor, off, rows.numel(), N, D, columns, steps, **options,
         )  # fmt: skip
         # Of all places that look, a few may be an end of the lightest edge.
-        rows = rows[floor <= limit[component[rows]]]
+        rows = rows[floor <= bound[component[rows]]]
         if not rows.numel():
             return pairs[:0]
-        programs = triton.cdiv(rows.numel(), config["BLOCK_N"])
+        programs = blocks(rows.numel(), config["BLOCK_N"])
         launch(
             _hdbscan_pairs_kernel, (programs, parts(programs, steps)), x, *boxes, *span, rows,
-            component, core, limit, count, pairs, room, rows.numel(), N, D, blocks, steps, **sizes,
+            component, core, bound, count, pairs, off, room, rows.numel(), N, D, columns, steps,
+            **options,
         )  # fmt: skip
     found = int(count)
     return pairs[:found] if 0 <= found <= room else None
 
 
 def weigh(x: Tensor, pairs: Tensor, core: Tensor, component: Tensor, best: Tensor) -> Tensor:
-    """Bits of the weights of pairs [P], int32, and in `best` the least of their components."""
+    """Bits of the weights of pairs [P], dtype of `best`, and in `best` the least of components."""
     count = pairs.shape[0]
-    weight = torch.empty(count, dtype=torch.int32, device=x.device)
+    weight = torch.empty(count, dtype=best.dtype, device=x.device)
     if count:
         with torch.cuda.device_of(x):
             launch(
-                _hdbscan_weigh_kernel, (triton.cdiv(count, _PAIRS),), x, pairs, core, component,
+                _hdbscan_weigh_kernel, (blocks(count, _PAIRS),), x, pairs, core, component,
                 weight, best, count, x.shape[1], PAIRS=_PAIRS,
             )  # fmt: skip
     return weight
 
 
-_POINTERS = {
-    name: "*fp32" for name in ("x_ptr", "low_ptr", "high_ptr", "radius_ptr", "core_ptr")
-} | {name: "*i32" for name in ("first_ptr", "last_ptr", "row_ptr", "component_ptr", "limit_ptr")}
-_SIZES = {name: "i32" for name in ("rows", "N", "D", "blocks", "steps")}
-
 COMPILE_CASES = (
+    # On sm_80; of 256 features on gfx942.
+    *tile_cases("bound", _hdbscan_bound_kernel, {128: 72, 256: 219}),
+    *tile_cases("pairs", _hdbscan_pairs_kernel, {256: 55}),
     *(
-        case
-        for DP, BLOCK_M, num_warps in COMPILED_TILES
-        for case in (
-            CompileCase(
-                f"bound-{DP}",
-                _hdbscan_bound_kernel,
-                _POINTERS | _SIZES | {"floor_ptr": "*i32"},
-                COMPILED_TILE | {"BLOCK_M": BLOCK_M, "DP": DP},
-                num_warps,
-                # On sm_80, of 256 features on gfx942; on sm_90 ten of 64, 14 of 128, 64 of 256.
-                max_spills={128: 72, 256: 219}.get(DP, 48),
-            ),
-            CompileCase(
-                f"pairs-{DP}",
-                _hdbscan_pairs_kernel,
-                _POINTERS | _SIZES | {"count_ptr": "*i32", "pair_ptr": "*i32", "room": "i32"},
-                COMPILED_TILE | {"BLOCK_M": BLOCK_M, "DP": DP},
-                num_warps,
-                # On sm_100, of 256 features on gfx950; on sm_90 twelve of these.
-                max_spills=55 if DP == 256 else 4,
-            ),
+        CompileCase(
+            f"weigh-{dtype}",
+            _hdbscan_weigh_kernel,
+            {
+                **dict.fromkeys(("x_ptr", "core_ptr"), f"*{dtype}"),
+                **dict.fromkeys(("pair_ptr", "component_ptr"), "*i32"),
+                **dict.fromkeys(("weight_ptr", "best_ptr"), bits),
+                **dict.fromkeys(("pairs", "D"), "i32"),
+            },
+            {"PAIRS": _PAIRS},
         )
-    ),
-    CompileCase(
-        "weigh",
-        _hdbscan_weigh_kernel,
-        {name: "*fp32" for name in ("x_ptr", "core_ptr")}
-        | {name: "*i32" for name in ("pair_ptr", "component_ptr", "weight_ptr", "best_ptr")}
-        | {"pairs": "i32", "D": "i32"},
-        {"PAIRS": _PAIRS},
+        for dtype, bits in (("fp32", "*i32"), ("fp64", "*i64"))
     ),
 )

@@ -10,7 +10,7 @@ import triton.language as tl
 from torch import Tensor
 
 from onetrip.tile.compile_case import CompileCase
-from onetrip.tile.launches import launch
+from onetrip.tile.launches import blocks, launch
 
 _ROWS = 16
 
@@ -80,7 +80,7 @@ def replacing_pairs(
     count = torch.zeros(1, dtype=torch.int32, device=place.device)
     with torch.cuda.device_of(place):
         launch(
-            _hdbscan_replacing_kernel, (triton.cdiv(N, _ROWS),), place, square, core, reach, chosen,
+            _hdbscan_replacing_kernel, (blocks(N, _ROWS),), place, square, core, reach, chosen,
             pair, weight, count, N, room, SLOTS=slots, ROWS=_ROWS,
         )  # fmt: skip
     found = int(count)

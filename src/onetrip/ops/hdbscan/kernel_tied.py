@@ -21,7 +21,7 @@ from onetrip.ops.hdbscan.device_chains import DeviceChains
 from onetrip.ops.hdbscan.kernel_places import climb
 from onetrip.ops.hdbscan.rooted import rooted
 from onetrip.tile.compile_case import CompileCase
-from onetrip.tile.launches import launch
+from onetrip.tile.launches import blocks, launch
 
 _BLOCK = 128
 # Candidates of a group that a program holds.
@@ -219,7 +219,7 @@ def taken(
     count, flag = torch.zeros(E, dtype=small, device=device), source.new_zeros(3, dtype=small)
     choice = torch.arange(E, dtype=small, device=device)
     first = torch.full((E,), -1, dtype=small, device=device)
-    grid = (triton.cdiv(every, _BLOCK),)
+    grid = (blocks(every, _BLOCK),)
     with torch.cuda.device_of(source):
         launch(
             _hdbscan_parts_kernel, grid, source, target, weight, tied.contiguous(), tied_weight,
@@ -231,7 +231,7 @@ def taken(
         while True:
             flag[2].zero_()
             launch(
-                _hdbscan_walk_kernel, (min(_WALKERS, triton.cdiv(every, 64)),), source, target,
+                _hdbscan_walk_kernel, (min(_WALKERS, blocks(every, 64)),), source, target,
                 ends, last, count, order, group, choice, first, flag, E, every, LANES=_LANES,
                 num_warps=1,
             )  # fmt: skip

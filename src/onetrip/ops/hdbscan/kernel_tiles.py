@@ -9,18 +9,41 @@ a score and a number of its row.
 
 Scaling: the caller scales the points by a power of two so that their box is at most 2^13 wide:
 nothing overflows, and what underflows is off by 2^-25.
+
+Points of float64 are rounded to float32 here. `off` says by how much that moves the distance of a
+pair at most, and goes into every bound; it is zero where points are float32.
 """
+
+from collections.abc import Mapping
+from typing import Any
 
 import triton
 import triton.language as tl
+
+from onetrip.core.selection import Config
+from onetrip.tile.compile_case import CompileCase
+from onetrip.tile.launches import blocks, next_power
 
 # Blocks of columns whose boxes are looked at together: one bit each.
 CHUNK = 32
 # Programs that keep a large device busy.
 _PROGRAMS = 512
-# Features of a tile, its columns, and warps, as `select.py` has them.
-COMPILED_TILES = ((16, 64, 4), (32, 64, 4), (64, 64, 8), (128, 32, 8), (256, 32, 8))
-COMPILED_TILE = {"CHUNK": CHUNK, "BLOCK_N": 64}
+# Features of a tile, rows, columns and warps, as `select.py` has them.
+_TILES = (
+    (16, 64, 64, 4),
+    (32, 64, 64, 4),
+    (64, 64, 64, 8),
+    (128, 64, 32, 8),
+    (256, 64, 32, 8),
+)
+# What kernels of tiles are given, by the names of their arguments.
+_TYPES = {
+    **dict.fromkeys(("x_ptr", "low_ptr", "high_ptr", "radius_ptr", "reach_ptr"), "*fp32"),
+    **dict.fromkeys(("row_ptr", "count_ptr", "near_ptr", "pair_ptr", "first_ptr"), "*i32"),
+    **dict.fromkeys(("last_ptr", "component_ptr", "limit_ptr", "floor_ptr"), "*i32"),
+    **dict.fromkeys(("rows", "N", "D", "blocks", "steps", "KEEP", "room"), "i32"),
+    **{"core_ptr": "*fp32", "off": "fp32"},
+}
 
 
 @triton.jit
@@ -42,20 +65,18 @@ def row_block(x_ptr, places, D, DP: tl.constexpr):
 
 @triton.jit
 def column_block(x_ptr, block, N, D, BLOCK_M: tl.constexpr, DP: tl.constexpr):
-    """A block of columns [BLOCK_M, DP], zeros beyond N."""
+    """A block of columns [BLOCK_M, DP], the last point again beyond N."""
     offs_d = tl.arange(0, DP)
-    offs_m = tl.arange(0, BLOCK_M)
-    start = x_ptr + tl.cast(block, tl.int64) * BLOCK_M * D
-    mask = (block * BLOCK_M + offs_m < N)[:, None] & (offs_d < D)[None, :]
-    return tl.load(start + offs_m[:, None] * D + offs_d[None, :], mask=mask, other=0.0)
+    offs_m = tl.minimum(block * BLOCK_M + tl.arange(0, BLOCK_M), N - 1)
+    start = x_ptr + tl.cast(offs_m, tl.int64)[:, None] * D
+    return tl.load(start + offs_d[None, :], mask=(offs_d < D)[None, :], other=0.0)
 
 
 @triton.jit
 def scores(y, half, middle, block, N, BLOCK_M: tl.constexpr):
     """``|ŷ|² − 2 x̂·ŷ`` of rows and a block of columns [BLOCK_N, BLOCK_M], infinity beyond N."""
     inside = block * BLOCK_M + tl.arange(0, BLOCK_M) < N
-    local = tl.where(inside[:, None], y - middle[None, :], 0.0)
-    rounded = local.to(tl.float16)  # [BLOCK_M, DP]
+    rounded = (y - middle[None, :]).to(tl.float16)  # [BLOCK_M, DP]
     wide = rounded.to(tl.float32)
     square = tl.where(inside, tl.sum(wide * wide, axis=1), float("inf"))  # [BLOCK_M]
     return square[None, :] - 2.0 * tl.dot(half, tl.trans(rounded))
@@ -72,6 +93,7 @@ def near_blocks(
     radius,
     chunk,
     wanted,
+    off,
     D,
     blocks,
     DP: tl.constexpr,
@@ -82,6 +104,9 @@ def near_blocks(
     Rows and blocks have a box, and a ball around its middle: in many dimensions boxes that are
     far apart still overlap in most.
     """
+    # Boxes are of points that are moved. Below zero, nothing is wanted.
+    within = tl.sqrt(tl.maximum(wanted, 0.0)) + off
+    wanted = tl.where(wanted < 0.0, wanted, within * within)
     offs_d = tl.arange(0, DP)
     block = chunk * CHUNK + tl.arange(0, CHUNK)
     mask = (block < blocks)[:, None] & (offs_d < D)[None, :]
@@ -100,21 +125,22 @@ def near_blocks(
 @triton.jit
 def as_bits(chosen, CHUNK: tl.constexpr):
     """A number with the bits of the chosen [CHUNK]."""
-    one = tl.full([CHUNK], 1, tl.int64)
-    return tl.sum(tl.where(chosen, one << tl.arange(0, CHUNK).to(tl.int64), 0), axis=0)
+    one = tl.full([CHUNK], 1, tl.uint32)
+    return tl.sum(tl.where(chosen, one << tl.arange(0, CHUNK).to(tl.uint32), 0), axis=0)
 
 
 @triton.jit
 def lowest_bit(bits):
     """Number of the lowest bit that is set, zero where none is."""
-    alone = bits ^ (bits & (bits - 1))
-    return (tl.log2(tl.maximum(alone, 1).to(tl.float32)) + 0.5).to(tl.int32)
+    alone = tl.maximum(bits ^ (bits & (bits - 1)), 1)
+    # The exponent of a power of two: a logarithm takes thirty steps, each waiting for the last.
+    return (alone.to(tl.float32).to(tl.int32, bitcast=True) >> 23) - 127
 
 
 @triton.jit
 def kth_least(values, K, BLOCK_N: tl.constexpr):
     """K-th smallest of every row of values, equal ones counted each [BLOCK_N]."""
-    found = tl.zeros([BLOCK_N], dtype=tl.float32) + float("inf")
+    found = tl.zeros([BLOCK_N], dtype=values.dtype) + float("inf")
     count = tl.zeros([BLOCK_N], dtype=tl.int32)
     for _ in range(0, K):
         least = tl.min(values, axis=1)
@@ -136,28 +162,28 @@ def _units(norm, D):
 
 
 @triton.jit
-def at_most(square, norm, D):
-    """No greater is the squared distance of a pair, in float32, whose computed one is `square`."""
+def at_most(square, norm, D, off):
+    """No greater is the squared distance of a pair whose computed one is `square`."""
     rounding, summing, moved, lost = _units(norm, D)
     hat = tl.sqrt(tl.maximum(square + lost, 0.0) / (1.0 - 2.0 * summing))
-    distance = (hat + moved) / (1.0 - rounding)
+    distance = (hat + moved) / (1.0 - rounding) + off
     return distance * distance * (1.0 + (D + 8) * 1.2e-7)
 
 
 @triton.jit
-def at_least(square, norm, D):
-    """No less is the squared distance of a pair, in float32, whose computed one is `square`."""
+def at_least(square, norm, D, off):
+    """No less is the squared distance of a pair whose computed one is `square`."""
     rounding, summing, moved, lost = _units(norm, D)
     hat = tl.sqrt(tl.maximum(square - lost, 0.0) / (1.0 + 2.0 * summing))
-    distance = tl.maximum(hat - moved, 0.0) / (1.0 + rounding)
+    distance = tl.maximum(tl.maximum(hat - moved, 0.0) / (1.0 + rounding) - off, 0.0)
     return distance * distance * (1.0 - (D + 8) * 1.2e-7 - 1e-6)
 
 
 @triton.jit
-def computed_at_most(limit, norm, D):
+def computed_at_most(limit, norm, D, off):
     """No greater is the computed square of a pair whose squared distance is at most `limit`."""
     rounding, summing, moved, lost = _units(norm, D)
-    distance = tl.sqrt(limit * (1.0 + (D + 8) * 1.2e-7))
+    distance = tl.sqrt(limit * (1.0 + (D + 8) * 1.2e-7)) + off
     hat = distance * (1.0 + rounding) + moved
     return hat * hat * (1.0 + 2.0 * summing + 1e-6) + lost
 
@@ -165,7 +191,7 @@ def computed_at_most(limit, norm, D):
 @triton.jit
 def differences(x_ptr, first, second, mask, D):
     """Squared distances of pairs of places, summed feature by feature: the same from either end."""
-    total = tl.zeros(first.shape, dtype=tl.float32)
+    total = tl.zeros(first.shape, dtype=x_ptr.dtype.element_ty)
     rows = x_ptr + tl.cast(first, tl.int64) * D
     columns = x_ptr + tl.cast(second, tl.int64) * D
     for d in range(0, D):
@@ -177,3 +203,29 @@ def differences(x_ptr, first, second, mask, D):
 def parts(programs: int, steps: int) -> int:
     """How many programs share the columns of the same rows, where there are few rows."""
     return max(1, min(steps, _PROGRAMS // max(programs, 1)))
+
+
+def sizes_of_tiles(N: int, D: int, config: Config) -> tuple[int, int, dict[str, Any]]:
+    """Blocks of columns, a power of two of chunks that holds them, and options of a launch."""
+    columns = blocks(N, config["BLOCK_M"])
+    # A product of tensor cores takes at least 16 features.
+    options: dict[str, Any] = {"CHUNK": CHUNK, "DP": max(16, next_power(D)), **config}
+    return columns, next_power(blocks(columns, CHUNK)), options
+
+
+def tile_cases(
+    name: str, kernel: Any, max_spills: Mapping[int, int], **constexprs: int
+) -> tuple[CompileCase, ...]:
+    """A kernel's case for each tile of `select.py`; spills by features, none where not said."""
+    return tuple(
+        CompileCase(
+            f"{name}-{DP}",
+            kernel,
+            {name: _TYPES[name] for name in kernel.arg_names if name in _TYPES},
+            {"CHUNK": CHUNK, "BLOCK_N": BLOCK_N, "BLOCK_M": BLOCK_M, "DP": DP, **constexprs},
+            num_warps,
+            multiples_of_16=("D",),
+            max_spills=max_spills.get(DP, 0),
+        )
+        for DP, BLOCK_N, BLOCK_M, num_warps in _TILES
+    )

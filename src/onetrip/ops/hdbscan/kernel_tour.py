@@ -13,7 +13,7 @@ import triton.language as tl
 from torch import Tensor
 
 from onetrip.tile.compile_case import CompileCase
-from onetrip.tile.launches import launch
+from onetrip.tile.launches import blocks, launch
 
 _BLOCK = 256
 # Steps of every edge in a launch: together with others that go on at the same time.
@@ -94,7 +94,7 @@ def turned_away(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     before = torch.empty(2 * E, dtype=torch.int32, device=device)
     tour = torch.empty(2 * E, dtype=torch.int64, device=device)
     nearer, farther = torch.empty_like(source), torch.empty_like(target)
-    both, ends = (triton.cdiv(2 * E, _BLOCK),), (source, target)
+    both, ends = (blocks(2 * E, _BLOCK),), (source, target)
     with torch.cuda.device_of(source):
         launch(_hdbscan_leaving_kernel, both, *ends, last, before, E, BLOCK=_BLOCK)
         launch(_hdbscan_tour_kernel, both, *ends, last, before, tour, E, BLOCK=_BLOCK)

@@ -30,7 +30,7 @@ TIED_ROWS = 1 << 16
 MAX_PRODUCT_FEATURES = 256
 MAX_PRODUCT_SAMPLES = 32
 # Sums of differences: a tile takes 32 registers a thread, in float64 half as many rows.
-DIFFERENCES: Config = {"BLOCK": 64, "num_warps": 4}
+_DIFFERENCES: Config = {"BLOCK": 64, "num_warps": 4}
 _DIFFERENCES_DOUBLE: Config = {"BLOCK": 32, "num_warps": 4}
 _SPACE: Mapping[str, Mapping[str, tuple[int, ...]]] = {
     "reference": {},
@@ -64,7 +64,7 @@ def unsupported_reason(impl: str, problem: Problem, config: Config | None = None
         samples = _most_samples(config)
         if not _fits(problem, samples):
             return (
-                f"tiles of products of {config['BLOCK_M']} columns take float32 of at most "
+                f"tiles of products of {config['BLOCK_M']} columns take at most "
                 f"{MAX_PRODUCT_FEATURES} features and {samples} samples; give a BLOCK for sums of "
                 "differences"
             )
@@ -81,8 +81,13 @@ def default_config(impl: str, problem: Problem) -> Config:
     if impl == "triton":
         if _by_products(problem):
             return _products(problem.axes["D"])
-        return _DIFFERENCES_DOUBLE if problem.dtype == "float64" else DIFFERENCES
+        return sums_of_differences(double=problem.dtype == "float64")
     return {}
+
+
+def sums_of_differences(*, double: bool) -> Config:
+    """Tiles of sums of differences in float32, or in float64."""
+    return _DIFFERENCES_DOUBLE if double else _DIFFERENCES
 
 
 def search_space(impl: str, problem: Problem) -> Mapping[str, tuple[int, ...]]:
@@ -111,9 +116,13 @@ def workspace_bytes(impl: str, problem: Problem, config: Config) -> int:
         return N * N * (8 * D + 64)  # differences, distances, reachability, sorted pairs
     if impl == "triton" and "BLOCK_N" in config:
         slots = _slots(problem)
-        # Lists of places and squares; what rounds keep of a row; the points in the tree's order.
-        rows = N * (8 * slots + 120 + 8 * max(D, 1))
-        return rows + _tied_bytes(slots, N) + (1 << 16)
+        # Lists of places and squares; what rounds keep of a row; the points in the tree's order,
+        # and as they are rounded.
+        if problem.dtype == "float64":
+            rows = N * (12 * slots + 200 + 44 * max(D, 1))
+        else:
+            rows = N * (8 * slots + 120 + 8 * max(D, 1))
+        return rows + _tied_bytes(slots, N) + (1 << 17)
     if impl == "triton":
         # Places, components, bests and bounds of rows; the points in the tree's order.
         return N * (200 + 6 * max(8, ITEMSIZE[problem.dtype]) * max(D, 1)) + (1 << 16)
@@ -167,17 +176,24 @@ def _most_samples(config: Config) -> int:
 
 
 def _fits(problem: Problem, samples: int) -> bool:
-    few = problem.axes["D"] <= MAX_PRODUCT_FEATURES and _samples(problem) <= samples
-    return few and problem.dtype != "float64"
+    return problem.axes["D"] <= MAX_PRODUCT_FEATURES and _samples(problem) <= samples
 
 
 def _samples(problem: Problem) -> int:
     return int(problem.options.get("min_samples", 5))  # type: ignore[call-overload]
 
 
+def list_slots(nearest: int) -> int:
+    """Places in the list of a point that is to hold so many nearest: twice as many, or more.
+
+    >>> list_slots(16), list_slots(17)
+    (32, 64)
+    """
+    return 1 << (2 * nearest - 1).bit_length()
+
+
 def _slots(problem: Problem) -> int:
-    """Places in the list of a point."""
-    return 1 << (2 * min(_samples(problem) + EXTRA_SAMPLES, problem.axes["N"]) - 1).bit_length()
+    return list_slots(min(_samples(problem) + EXTRA_SAMPLES, problem.axes["N"]))
 
 
 def _tied_bytes(slots: int, N: int) -> int:

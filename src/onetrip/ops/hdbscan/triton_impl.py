@@ -22,7 +22,7 @@ from onetrip.ops.hdbscan.edges import (
 from onetrip.ops.hdbscan.kernel_near import Near
 from onetrip.ops.hdbscan.kernel_replacing import replacing_pairs
 from onetrip.ops.hdbscan.kernel_triton import core_distances, nearest_outside
-from onetrip.ops.hdbscan.select import DIFFERENCES, EXTRA_SAMPLES
+from onetrip.ops.hdbscan.select import EXTRA_SAMPLES, sums_of_differences
 from onetrip.ops.hdbscan.tied_pairs import tied_pairs
 
 
@@ -44,15 +44,16 @@ def spanning_tree(
 def _by_products(x: Tensor, min_samples: int, alpha: float, config: Config) -> Spanning:
     """Lists of near points settle most edges; pairs for the others come from tiles of products."""
     points = arranged(x.contiguous(), config["BLOCK_M"])
+    differences = sums_of_differences(double=x.dtype == torch.float64)
     near = Near(points, min_samples, EXTRA_SAMPLES, config)
     core = near.core
     if near.unsure:
-        low, high = _boxes(points.x, DIFFERENCES["BLOCK"])
+        low, high = _boxes(points.exact, differences["BLOCK"])
         core = core_distances(
-            points.x.T.contiguous(), low, high, min(min_samples, len(x)), DIFFERENCES
+            points.exact.T.contiguous(), low, high, min(min_samples, len(x)), differences
         )
     core_of_rounds = core * (alpha * alpha)
-    edges = Rounds(points, near, core_of_rounds, config, DIFFERENCES).edges()
+    edges = Rounds(points, near, core_of_rounds, config, differences).edges()
     tied, heavy = _replacing(near, core_of_rounds, edges.weight)
     # A power of two: its square may be beyond float32, where the weights are not.
     unit = points.scale.double().square()
