@@ -1,10 +1,13 @@
 import json
+import threading
+import time
 
 import pytest
 
 from onetrip.lab.agents.agent import Lesson, Prediction, Proposal
 from onetrip.lab.search.knob_search import KnobSearch
 from onetrip.lab.store.events import events_after
+from onetrip.lab.verdict import Outcome, Verdict
 from onetrip.lab.work.campaign import CampaignPlan, run_campaign
 
 LADDER = """KNOBS = {"A": (0, 1, 2, 3), "B": (0, 1, 2, 3)}
@@ -94,3 +97,28 @@ def test_a_stop_is_said_and_nothing_is_left_running(database, problem, work, con
     assert end.why == "stopped"
     row = connection.execute("SELECT ended_why, budget FROM campaign").fetchone()
     assert (row["ended_why"], json.loads(row["budget"])) == ("stopped", {})
+
+
+def test_an_interrupt_waits_for_no_trial(database, problem, work, connection):
+    judged, asked_to_stop = threading.Event(), []
+
+    def endless(job, on_stage, on_start, should_stop):
+        judged.set()
+        deadline = time.monotonic() + 8.0
+        while time.monotonic() < deadline and not should_stop():
+            time.sleep(0.01)
+        asked_to_stop.append(should_stop())
+        return Verdict(Outcome.INFRA_LOST, reason="stopped")
+
+    class Impatient(Stepwise):
+        def propose(self, brief, history):
+            if self.seen:
+                judged.wait(8.0)
+                raise KeyboardInterrupt
+            return super().propose(brief, history)
+
+    plan = CampaignPlan(problem, "a test", ahead=2)
+    with pytest.raises(KeyboardInterrupt):
+        run_campaign(database, plan, Impatient(), judge=endless, look=work.look)
+    assert asked_to_stop == [True]
+    assert connection.execute("SELECT state FROM experiment").fetchone()[0] == "queued"

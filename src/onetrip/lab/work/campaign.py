@@ -75,11 +75,12 @@ def run_campaign(
     Parameters
     ----------
     devices : where candidates run; empty leaves the answers to other workers.
-    abort : True ends the campaign at once and gives what runs back to the queue.
+    abort : True ends the campaign at once and gives what runs back to the queue, as an interrupt
+        does.
     on_campaign : receives the campaign's id as soon as it has one.
     """
     started = time.monotonic()
-    done = threading.Event()
+    done, broken_off = threading.Event(), threading.Event()
     with closing(connect(database)) as connection:
         campaign_id = _open(connection, plan, agent)
         on_campaign(campaign_id)
@@ -89,7 +90,7 @@ def run_campaign(
             kwargs={
                 "devices": devices,
                 "until": done.is_set,
-                "abort": abort,
+                "abort": lambda: broken_off.is_set() or abort(),
                 "campaign_id": campaign_id,
                 "judge": judge,
                 "look": look,
@@ -100,6 +101,9 @@ def run_campaign(
             workers.start()
         try:
             why = _propose(connection, campaign_id, plan, agent, abort, workers, bool(devices))
+        except BaseException:
+            broken_off.set()  # whoever pressed Ctrl-C does not wait for a trial to end
+            raise
         finally:
             done.set()
             if devices:
