@@ -54,7 +54,8 @@ def _truncated_svd_project_kernel(
     BLOCK_D: tl.constexpr,
     BLOCK_K: tl.constexpr,
 ):
-    pid_n, pid_k = tl.program_id(0), tl.program_id(1)
+    column_blocks = tl.cdiv(K, BLOCK_K)
+    pid_n, pid_k = tl.program_id(0) // column_blocks, tl.program_id(0) % column_blocks
     rows = pid_n.to(tl.int64) * BLOCK_N + tl.arange(0, BLOCK_N)
     cols = pid_k * BLOCK_K + tl.arange(0, BLOCK_K)
     # Rows and columns beyond the end are the last, again, which takes no mask; nothing keeps them.
@@ -111,7 +112,7 @@ def project_in_one_trip(
         with on_device_of(x):
             launch(
                 _truncated_svd_project_kernel,
-                (blocks(N, tile["BLOCK_N"]), blocks(K, tile["BLOCK_K"])),
+                (blocks(N, tile["BLOCK_N"]) * blocks(K, tile["BLOCK_K"]),),
                 *(x, x if mean is None else mean.contiguous()),
                 *(components, x if bias is None else bias.contiguous()),
                 *(found, largest, N, D, K, *x.stride(), *components.stride()),
