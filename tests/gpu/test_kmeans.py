@@ -4,9 +4,15 @@ import pytest
 import torch
 
 import onetrip
+from onetrip.cluster import MiniBatchKMeans
+from onetrip.ops.kmeans.distances import distances_to
+from onetrip.ops.kmeans.mini_batch import DeviceBatch, mini_batch_step
+from onetrip.ops.kmeans.points import prepare
 from onetrip.ops.kmeans.reference import make_inputs
 from onetrip.ops.kmeans.select import unsupported_reason
 from onetrip.ops.kmeans.solve import problem_of
+
+_BY_DIFFERENCES = "donot_use_mm_for_euclid_dist"
 
 pytestmark = [
     pytest.mark.gpu,
@@ -94,3 +100,46 @@ def test_more_rows_than_int32_has_elements():
     _, values = onetrip.kmeans(x, start, max_iter=0, impl="triton")
     tail = onetrip.kmeans(x[-1000:], start, max_iter=0, impl="triton")[1]["labels"]
     assert torch.equal(values["labels"][-1000:], tail)
+
+
+@pytest.mark.parametrize(("D", "offset"), [(128, 0.0), (37, 100.0), (300, 0.0)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_distances_have_the_digits_of_their_dtype(D, offset, dtype):
+    generator = torch.Generator("cuda").manual_seed(0)
+    x = torch.randn(3001, D, generator=generator, device="cuda", dtype=dtype) + offset
+    found = distances_to(x, x[:333])
+    expected = torch.cdist(x.double(), x[:333].double(), compute_mode=_BY_DIFFERENCES)
+    assert not found[:333].diagonal().any()
+    rtol = 2.0**-23 if dtype == torch.float32 else 1e-9
+    torch.testing.assert_close(found.double(), expected, rtol=rtol, atol=0.0)
+
+
+@pytest.mark.parametrize(("rows", "D", "K"), [(4096, 128, 100), (1001, 40, 300), (70, 3, 1)])
+def test_a_mini_batch_moves_centres_as_on_the_cpu_and_as_before(rows, D, K):
+    generator = torch.Generator("cuda").manual_seed(0)
+    x = torch.randn(20_000, D, generator=generator, device="cuda") + 2.0
+    centers, counts = x[:K].clone(), torch.arange(K, device="cuda", dtype=torch.float64)
+    weight = torch.rand(rows, generator=generator, device="cuda", dtype=torch.float64)
+    batch = DeviceBatch(x, torch.randint(20_000, (rows,)), weight)
+    found, again = (mini_batch_step(batch, centers, counts, "certified") for _ in range(2))
+    points = prepare(x.cpu()[batch.numbers], weight.cpu(), "euclidean")
+    expected = mini_batch_step(points, centers.cpu(), counts.cpu(), "certified")
+    torch.testing.assert_close(found.centers.cpu(), expected.centers, rtol=2.0**-22, atol=1e-7)
+    assert found.inertia == pytest.approx(expected.inertia, rel=1e-6)
+    assert torch.equal(found.centers, again.centers)
+    assert torch.equal(found.counts, again.counts)
+    assert found[2:] == again[2:]
+
+
+@pytest.mark.parametrize("options", [{}, {"reassignment_ratio": 0.5}, {"tol": 0.05}])
+def test_mini_batches_of_a_device_come_to_the_centres_of_the_cpu(options):
+    x = drawn("noise", N=20_000, D=24, K=50)["x"]
+    x[::40] += 9.0
+    fits = [
+        MiniBatchKMeans(50, random_state=0, max_iter=2, device=device, **options).fit(samples)
+        for samples, device in ((x, "auto"), (x.cpu(), "cuda"), (x.cpu(), "auto"))
+    ]
+    first, *others = (torch.as_tensor(fit.cluster_centers_).cpu() for fit in fits)
+    assert len({fit.n_steps_ for fit in fits}) == 1
+    for centers in others:
+        torch.testing.assert_close(centers, first, rtol=1e-5, atol=1e-5)

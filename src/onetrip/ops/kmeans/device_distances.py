@@ -23,10 +23,9 @@ def distances_on_device(x: Tensor, centers: Tensor, tiny: float) -> Tensor:
         A square that is at most this share of the squared norms is taken by differences.
     """
     (N, D), K = x.shape, centers.shape[0]
-    wide = centers.double()
     # Near rows as well, so that products keep digits.
-    offset = wide.mean(0)
-    wide -= offset
+    offset = centers.double().mean(0)
+    wide = centers.double() - offset
     found = torch.empty(N, K, dtype=x.dtype, device=x.device)
     with torch.cuda.device_of(x):
         launches_for("distances", N, K, D, x, centers)(
