@@ -75,15 +75,14 @@ STARTS: Mapping[str, Callable[[np.ndarray, int], np.ndarray]] = {
 
 def divergence_by(library: str, X: np.ndarray, start: np.ndarray, max_iter: int) -> float:
     """The divergence that a library ends with: "sklearn", "float64" or "float32" (ours)."""
+    options: dict[str, Any] = {"init": start, "method": "exact", "max_iter": max_iter}
     if library == "sklearn":
         from sklearn.manifold import TSNE
 
-        model: Any = TSNE(init=start, method="exact", max_iter=max_iter)
-    else:
-        from onetrip.manifold import TSNE
+        return float(TSNE(**options).fit(X).kl_divergence_)
+    from onetrip.manifold import TSNE
 
-        model, X = TSNE(init=start, max_iter=max_iter), X.astype(library)
-    return float(model.fit(X).kl_divergence_)
+    return TSNE(**options).fit(X.astype(library)).kl_divergence_
 
 
 def ratio_of_means(ours: list[float], theirs: list[float]) -> tuple[float, float]:

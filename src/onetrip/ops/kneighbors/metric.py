@@ -8,7 +8,7 @@ one product of rows with a column more than the data have::
     inner_product             -x·y             y less an offset, which adds the same to all of a row
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -37,6 +37,10 @@ class Metric:
     work: torch.dtype
     offset: Tensor | None
     product: str = ""
+
+    def narrowed(self) -> "Metric | None":
+        """The same with scores in float32; None where they are, or are no product's."""
+        return replace(self, work=torch.float32) if self.work == torch.float64 else None
 
     @property
     def is_euclidean(self) -> bool:
@@ -136,6 +140,10 @@ class Differences(Metric):
     A product wants the corpus in another form, which costs as much as several queries; this reads
     it where it lies.
     """
+
+    def narrowed(self) -> Metric | None:
+        """No: differences are read where they lie, in their own dtype."""
+        return None
 
     def prepare_queries(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Rows [R, D]; their norms play no part."""

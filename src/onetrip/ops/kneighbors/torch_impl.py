@@ -4,6 +4,9 @@ First every query keeps a few more neighbours than it is asked for, by scores fr
 those whose score is within the certified bound of the last one wanted are evaluated exactly, in
 difference form in float64, and sorted. Where the list was too short to be certain (many ties) the
 query goes through the corpus once more and evaluates all that its bound lets through.
+
+Scores of float64 data are of float32 on a CPU, at half of the time; where those leave too many
+queries uncertain, of float64.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,6 +32,10 @@ from onetrip.ops.kneighbors.plan import (
 from onetrip.ops.kneighbors.running import Running, pad_rows, true_places
 from onetrip.tile.side_by_side import run_side_by_side, worker_count
 
+# Where fewer queries are certain, going through the corpus anew for the others takes longer than
+# wider scores for all.
+_CERTAIN_SHARE = 0.875
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -49,6 +56,7 @@ class Search:
     """One call: the data as they came, and what is asked.
 
     `y` may be a part of the corpus, which begins at its row `first`; indices count from there.
+    `wider` is the metric to start again with, where the scores of `metric` tell too little.
     """
 
     x: Tensor
@@ -60,6 +68,7 @@ class Search:
     certified: bool
     width: int
     tiling: Tiling
+    wider: Metric | None = None
 
     def tiles(
         self, prepared: Tensor, first: int, step: int, take: Callable[[Tensor, int, slice], None]
@@ -106,7 +115,10 @@ def search(
         return Found(*nearest_of_few(x, y, k, plain, exclude_self=exclude_self), 0)
     width = list_width(k, N - exclude_self, certified)
     tiling = make_tiling(Q, N, width, config)
-    call = Search(x, y, 0, k, make_metric(metric, x, y), exclude_self, certified, width, tiling)
+    scores = make_metric(metric, x, y)
+    call = Search(x, y, 0, k, scores, exclude_self, certified, width, tiling)
+    if certified and x.is_cpu and (narrow := scores.narrowed()) is not None:
+        call = replace(call, metric=narrow, wider=scores)
     workers = worker_count() if x.device.type == "cpu" else 1
     if splits_corpus(Q, N, width, workers, tiling):
         # Few queries: each worker prepares and searches a part of the corpus for all of them.
@@ -149,7 +161,21 @@ def _search_rows(call: Search, begin: int, end: int) -> Found:
     norm_max = call.tiles(prepared, begin, step, take)
     kth = running.scores[:, call.k - 1]
     bound = call.metric.bound(kth, x_norms, norm_max, call.y.shape[1])
+    if call.wider is not None:
+        _, certain = _certainty(call, running.scores, bound)
+        if int(certain.sum()) < _CERTAIN_SHARE * len(certain):
+            return _search_rows(replace(call, metric=call.wider, wider=None), begin, end)
     return settle(call, begin, prepared, running, bound)
+
+
+def _certainty(call: Search, scores: Tensor, bound: Tensor) -> tuple[Tensor, Tensor]:
+    """The score up to which a neighbour may lie, and whether the list [R, K] holds all up to it."""
+    limit = scores[:, call.k - 1] + 2.0 * bound
+    # Neither an infinity nor a NaN is certain; a list that holds everybody is.
+    certain = scores[:, -1] > limit
+    if call.width == call.y.shape[0] - call.exclude_self:
+        certain |= torch.isfinite(scores[:, call.width - 1])
+    return limit, certain & torch.isfinite(limit)
 
 
 def settle(
@@ -168,12 +194,7 @@ def settle(
     x, k = call.x[begin : begin + prepared.shape[0]], call.k
     scores, indices = running.scores, running.indices
     if call.certified:
-        limit = scores[:, k - 1] + 2.0 * bound
-        # Neither an infinity nor a NaN is certain; a list that holds everybody is.
-        certain = scores[:, -1] > limit
-        if call.width == call.y.shape[0] - call.exclude_self:
-            certain |= torch.isfinite(scores[:, call.width - 1])
-        certain &= torch.isfinite(limit)
+        limit, certain = _certainty(call, scores, bound)
         within = (scores <= limit[:, None]) & certain[:, None]
         reevaluated = int(((within.sum(1) > k) | ~certain).sum())
     else:
