@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from generators.cli import commands
+from generators.divergence import divergence_table
 from generators.estimators import estimator_table
 from generators.exchange import exchange_table
 from generators.ingest import codes_table, ingest_table, losses_table
@@ -23,6 +24,7 @@ GENERATORS: Mapping[str, Callable[..., str]] = {
     "data-projection": projection_table,
     "data-recipe": recipe_table,
     "data-stages": stages_table,
+    "divergence": divergence_table,
     "estimator": estimator_table,
     "lab": lab_table,
     "operator": operator_page,
