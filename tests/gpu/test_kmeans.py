@@ -136,7 +136,9 @@ def test_mini_batches_of_a_device_come_to_the_centres_of_the_cpu(options):
     x = drawn("noise", N=20_000, D=24, K=50)["x"]
     x[::40] += 9.0
     fits = [
-        MiniBatchKMeans(50, random_state=0, max_iter=2, device=device, **options).fit(samples)
+        MiniBatchKMeans(
+            50, init=samples[:50], n_init=1, random_state=0, max_iter=2, device=device, **options
+        ).fit(samples)
         for samples, device in ((x, "auto"), (x.cpu(), "cuda"), (x.cpu(), "auto"))
     ]
     first, *others = (torch.as_tensor(fit.cluster_centers_).cpu() for fit in fits)
