@@ -45,9 +45,9 @@ def test_labels_are_those_of_differences_at_any_scale(scale):
 
 @pytest.mark.parametrize("clusters", [9, 140])
 def test_rows_that_products_leave_in_doubt_are_decided_by_differences(clusters):
-    """Far from the origin even products of float64 lose what tells small integers apart."""
+    """Far from the origin even products of float64 lose what tells small numbers apart."""
     generator = torch.Generator().manual_seed(0)
-    x = torch.randint(0, 4, (clusters + 60, 11), generator=generator).double() + 2.0**30
+    x = torch.randn(clusters + 60, 11, generator=generator, dtype=torch.float64) + 2.0**30
     centers, counts = x[:clusters].clone(), torch.zeros(clusters, dtype=torch.float64)
     steps = DeviceSteps(centers, counts, x.shape[0])
     steps.step(DeviceBatch(x), None, centers, counts)
