@@ -5,13 +5,15 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from onetrip.core import settings
+
 
 def publish(folder: Path, write: Callable[[Path], None]) -> None:
     """Let `write` fill a folder beside `folder`, then rename it into place.
 
     When another process published `folder` first, its content stays and ours is thrown away.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    settings.make_folder(folder.parent)
     aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
     try:
         # mkdtemp's 0700 would keep a shared cache from its other readers.

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from onetrip.bench.timing import interleaved
+from onetrip.core import settings
 from onetrip.core.device import Device, measured_path, short_name
 from onetrip.core.errors import UnsupportedError
 from onetrip.tile.problem import problem_on
@@ -83,7 +84,7 @@ def measure_ceilings(
 def save_ceilings(device: Device, driver_name: str) -> Path:
     """Keep measured ceilings where `core.device.find_device` looks for them."""
     path = measured_path(driver_name)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    settings.make_folder(path.parent)
     handle, aside = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         json.dump(device.as_dict(), file, indent=1)

@@ -4,6 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from onetrip.core.errors import DataError
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:
@@ -45,6 +47,23 @@ def cache_dir() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("onetrip", appauthor=False))
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, unless it is there.
+
+    Raises
+    ------
+    DataError
+        This user may not, or something else is in its place.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"The folder {folder} cannot be made: {error.strerror}. To keep everything elsewhere, "
+            "set ONETRIP_CACHE_DIR to a folder that you may write to."
+        ) from error
 
 
 def log_level() -> str:

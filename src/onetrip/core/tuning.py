@@ -80,7 +80,7 @@ def read_table(path: Path) -> tuple[TunedEntry, ...]:
 
 def write_table(path: Path, entries: tuple[TunedEntry, ...]) -> None:
     """Write a table aside and rename it, so that no reader ever sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    settings.make_folder(path.parent)
     document = {"format": FORMAT, "entries": [asdict(entry) for entry in entries]}
     handle, aside = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
     try:

@@ -37,7 +37,7 @@ def devices_held(
     on_wait : receives a sentence that names the holder, once for each device.
     """
     folder = lock_folder()
-    folder.mkdir(parents=True, exist_ok=True)
+    settings.make_folder(folder)
     started = time.monotonic()
     with ExitStack() as held:
         try:

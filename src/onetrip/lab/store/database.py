@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from onetrip.core import settings
 from onetrip.core.errors import DataError, UnsupportedError
 
 MIGRATIONS_DIR = Path(__file__).resolve().parent / "migrations"
@@ -30,7 +31,7 @@ def connect(path: Path) -> sqlite3.Connection:
             f"The lab needs SQLite 3.37 or later, this Python has {sqlite3.sqlite_version}. "
             "Use a Python that was built with a newer SQLite."
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
+    settings.make_folder(path.parent)
     with ExitStack() as on_failure:
         try:
             connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None)

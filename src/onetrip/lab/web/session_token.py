@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from onetrip.core import settings
 from onetrip.core.errors import DataError
 
 _SECRET_BYTES = 24
@@ -118,7 +119,7 @@ def kept_secret(database: Path) -> str:
         Others may read the file, or it holds no secret.
     """
     path = token_path(database)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    settings.make_folder(path.parent)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
