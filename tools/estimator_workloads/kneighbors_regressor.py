@@ -1,6 +1,6 @@
 """Races of KNeighborsRegressor: fit and predict, beside scikit-learn and faiss.
 
-faiss has no regressor: where it runs, NumPy means the targets of what it finds.
+faiss has no regressor: NumPy takes the means of what it finds, where the samples are float32.
 """
 
 from collections.abc import Mapping
@@ -112,6 +112,7 @@ RACES = (
         partial(_half_digits, 898),
         "real data in float64: the lower half of a digit from its upper half",
         axes={**sizes(898, 899, 32, 5), "n_outputs": 32},
+        peers=("sklearn-auto",),
         dtype="float64",
     ),
     _race(
@@ -120,6 +121,7 @@ RACES = (
         "real data in float64, small, targets weighed by distance",
         axes={**sizes(221, 221, 10, 5), "n_outputs": 1},
         weights="distance",
+        peers=("sklearn-auto",),
         dtype="float64",
     ),
     _race(
@@ -128,7 +130,6 @@ RACES = (
         "a call for each of 200 queries: what a call costs",
         axes={**sizes(200, 899, 32, 5), "n_outputs": 32},
         question="predict-each",
-        # One without checks, written by hand around an index, is no estimator.
         peers=("sklearn-auto",),
         dtype="float64",
     ),
