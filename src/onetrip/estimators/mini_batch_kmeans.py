@@ -25,6 +25,7 @@ from onetrip.ops.kmeans.mini_batch import (
     DeviceBatch,
     Step,
     device_steps,
+    is_shared,
     mini_batch_step,
 )
 from onetrip.ops.kmeans.points import Placed, prepare
@@ -170,15 +171,14 @@ class MiniBatchKMeans(BaseKMeans):
             self._since_reassignment, self.n_steps_ = 0, 0
         random = getattr(self, "_random", None) or check_random_state(self.random_state)
         samples = given.samples.to(target)
-        small = samples.numel() < WORTH_THREADS
-        with on_one_thread(where=small):
+        with on_one_thread(where=samples.numel() < WORTH_THREADS):
             batch = self._batch(samples, None if weight is None else weight.to(target), first)
             if first:
                 rows = self._starting_rows(given)
                 centers = self._one_start(given, weight, random, rows, target)
             else:
                 centers = self._fitted_centers().to(made_ready(samples))
-        with block_workers(target, worth=not small) as workers:
+        with block_workers(target, worth=is_shared(batch.size, centers)) as workers:
             counts = self._counts.to(target)
             found = mini_batch_step(batch, centers, counts, self.precision, workers, measured=False)
             centers, self._counts = self._reassigned(batch, found, random)
@@ -208,10 +208,9 @@ class MiniBatchKMeans(BaseKMeans):
                 yield draw(random.random_sample(batch_rows))
 
         step, measured = 0, progress.asks or not self.compute_labels
-        worth = batch_rows * samples.shape[1] >= WORTH_THREADS
         ahead = device_steps(centers, counts, batch_rows) if has_wide_products(centers) else None
         pairs: Iterator[tuple[Any, Any]] = with_next(self._batches(samples, target, batches()))
-        with block_workers(target, worth=worth) as workers:
+        with block_workers(target, worth=is_shared(batch_rows, centers)) as workers:
             for step, (batch, following) in enumerate(pairs, start=1):
                 before = centers
                 if ahead is not None:

@@ -5,6 +5,7 @@ ever given, so a batch moves it by its weight over the weight so far.
 """
 
 import functools
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -104,6 +105,21 @@ def mini_batch_step(
     return _by_pieces(batch, centers, counts, precision, workers, measured)
 
 
+def is_shared(size: int, centers: Tensor) -> bool:
+    """Whether threads share a batch of so many rows on a CPU.
+
+    >>> is_shared(4096, torch.zeros(256, 128)), is_shared(256, torch.zeros(10, 64))
+    (True, False)
+    """
+    return _pieces(size, centers) > 1
+
+
+def _pieces(size: int, centers: Tensor) -> int:
+    """Of one size, so that threads end together."""
+    clusters, features = centers.shape
+    return math.ceil(size / max(_PIECE // features, _ROWS_PER_CLUSTER * clusters))
+
+
 def device_steps(centers: Tensor, counts: Tensor, most: int) -> "DeviceSteps":
     """Steps by each a `DeviceBatch` of at most `most` rows, one launched ahead."""
     from onetrip.ops.kmeans.device_mini_batch import DeviceSteps
@@ -134,16 +150,13 @@ def _by_pieces(
     workers: Workers,
     measured: bool,
 ) -> Step:
-    clusters, features = centers.shape
-    step = max(_PIECE // features, _ROWS_PER_CLUSTER * clusters)
-    parts = slices(slice(0, batch.size), step)
-    one = len(parts) == 1
+    pieces = _pieces(batch.size, centers)
 
     def add(part: slice) -> _Share:
-        piece = batch if isinstance(batch, Placed) and one else batch.rows(part)
+        piece = batch if isinstance(batch, Placed) and pieces == 1 else batch.rows(part)
         return _add(piece, centers, precision, measured)
 
-    first, *others = workers.map(add, parts)
+    first, *others = workers.map(add, slices(slice(0, batch.size), math.ceil(batch.size / pieces)))
     left, weight, inertia = first
     for share in others:
         left += share.sums
