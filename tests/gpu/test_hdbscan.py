@@ -20,7 +20,7 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("features", [2, 7, 32, 100, 200])
+@pytest.mark.parametrize("features", [2, 7, 32, 100, 200, 384, 1000])
 @pytest.mark.parametrize("data", ["random", "blobs"])
 def test_weights_are_those_of_the_cpu(features, data):
     x = make_inputs({"N": 20_000, "D": features}, dtype=torch.float32, data=data)["x"]

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import onetrip
+from onetrip.core.selection import Problem
 from onetrip.core.tuning import override
 from onetrip.ops.hdbscan import device_rounds, select, torch_impl, triton_impl
 from onetrip.ops.hdbscan.reference import make_inputs
@@ -28,7 +29,7 @@ def assert_same_tree(x, min_samples, **options):
 
 @pytest.mark.parametrize(
     ("features", "data", "alpha"),
-    [(2, "random", 1.0), (20, "blobs", 1.3), (7, "offset", 0.7), (140, "blobs", 1.0)],
+    [(2, "random", 1.0), (20, "blobs", 1.3), (7, "offset", 0.7), (300, "blobs", 1.0)],
 )
 def test_products_find_the_tree(features, data, alpha):
     x = make_inputs({"N": 120, "D": features}, dtype=torch.float32, data=data)["x"]
@@ -75,10 +76,10 @@ def test_long_chains_of_components_are_joined_at_once():
 @pytest.mark.parametrize(
     ("features", "dtype", "min_samples"),
     [
-        (257, torch.float32, 2),
-        (257, torch.float64, 2),
+        (1025, torch.float32, 2),
+        (1025, torch.float64, 2),
         (3, torch.float32, 33),
-        (100, torch.float64, 22),
+        (200, torch.float64, 22),
     ],
 )
 def test_a_tile_of_products_says_what_it_does_not_take(features, dtype, min_samples):
@@ -89,6 +90,18 @@ def test_a_tile_of_products_says_what_it_does_not_take(features, dtype, min_samp
     config = select.default_config("triton", problem)
     assert "BLOCK" in config
     assert select.unsupported_reason("triton", problem, config) is None
+
+
+@pytest.mark.parametrize(("features", "elsewhere"), [(128, True), (256, True), (257, False)])
+def test_tiles_of_many_features_need_shared_memory(features, elsewhere):
+    axes, options = {"N": 9, "D": features}, {"min_samples": 5}
+    roomy, other = (
+        select.default_config("triton", Problem(axes, "float32", "cuda", arch, options=options))
+        for arch in (90, 89)
+    )
+    assert "BLOCK_N" in roomy
+    assert ("BLOCK_N" in other) == elsewhere
+    assert (roomy == other) == (features == 128)
 
 
 def test_one_point_far_away_is_joined_by_its_own_list():

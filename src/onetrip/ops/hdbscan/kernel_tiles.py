@@ -21,20 +21,25 @@ import triton
 import triton.language as tl
 
 from onetrip.core.selection import Config
-from onetrip.tile.compile_case import CompileCase
+from onetrip.tile.compile_case import TARGETS, CompileCase
 from onetrip.tile.launches import blocks, next_power
 
 # Blocks of columns whose boxes are looked at together: one bit each.
 CHUNK = 32
 # Programs that keep a large device busy.
 _PROGRAMS = 512
-# Features of a tile, rows, columns and warps, as `select.py` has them.
+# Targets, features, rows, columns and warps of tiles, as `select.py` has them: from 256 features on
+# those of 160 KB of shared memory are others.
+_ROOMY_TARGETS = ("sm_80", "sm_90", "sm_100")
 _TILES = (
-    (16, 64, 64, 4),
-    (32, 64, 64, 4),
-    (64, 64, 64, 8),
-    (128, 64, 32, 8),
-    (256, 64, 32, 8),
+    (TARGETS, 16, 64, 64, 4),
+    (TARGETS, 32, 64, 64, 4),
+    (TARGETS, 64, 128, 64, 8),
+    (TARGETS, 128, 128, 64, 8),
+    (("gfx942", "gfx950"), 256, 64, 32, 8),
+    (_ROOMY_TARGETS, 256, 128, 32, 8),
+    (_ROOMY_TARGETS, 512, 64, 32, 16),
+    (_ROOMY_TARGETS, 1024, 32, 32, 16),
 )
 # What kernels of tiles are given, by the names of their arguments.
 _TYPES = {
@@ -219,13 +224,14 @@ def tile_cases(
     """A kernel's case for each tile of `select.py`; spills by features, none where not said."""
     return tuple(
         CompileCase(
-            f"{name}-{DP}",
+            f"{name}-{DP}-{BLOCK_N}",
             kernel,
             {name: _TYPES[name] for name in kernel.arg_names if name in _TYPES},
             {"CHUNK": CHUNK, "BLOCK_N": BLOCK_N, "BLOCK_M": BLOCK_M, "DP": DP, **constexprs},
             num_warps,
+            targets=targets,
             multiples_of_16=("D",),
             max_spills=max_spills.get(DP, 0),
         )
-        for DP, BLOCK_N, BLOCK_M, num_warps in _TILES
+        for targets, DP, BLOCK_N, BLOCK_M, num_warps in _TILES
     )

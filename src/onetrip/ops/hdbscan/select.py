@@ -16,18 +16,27 @@ _FEW_FEATURES = 6
 
 _TORCH_FEW: Config = {"leaf": 32, "tile": 1 << 18, "extra": 10}
 _TORCH_MANY: Config = {"leaf": 128, "tile": 1 << 18, "extra": 8}
-# Tiles of products: rows by columns. Columns of many features take the registers of more warps.
-_PRODUCTS_FEW: Config = {"BLOCK_N": 64, "BLOCK_M": 64, "num_warps": 4}
-_PRODUCTS_MANY: Config = {"BLOCK_N": 64, "BLOCK_M": 64, "num_warps": 8}
-# 50,000 points on an H100: of 128 features 74 ms, by differences 335; of 256 187 and 797.
-_PRODUCTS_MOST: Config = {"BLOCK_N": 64, "BLOCK_M": 32, "num_warps": 8}
-_FEW_PRODUCT_FEATURES, _MANY_PRODUCT_FEATURES = 32, 64
+# Tiles of products, rows by columns, up to so many features: the fastest of six on an H100. Columns
+# of many features take the registers of more warps.
+_PRODUCTS: tuple[tuple[int, Config], ...] = (
+    (32, {"BLOCK_N": 64, "BLOCK_M": 64, "num_warps": 4}),
+    (128, {"BLOCK_N": 128, "BLOCK_M": 64, "num_warps": 8}),
+    (256, {"BLOCK_N": 64, "BLOCK_M": 32, "num_warps": 8}),
+)
+# Where a program has 160 KB of shared memory, and in the interpreter.
+_ROOMY_ARCHS = (0, 80, 90, 100)
+_ROOMY_PRODUCTS: tuple[tuple[int, Config], ...] = (
+    *_PRODUCTS[:-1],
+    (256, {"BLOCK_N": 128, "BLOCK_M": 32, "num_warps": 8}),
+    (512, {"BLOCK_N": 64, "BLOCK_M": 32, "num_warps": 16}),
+    (1024, {"BLOCK_N": 32, "BLOCK_M": 32, "num_warps": 16}),
+)
+_MANY_PRODUCT_FEATURES = 64
 # Lists hold so many near points more than core distances need: most edges are among them.
 EXTRA_SAMPLES = 11
 # Rows of lists that are looked through at once for pairs as heavy as edges.
 TIED_ROWS = 1 << 16
-# A tile of products keeps its columns in registers, and one column for each listed point.
-MAX_PRODUCT_FEATURES = 256
+# A tile of products keeps one column for each listed point.
 MAX_PRODUCT_SAMPLES = 32
 # Sums of differences: a tile takes 32 registers a thread, in float64 half as many rows.
 _DIFFERENCES: Config = {"BLOCK": 64, "num_warps": 4}
@@ -45,9 +54,8 @@ _PASSES = 4
 _ROUNDS_MS = 5.9
 _POINT_MS = 7.94e-05
 _PAIR_OPERATIONS = 16.4
-# Of more than 64 features boxes leave nearly all pairs: of a pair and feature, 50,000 x 128;
-# of 256 features a third more than they are.
-_MANY_FEATURES_OPERATIONS = 10.2
+# Of more than 64 features boxes leave nearly all pairs: of a pair and feature.
+_MANY_FEATURES_OPERATIONS = 1.6
 
 
 def unsupported_reason(impl: str, problem: Problem, config: Config | None = None) -> str | None:
@@ -65,8 +73,8 @@ def unsupported_reason(impl: str, problem: Problem, config: Config | None = None
         if not _fits(problem, samples):
             return (
                 f"tiles of products of {config['BLOCK_M']} columns take at most "
-                f"{MAX_PRODUCT_FEATURES} features and {samples} samples; give a BLOCK for sums of "
-                "differences"
+                f"{_tiles(problem)[-1][0]} features and {samples} samples; "
+                "give a BLOCK for sums of differences"
             )
     return None
 
@@ -80,7 +88,7 @@ def default_config(impl: str, problem: Problem) -> Config:
         return _TORCH_FEW if problem.axes["D"] <= _FEW_FEATURES else _TORCH_MANY
     if impl == "triton":
         if _by_products(problem):
-            return _products(problem.axes["D"])
+            return _products(problem)
         return sums_of_differences(double=problem.dtype == "float64")
     return {}
 
@@ -160,14 +168,17 @@ def predict_ms(
 
 def _by_products(problem: Problem) -> bool:
     """Whether tiles of float16 products propose what differences decide."""
-    samples = _most_samples(_products(problem.axes["D"]))
-    return _fits(problem, samples)
+    return _fits(problem, _most_samples(_products(problem)))
 
 
-def _products(D: int) -> Config:
-    if D > _MANY_PRODUCT_FEATURES:
-        return _PRODUCTS_MOST
-    return _PRODUCTS_FEW if D <= _FEW_PRODUCT_FEATURES else _PRODUCTS_MANY
+def _products(problem: Problem) -> Config:
+    tiles = _tiles(problem)
+    return next((tile for features, tile in tiles if features >= problem.axes["D"]), tiles[-1][1])
+
+
+def _tiles(problem: Problem) -> tuple[tuple[int, Config], ...]:
+    roomy = problem.arch in _ROOMY_ARCHS and not problem.hip
+    return _ROOMY_PRODUCTS if roomy else _PRODUCTS
 
 
 def _most_samples(config: Config) -> int:
@@ -176,7 +187,7 @@ def _most_samples(config: Config) -> int:
 
 
 def _fits(problem: Problem, samples: int) -> bool:
-    return problem.axes["D"] <= MAX_PRODUCT_FEATURES and _samples(problem) <= samples
+    return problem.axes["D"] <= _tiles(problem)[-1][0] and _samples(problem) <= samples
 
 
 def _samples(problem: Problem) -> int:
