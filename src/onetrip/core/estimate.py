@@ -169,7 +169,11 @@ def whole_sizes(sizes: Mapping[str, int]) -> dict[str, int]:
     ArgumentError
         Not an integer, or negative; the message names the size.
     """
+    whole = {}
     for name, size in sizes.items():
-        if not isinstance(size, Integral) or isinstance(size, bool) or size < 0:
+        # Python's own first: an abstract class takes a microsecond to ask.
+        is_whole = type(size) is int or (isinstance(size, Integral) and not isinstance(size, bool))
+        if not is_whole or size < 0:
             raise ArgumentError(complaint(name, expected="an integer >= 0", got=repr(size)))
-    return {name: int(size) for name, size in sizes.items()}
+        whole[name] = int(size)
+    return whole
