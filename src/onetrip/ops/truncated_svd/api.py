@@ -15,6 +15,7 @@ from onetrip.core.errors import (
 )
 from onetrip.core.selection import Config, resolve
 from onetrip.ops.truncated_svd import plan, select, torch_impl
+from onetrip.ops.truncated_svd.project import has_kernels
 from onetrip.ops.truncated_svd.randomized import normal_draw, randomized_decomposition
 from onetrip.ops.truncated_svd.reference import truncated_svd_reference
 from onetrip.ops.truncated_svd.solve import decompose, with_fixed_signs
@@ -176,7 +177,10 @@ def truncated_svd(
 def _randomly(
     x: Tensor, center: bool, kept: int, n_iter: int, columns: int, seed: int, config: Config
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    mean, total = torch_impl.mean_and_variance(x, config)
+    if has_kernels(x):
+        mean, total = _implementation("triton").mean_and_variance(x)
+    else:
+        mean, total = torch_impl.mean_and_variance(x, config)
     shift = mean if center else None
     narrow = torch.float64 if x.dtype == torch.float64 else torch.float32
 

@@ -11,6 +11,7 @@ import triton.language as tl
 from onetrip.tile.compile_case import CompileCase
 
 PREPARE = {"BLOCK_N": 32, "BLOCK_S": 32}
+SUMS = {"BLOCK_N": 32, "BLOCK_S": 32}
 FINISH = {"BLOCK_P": 4, "BLOCK_S": 32}
 
 
@@ -69,6 +70,41 @@ def _truncated_svd_prepare_kernel(
     tl.store(shift_ptr + offs_s, shift, mask=mask_s)
     tl.store(spread_ptr + offs_s, spread, mask=mask_s)
     tl.atomic_max(widest_ptr, tl.max(spread, axis=0))
+
+
+@triton.jit
+def _truncated_svd_sums_kernel(
+    x_ptr,
+    shift_ptr,
+    sums_ptr,
+    squares_ptr,
+    L,
+    S,
+    stride_xl,
+    stride_xs,
+    lines_per_part,
+    BLOCK_N: tl.constexpr,
+    BLOCK_S: tl.constexpr,
+):
+    """Sums [parts, S] of the columns of x [L, S] less a shift, and of their squares, in float64."""
+    offs_s = tl.program_id(0) * BLOCK_S + tl.arange(0, BLOCK_S)
+    mask_s = offs_s < S
+    part = tl.program_id(1).to(tl.int64)
+    begin = part * lines_per_part
+    end = tl.minimum(begin + lines_per_part, L)
+    shift = tl.load(shift_ptr + offs_s, mask=mask_s, other=0.0).to(tl.float64)
+    sums = tl.zeros([BLOCK_N, BLOCK_S], dtype=tl.float64)
+    squares = tl.zeros([BLOCK_N, BLOCK_S], dtype=tl.float64)
+    for first in range(begin, end, BLOCK_N):
+        lines = first + tl.arange(0, BLOCK_N)
+        mask = (lines < end)[:, None] & mask_s[None, :]
+        x_ptrs = x_ptr + lines[:, None] * stride_xl + offs_s[None, :].to(tl.int64) * stride_xs
+        x = tl.load(x_ptrs, mask=mask, other=0.0).to(tl.float64)
+        x = tl.where(mask, x - shift[None, :], 0.0)
+        sums += x
+        squares += x * x
+    tl.store(sums_ptr + part * S + offs_s, tl.sum(sums, axis=0), mask=mask_s)
+    tl.store(squares_ptr + part * S + offs_s, tl.sum(squares, axis=0), mask=mask_s)
 
 
 @triton.jit
@@ -199,6 +235,14 @@ COMPILE_CASES = (
         | {"L": "i32", "S": "i32", "stride_xl": "i32", "step": "i32"},
         {"stride_xs": 1, **PREPARE},
         multiples_of_16=("S", "stride_xl"),
+    ),
+    CompileCase(
+        "sums",
+        _truncated_svd_sums_kernel,
+        {"x_ptr": "*fp32", "shift_ptr": "*fp32", "sums_ptr": "*fp64", "squares_ptr": "*fp64"}
+        | {"L": "i32", "S": "i32", "stride_xl": "i32", "lines_per_part": "i32"},
+        {"stride_xs": 1, **SUMS},
+        multiples_of_16=("S", "stride_xl", "lines_per_part"),
     ),
     *(
         CompileCase(

@@ -22,6 +22,8 @@ from onetrip.tile.launches import blocks, launch, next_power
 
 _TILE = {"BLOCK_N": 64, "BLOCK_D": 32, "num_warps": 4, "num_stages": 3}
 _MOST_K = 64
+# As many as an H100 runs at a time.
+_PROGRAMS = 3 * 132
 
 
 @triton.jit
@@ -55,18 +57,21 @@ def _truncated_svd_project_kernel(
     BLOCK_K: tl.constexpr,
 ):
     column_blocks = tl.cdiv(K, BLOCK_K)
-    pid_n, pid_k = tl.program_id(0) // column_blocks, tl.program_id(0) % column_blocks
-    rows = pid_n.to(tl.int64) * BLOCK_N + tl.arange(0, BLOCK_N)
-    cols = pid_k * BLOCK_K + tl.arange(0, BLOCK_K)
-    # Rows and columns beyond the end are the last, again, which takes no mask; nothing keeps them.
-    x_lines = x_ptr + tl.minimum(rows, N - 1)[:, None] * stride_xn
-    w_lines = components_ptr + tl.minimum(cols, K - 1)[:, None].to(tl.int64) * stride_wk
+    tiles = tl.cdiv(N, BLOCK_N) * column_blocks
+    steps = tl.cdiv(D, BLOCK_D)
     acc = tl.zeros((BLOCK_N, BLOCK_K), dtype=tl.float32)
     largest = tl.zeros((BLOCK_N, BLOCK_D), dtype=tl.float32)
-    for first in range(0, D, BLOCK_D):
-        offs_d = first + tl.arange(0, BLOCK_D)
-        x_ptrs = x_lines + offs_d[None, :].to(tl.int64) * stride_xd
-        w_ptrs = w_lines + offs_d[None, :].to(tl.int64) * stride_wd
+    tile, step = tl.program_id(0), 0
+    # One loop over the steps of all tiles: the next tile is on its way before this one is stored.
+    for _ in range(0, tl.cdiv(tiles - tile, tl.num_programs(0)) * steps):
+        rows = (tile // column_blocks).to(tl.int64) * BLOCK_N + tl.arange(0, BLOCK_N)
+        cols = tile % column_blocks * BLOCK_K + tl.arange(0, BLOCK_K)
+        offs_d = step * BLOCK_D + tl.arange(0, BLOCK_D)
+        # Rows and columns beyond the end are the last, again, which takes no mask.
+        x_ptrs = x_ptr + tl.minimum(rows, N - 1)[:, None] * stride_xn
+        x_ptrs += offs_d[None, :].to(tl.int64) * stride_xd
+        w_ptrs = components_ptr + tl.minimum(cols, K - 1)[:, None].to(tl.int64) * stride_wk
+        w_ptrs += offs_d[None, :].to(tl.int64) * stride_wd
         if EVEN_D:
             x = tl.load(x_ptrs).to(tl.float32)  # [BLOCK_N, BLOCK_D]
             w = tl.load(w_ptrs)  # [BLOCK_K, BLOCK_D]
@@ -82,14 +87,18 @@ def _truncated_svd_project_kernel(
         block = tl.dot(x_low, w_high, input_precision="tf32")
         block = tl.dot(x_high, w_low, block, input_precision="tf32")
         acc += tl.dot(x_high, w_high, block, input_precision="tf32")
-    if HAS_BIAS:
-        acc += tl.load(bias_ptr + cols, mask=cols < K, other=0.0)[None, :]
-    found_ptrs = found_ptr + rows[:, None] * K + cols[None, :]
-    tl.store(found_ptrs, acc, mask=(rows < N)[:, None] & (cols < K)[None, :])
-    if pid_k == 0:
-        # As integers, numbers without their sign are in order, infinity and then NaN above all.
-        bits = largest.to(tl.int32, bitcast=True) & 0x7FFFFFFF
-        tl.atomic_max(largest_ptr, tl.max(tl.max(bits, axis=1), axis=0), sem="relaxed")
+        step += 1
+        if step == steps:
+            if HAS_BIAS:
+                acc += tl.load(bias_ptr + cols, mask=cols < K, other=0.0)[None, :]
+            found_ptrs = found_ptr + rows[:, None] * K + cols[None, :]
+            tl.store(found_ptrs, acc, mask=(rows < N)[:, None] & (cols < K)[None, :])
+            acc = tl.zeros((BLOCK_N, BLOCK_K), dtype=tl.float32)
+        tile = tl.where(step == steps, tile + tl.num_programs(0), tile)
+        step = tl.where(step == steps, 0, step)
+    # As integers, numbers without their sign are in order, infinity and then NaN above all.
+    bits = largest.to(tl.int32, bitcast=True) & 0x7FFFFFFF
+    tl.atomic_max(largest_ptr, tl.max(tl.max(bits, axis=1), axis=0), sem="relaxed")
 
 
 def project_in_one_trip(
@@ -108,11 +117,12 @@ def project_in_one_trip(
     found = torch.empty(N, K, dtype=torch.float32, device=x.device)
     largest = torch.zeros(1, dtype=torch.int32, device=x.device)
     tile = _tile(K)
+    tiles = blocks(N, tile["BLOCK_N"]) * blocks(K, tile["BLOCK_K"])
     if N and K:
         with on_device_of(x):
             launch(
                 _truncated_svd_project_kernel,
-                (blocks(N, tile["BLOCK_N"]) * blocks(K, tile["BLOCK_K"]),),
+                (min(tiles, _PROGRAMS),),
                 *(x, x if mean is None else mean.contiguous()),
                 *(components, x if bias is None else bias.contiguous()),
                 *(found, largest, N, D, K, *x.stride(), *components.stride()),

@@ -28,15 +28,18 @@ from onetrip.core.selection import Config
 from onetrip.ops.truncated_svd.kernel_moments_triton import (
     FINISH,
     PREPARE,
+    SUMS,
     _truncated_svd_finish_kernel,
     _truncated_svd_prepare_kernel,
+    _truncated_svd_sums_kernel,
     scale_of,
 )
 from onetrip.ops.truncated_svd.moments import SPLIT_UNIT, Moments
 from onetrip.ops.truncated_svd.plan import gram_parts
-from onetrip.ops.truncated_svd.torch_impl import mean_and_variance
 from onetrip.tile.compile_case import CompileCase
 
+# Programs that sum columns, some for each multiprocessor.
+_SUM_PROGRAMS = 1056
 # Rows that tell the mean and the spread of a column beforehand, roughly.
 _SAMPLE = 256
 
@@ -147,7 +150,7 @@ def gram_moments(x: Tensor, center: bool, config: Config) -> Moments:
 def _wide_moments(x: Tensor, center: bool, config: Config) -> Moments:
     """The same for fewer samples than features, whose Gram matrix is that of the samples."""
     N = x.shape[0]
-    mean, total = mean_and_variance(x, config)
+    mean, total = mean_and_variance(x)
     by_line = mean.float() if center else torch.zeros_like(mean, dtype=torch.float32)
     parts, sums, shift, spread, widest = _parts(x.T, by_line, config)
     gram = torch.empty(N, N, dtype=torch.float64, device=x.device)
@@ -201,6 +204,24 @@ def _parts(x: Tensor, by_line: Tensor | None, config: Config) -> tuple[Tensor, .
             num_stages=config["num_stages"],
         )
     return gram, sums, shift, spread, widest
+
+
+def mean_and_variance(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean [D] and summed square of the deviations from it [], float64, in one trip."""
+    N, D = x.shape
+    shift = x[:_SAMPLE].float().mean(0)
+    columns = triton.cdiv(D, SUMS["BLOCK_S"])
+    lines_per_part = triton.cdiv(N, max(1, _SUM_PROGRAMS // columns))
+    lines_per_part = triton.cdiv(lines_per_part, SUMS["BLOCK_N"]) * SUMS["BLOCK_N"]
+    parts = triton.cdiv(N, lines_per_part)
+    found = torch.empty(2, parts, D, dtype=torch.float64, device=x.device)
+    with on_device_of(x):
+        _truncated_svd_sums_kernel[(columns, parts)](
+            *(x, shift, found[0], found[1], N, D, *x.stride(), lines_per_part), **SUMS
+        )
+    sums, squares = found.sum(1)
+    total = (squares - sums.square() / N).sum()
+    return shift + sums / N, total.clamp_min(0.0)
 
 
 def on_device_of(x: Tensor) -> contextlib.AbstractContextManager[object]:

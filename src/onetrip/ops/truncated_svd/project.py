@@ -76,6 +76,11 @@ def project_and_look(
 
 def _has_kernel(x: Tensor, components: Tensor) -> bool:
     """Whether a kernel of this device multiplies them, to float32."""
-    if not x.is_cuda or components.dtype != torch.float32:
+    return components.dtype == torch.float32 and has_kernels(x)
+
+
+def has_kernels(x: Tensor) -> bool:
+    """Whether kernels read these samples where they are."""
+    if not x.is_cuda or not x.is_floating_point():
         return False
     return unsupported_reason("triton", problem_on(x.device, {}, x.dtype)) is None

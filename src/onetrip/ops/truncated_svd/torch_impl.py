@@ -18,8 +18,9 @@ _SHARED = 256
 # out. A tile of 2^18 elements on one core: 0.39 ms for 64 columns in strips of 32, 0.45 in one
 # piece; 0.59 for 128 in strips of 32, 0.65 of 64; 1.1 for 256 in strips of 64, 1.8 in one piece.
 _LEAST_STRIP, _MOST_STRIP = 32, 256
-# Rows of a tile of a GPU at least, where it need not stay in cache.
-_DEVICE_ROWS = 1 << 14
+# Elements of tiles for thin products on a GPU, as they are or copied: products of a few hundred
+# rows leave most of it idle, which costs more than that a tile is not in cache.
+_DEVICE_TILE = {False: 1 << 26, True: 1 << 25}
 # Squared length of the mean, over the variance, up to which the mean is taken out of the sums and
 # not of every sample: that costs at most seven bits of 53, and is a tenth of the time less.
 _NEAR = 128.0
@@ -142,10 +143,9 @@ def there_and_back(
 
     Tiles are multiplied in `dtype`, their products summed in float64.
     """
-    rows = tile_rows(config["tile_elements"], x.shape[1])
-    if x.is_cuda:
-        # Products of a few hundred rows would leave most of a device idle.
-        rows = max(rows, _DEVICE_ROWS)
+    copied = shift is not None or x.dtype != dtype
+    elements = _DEVICE_TILE[copied] if x.is_cuda else config["tile_elements"]
+    rows = tile_rows(elements, x.shape[1])
     narrow = basis.to(dtype)
 
     def share(x: Tensor) -> Tensor:
@@ -163,8 +163,6 @@ def there_and_back(
 def mean_and_variance(x: Tensor, config: Config) -> tuple[Tensor, Tensor]:
     """Mean [D] and summed square of the deviations from it [], float64, in one trip."""
     rows = tile_rows(config["tile_elements"], x.shape[1])
-    if x.is_cuda:
-        return _mean_and_variance_of_narrow_tiles(x, rows)
     with on_one_thread():
         shift = x[:rows].mean(0, dtype=torch.float64)
 
@@ -179,20 +177,6 @@ def mean_and_variance(x: Tensor, config: Config) -> tuple[Tensor, Tensor]:
     sums, squares = torch.stack(found).sum(0)
     total = (squares - sums.square() / x.shape[0]).sum()
     return shift + sums / x.shape[0], total.clamp_min(0.0)
-
-
-def _mean_and_variance_of_narrow_tiles(x: Tensor, rows: int) -> tuple[Tensor, Tensor]:
-    """The same with tiles in float32 and sums in float64: on a device a cast goes with a sum."""
-    shift = x[:rows].mean(0, dtype=torch.float64)
-    dtype = torch.promote_types(x.dtype, torch.float32)
-    sums = torch.zeros(x.shape[1], dtype=torch.float64, device=x.device)
-    square = torch.zeros((), dtype=torch.float64, device=x.device)
-    shift = shift.to(dtype)
-    for tile in tiles(x, rows, shift, dtype):
-        sums += tile.sum(0, dtype=torch.float64)
-        square += torch.linalg.vector_norm(tile, dtype=torch.float64).square()
-    mean = shift + sums / x.shape[0]
-    return mean, (square - sums.square().sum() / x.shape[0]).clamp_min(0.0)
 
 
 def row_shares(x: Tensor, rows: int) -> list[Tensor]:
