@@ -2,6 +2,7 @@
 
 from onetrip.estimators.hdbscan import HDBSCAN
 from onetrip.estimators.kmeans import KMeans
+from onetrip.estimators.kmeans_plusplus import kmeans_plusplus
 from onetrip.estimators.mini_batch_kmeans import MiniBatchKMeans
 
-__all__ = ["HDBSCAN", "KMeans", "MiniBatchKMeans"]
+__all__ = ["HDBSCAN", "KMeans", "MiniBatchKMeans", "kmeans_plusplus"]

@@ -1,5 +1,6 @@
 """Races of kmeans: twenty iterations from the same start, on data without any structure."""
 
+import math
 from functools import partial
 from typing import Any, Literal
 
@@ -8,6 +9,7 @@ import torch
 import onetrip
 from device_races.flashlib_imports import primitive
 from device_races.protocol import Inputs, Race
+from onetrip.cluster import kmeans_plusplus
 
 _ITERATIONS = 20
 _CHECKED_ROWS = 4096
@@ -81,9 +83,65 @@ def _race(name: str, N: int, D: int, K: int) -> Race:
     )
 
 
+def _start(inputs: Inputs) -> Any:
+    return kmeans_plusplus(inputs["x"], inputs["K"], random_state=0)
+
+
+def _start_by_calls(inputs: Inputs) -> Any:
+    """The same steps in calls of torch, as they are usually written."""
+    x, K = inputs["x"], inputs["K"]
+    square, trials = x.square().sum(1), 2 + int(math.log(K))
+    generator = torch.Generator(x.device).manual_seed(0)
+    rows = torch.zeros(K, dtype=torch.int64, device=x.device)
+    closest = torch.full_like(square, torch.inf)
+    candidates = rows[:1]
+    for turn in range(K):
+        chosen = x[candidates]
+        distances = torch.addmm(square, chosen, x.T, alpha=-2.0).add_(square[candidates][:, None])
+        distances = torch.minimum(distances.clamp_min_(0.0), closest)  # [trials, N]
+        best = distances.sum(1).argmin()
+        rows[turn], closest = candidates[best], distances[best]
+        drawn = torch.rand(trials, generator=generator, device=x.device, dtype=torch.float64)
+        reached = closest.double().cumsum(0)
+        candidates = torch.searchsorted(reached, drawn * reached[-1]).clamp_max_(len(x) - 1)
+    return x[rows], rows
+
+
+def _make_clusters(N: int, D: int, K: int) -> Inputs:
+    """As many groups as centres are asked for."""
+    generator = torch.Generator("cuda").manual_seed(0)
+    centers = 4.0 * torch.randn(K, D, generator=generator, device="cuda")
+    x = torch.randn(N, D, generator=generator, device="cuda")
+    x += centers[torch.randint(K, (N,), generator=generator, device="cuda")]
+    return {"x": x, "K": K}
+
+
+def _start_errors(inputs: Inputs, answer: Any) -> dict[str, float]:
+    """Share of centres that are not the samples they say, and of those that are there twice."""
+    x, (centers, rows) = inputs["x"], answer
+    wrong = (x[rows] != centers).any(1).double().mean()
+    return {"wrong_share": float(wrong), "repeated": len(rows) - len(rows.unique())}
+
+
+def _start_race(name: str, N: int, D: int, K: int) -> Race:
+    return Race(
+        name,
+        {"N": N, "D": D, "K": K},
+        partial(_make_clusters, N, D, K),
+        {"onetrip": _start, "torch": _start_by_calls},
+        _start_errors,
+        {"wrong_share": 0.0, "repeated": 0.0},
+        runs="KMeans.start",
+    )
+
+
 RACES = (
     _race("1m-128", 1_000_000, 128, 1024),
     _race("500k-256", 500_000, 256, 8192),
     _race("1m-64", 1_000_000, 64, 256),
     _race("4m-32", 4_000_000, 32, 100),
+    _start_race("start-1m-128", 1_000_000, 128, 1024),
+    _start_race("start-1m-64", 1_000_000, 64, 256),
+    _start_race("start-4m-32", 4_000_000, 32, 100),
+    _start_race("start-50k-32", 50_000, 32, 100),
 )

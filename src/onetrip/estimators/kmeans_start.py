@@ -41,14 +41,27 @@ def start_centers(
         return fixed_centers(
             init(given.answer(points.x), clusters, random_state=random), clusters, points.x
         )
-    rows = points.x.shape[0]
-    # Equal chances too, so that a weight of two and a row that stands there twice draw alike.
-    chances = _chances(points.weights(torch.arange(rows, device=points.x.device)))
     if init == "random":
-        chosen = random.choice(rows, size=clusters, replace=False, p=chances)
+        rows = points.x.shape[0]
+        chosen = random.choice(rows, size=clusters, replace=False, p=_chances(points))
         return points.x[torch.from_numpy(np.asarray(chosen)).to(points.x.device)]
-    first = int(random.choice(rows, p=chances))
-    return points.x[kmeans_plus_plus(points, clusters, first, _draws(random))]
+    return points.x[plus_plus_rows(clusters, points, random)]
+
+
+def plus_plus_rows(
+    clusters: int, points: Points, random: np.random.RandomState, trials: int | None = None
+) -> Tensor:
+    """Rows [K], int64, that greedy k-means++ draws, of some `trials` at each step."""
+    return kmeans_plus_plus(points, clusters, _first(points, random), _draws(random), trials)
+
+
+def _first(points: Points, random: np.random.RandomState) -> int:
+    """The row that `random.choice` draws by weight, without a table of chances on the host."""
+    rows, drawn = points.x.shape[0], random.random_sample()
+    if points.weight is None:
+        return min(int(drawn * rows), rows - 1)
+    reached = points.weight.cumsum(0)
+    return min(int(torch.searchsorted(reached, drawn * reached[-1], right=True)), rows - 1)
 
 
 def fixed_centers(init: Any, clusters: int, like: Tensor) -> Tensor:
@@ -81,7 +94,9 @@ def _is_finite_table(init: np.ndarray) -> bool:
     return init.ndim == 2 and 0 not in init.shape and bool(np.isfinite(init).all())
 
 
-def _chances(weight: Tensor) -> np.ndarray:
+def _chances(points: Points) -> np.ndarray:
+    """Of each row [N]; equal ones too, so that a weight of two is drawn as a row is twice."""
+    weight = points.weights(torch.arange(points.x.shape[0], device=points.x.device))
     values = weight.cpu().numpy()
     return values / values.sum()
 

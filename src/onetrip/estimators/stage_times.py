@@ -20,6 +20,10 @@ NAIVE_BAYES_MODEL_TRIPS = 12.0
 NAIVE_BAYES_TRIPS = 1.07
 NAIVE_BAYES_SHARE = 0.524
 
+# k-means++: launches of a turn; its trip over the samples, with a distance for each candidate.
+START_TURN_MS = 0.02
+START_TRIPS = 1.5
+
 # Samples' features are halves of two, and three of their products are summed.
 _PRODUCTS = 3
 
@@ -32,6 +36,12 @@ def is_fitted(device: Device) -> bool:
 def clusters_ms(N: int) -> float:
     """Merges, the condensed tree, labels, probabilities and outlier scores of N samples."""
     return CLUSTERS_FIXED_MS + N * CLUSTERS_POINT_MS
+
+
+def start_turn_ms(N: int, D: int, trials: int, device: Device) -> float:
+    """One centre of k-means++ among N float32 samples, by some `trials`."""
+    trip_bytes = 4 * N * (D + trials + 1)
+    return START_TURN_MS + START_TRIPS * trip_bytes / device.bandwidth_gbps * 1e-6
 
 
 def model_ms(D: int, C: int, device: Device) -> float:

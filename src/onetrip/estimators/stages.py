@@ -134,11 +134,21 @@ def _mini_batch_kmeans(sizes: Sizes) -> Plan:
 
 
 def _plus_plus(N: int, D: int, K: int, sizes: Sizes) -> Stage:
-    """Greedy k-means++: each round compares some candidates with every sample."""
-    rounds, candidates = max(0, K - 1) * sizes["n_init"], 2 + int(math.log(max(1, K)))
-    read, written = rounds * N * D * sizes.itemsize, K * D * sizes.itemsize
-    cost = Cost(2 * rounds * candidates * N * D, read, written)
-    return sizes.least("start", cost, N, "k-means++, a trip over its samples for each centre")
+    """Greedy k-means++: each turn compares some candidates with every sample."""
+    turns, trials = K * sizes["n_init"], 2 + int(math.log(max(1, K)))
+    cost = Cost(3 * turns * trials * N * D, turns * N * D * sizes.itemsize, K * D * sizes.itemsize)
+
+    def start_ms(device: Device) -> float:
+        return turns * stage_times.start_turn_ms(N, D, trials, device)
+
+    return Stage(
+        "start",
+        cost=cost,
+        # Norms of the samples, and their distances if each candidate were a centre.
+        held_bytes=N * (D * sizes.itemsize + 4 * (trials + 2)) + cost.bytes_written,
+        latency_ms=start_ms if sizes.dtype == "float32" else None,
+        note="k-means++, a trip over its samples for each centre",
+    )
 
 
 def _distances(N: int, D: int, K: int, sizes: Sizes) -> Stage:

@@ -2,7 +2,7 @@
 
 A step draws some candidates in proportion to the squared distance to the centres so far, and
 takes the one that leaves the least. The distances of all candidates are one product, which reads
-the samples once.
+the samples once; on a device one kernel does a step (`device_seeding.py`).
 """
 
 import math
@@ -22,7 +22,11 @@ _CPU_DISTANCES, _DEVICE_DISTANCES = 1 << 18, 1 << 24
 
 
 def kmeans_plus_plus(
-    points: Points, clusters: int, first: int, draw: Callable[[int], Tensor]
+    points: Points,
+    clusters: int,
+    first: int,
+    draw: Callable[[int], Tensor],
+    trials: int | None = None,
 ) -> Tensor:
     """Rows that k-means++ starts from.
 
@@ -31,13 +35,21 @@ def kmeans_plus_plus(
     points : Points
     clusters : int
     first : int, row of the first centre
-    draw : function of a number of candidates to as many numbers in [0, 1), float64
+    draw : function of a number of candidates to as many numbers in [0, 1), float64, on the host
+    trials : candidates of a step; None for two and the logarithm of `clusters`
 
     Returns
     -------
     Tensor [K], int64
     """
-    trials = 2 + int(math.log(clusters))
+    if trials is None:
+        trials = 2 + int(math.log(clusters))
+    if points.x.is_cuda and points.x.dtype == torch.float32:
+        from onetrip.ops.kmeans.device_seeding import MOST_TRIALS, chosen_on_device
+
+        if trials <= MOST_TRIALS:
+            drawn = draw((clusters - 1) * trials).view(clusters - 1, trials)
+            return chosen_on_device(points.x, points.weight, first, drawn)
     chosen = torch.empty(clusters, dtype=torch.int64, device=points.x.device)
     chosen[0] = first
     with rows_workers(points.x) as workers:
