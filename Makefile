@@ -16,15 +16,10 @@ APIS := $(patsubst src/onetrip/ops/%/api.py,onetrip.ops.%.api,$(wildcard src/one
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadgroup --quiet
 STAMP := $(VENV)/.installed
-
-# The browser's loop and the page's threads stay out of the processes of all other tests.
-define PYTEST_LANES
-$(PYTEST) -m browser tests/browser $(ARGS) || [ $$? = 5 ]
-$(PYTEST) -m 'not browser' $(ARGS)
-endef
+OTHER_TESTS = $(PYTEST) -m 'not browser' $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help install system run test typed types rules check docs format gpu clean
+.PHONY: help install system run test browser typed types rules check docs format gpu clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,18 +48,22 @@ run: install ## tune linear_cross_entropy, make a dataset of antibodies, show th
 	$(BIN)/onetrip data oas demo
 	$(BIN)/onetrip lab demo --until-done
 
-test: install ## lanes browser, cpu and compile; no device needed
-	$(PYTEST_LANES)
+test: install browser ## lanes browser, cpu and compile; no device needed
+	$(OTHER_TESTS)
+
+# Its loop and the page's threads stay out of the processes of all other tests.
+browser: install ## the lab's pages in a browser
+	$(PYTEST) --numprocesses 0 -m browser tests/browser $(ARGS) || [ $$? = 5 ]
 
 typed: install ## the cpu lane with the types and shapes of public functions checked at run time
 	$(PYTEST) -m 'not errors' \
 	  --jaxtyping-packages=$(subst $(SPACE),$(COMMA),$(APIS) beartype.beartype) \
 	  tests/ops tests/contracts $(ARGS)
 
-# One core proves the types while the other looks at the rules.
+# What takes one core goes two by two; then the tests take both.
 check: install ## everything that CI runs
-	$(MAKE) --no-print-directory --jobs 2 --output-sync=target types rules
-	$(PYTEST_LANES)
+	$(MAKE) --no-print-directory --jobs 2 --output-sync=target types rules browser
+	$(OTHER_TESTS)
 
 types: install ## what pyright finds
 	$(BIN)/pyright --pythonpath $(BIN)/python
@@ -75,7 +74,7 @@ rules: install ## format, imports between rooms, spelling, generated documentati
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 	$(BIN)/python tools/check_docs.py --check
-	$(MAKE) --no-print-directory typed ARGS='-k forward' JOBS=1
+	$(MAKE) --no-print-directory typed ARGS='-k forward' JOBS=0
 
 docs: install ## write the generated parts of the documentation again
 	$(BIN)/python tools/check_docs.py --write

@@ -22,7 +22,7 @@ from onetrip.lab.web.serve import Address, serving
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
 # A slow machine may take long; a wrong page never gets there.
-PATIENCE_MS = 15_000
+PATIENCE_MS = 60_000
 
 
 def pytest_collection_modifyitems(items):
