@@ -120,7 +120,7 @@ class KNeighborsClassifier(ClassifierMixin, NeighborsVote):
         p : of the kind of `X`; for several outputs, a list of such
         """
         votes, given = self._votes(X)
-        shares = [given.answer(counts / counts.sum(1, keepdim=True)) for counts in votes]
+        shares = [given.answer(counts.div_(counts.sum(1, keepdim=True))) for counts in votes]
         return shares if self.outputs_2d_ else shares[0]
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
