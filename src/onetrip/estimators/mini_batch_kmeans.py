@@ -17,7 +17,15 @@ from onetrip.estimators.arrays import Given, device_called, take
 from onetrip.estimators.kmeans_base import BaseKMeans, refuse_batches, weights_of
 from onetrip.estimators.kmeans_start import fixed_centers, is_array, start_centers
 from onetrip.estimators.mini_batch_progress import Progress
-from onetrip.estimators.mini_batch_rows import all_rows, drawer, made_ready, points_of, rows_drawn
+from onetrip.estimators.mini_batch_rows import (
+    all_rows,
+    drawer,
+    is_labelled_there,
+    is_read_there,
+    made_ready,
+    points_of,
+    rows_drawn,
+)
 from onetrip.estimators.stages import LABEL_ROWS
 from onetrip.estimators.staging import sent, staged, with_next
 from onetrip.ops.kmeans.mini_batch import (
@@ -26,6 +34,7 @@ from onetrip.ops.kmeans.mini_batch import (
     Step,
     device_steps,
     is_shared,
+    label_on_device,
     mini_batch_step,
 )
 from onetrip.ops.kmeans.points import Placed, prepare
@@ -197,7 +206,7 @@ class MiniBatchKMeans(BaseKMeans):
         centers = self._best_start(given, weight, random, target)
         counts = torch.zeros(self.n_clusters, dtype=torch.float64, device=target)
         progress = Progress(batch_rows, rows, self.max_no_improvement, bool(self.verbose))
-        tolerance = self.tol * _variance(samples) if self.tol > 0 else 0.0
+        tolerance = self.tol * prepare(samples, None, "euclidean").variance if self.tol > 0 else 0.0
         self._since_reassignment = 0
         n_steps = (self.max_iter * rows) // batch_rows
 
@@ -238,7 +247,7 @@ class MiniBatchKMeans(BaseKMeans):
         self, samples: Tensor, target: torch.device, batches: Iterator[Tensor]
     ) -> Iterator[Placed | Batch | DeviceBatch]:
         """Rows of samples about the offset of the first; few samples are placed all at once."""
-        if has_wide_products(samples) and samples.device == target and samples.is_contiguous():
+        if is_read_there(samples, target):
             for rows in batches:
                 yield DeviceBatch(samples, rows)
             return
@@ -261,7 +270,7 @@ class MiniBatchKMeans(BaseKMeans):
     ) -> Placed | Batch | DeviceBatch:
         """All samples about the offset of the `first`; on a device, ready for exact sums."""
         if has_wide_products(samples):
-            return DeviceBatch(samples.contiguous(), None, weight)
+            return DeviceBatch(made_ready(samples).contiguous(), None, weight)
         if not samples.is_cpu:
             return prepare(samples, weight, "euclidean")
         if first or not hasattr(self, "_offset"):
@@ -373,8 +382,14 @@ class MiniBatchKMeans(BaseKMeans):
         rows = torch.arange(given.shape[0]).split(LABEL_ROWS)
         labels, inertia, reevaluated = [], 0.0, 0.0
         samples, device = given.samples, centers.device
-        is_there = samples.device == device
-        batches = samples.split(LABEL_ROWS) if is_there else staged(samples, device, rows)
+        if is_labelled_there(samples, centers):
+            mine = None if weight is None else weight.to(device)
+            found = label_on_device(samples, mine, centers.contiguous())
+            self.labels_, self.inertia_ = given.answer(found.labels), found.inertia
+            self.reevaluated_share_ = found.doubts / given.shape[0]
+            return
+        there = samples.device == device
+        batches = samples.split(LABEL_ROWS) if there else staged(samples, device, rows)
         for part, batch in zip(rows, batches, strict=True):
             mine = None if weight is None else weight[part.to(weight.device)].to(centers.device)
             found = self._solve(prepare(batch, mine, "euclidean"), centers, max_iter=0)
@@ -383,7 +398,3 @@ class MiniBatchKMeans(BaseKMeans):
             reevaluated += found.reevaluated_share * len(part)
         self.labels_, self.inertia_ = given.answer(torch.cat(labels)), inertia
         self.reevaluated_share_ = reevaluated / given.shape[0]
-
-
-def _variance(samples: Tensor) -> float:
-    return prepare(samples, None, "euclidean").variance

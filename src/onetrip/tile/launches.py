@@ -39,7 +39,8 @@ class Launches:
 
     def __call__(self, kernel: Any, programs: int, *arguments: Any, **options: Any) -> None:
         """Launch `kernel` with its arguments; `options` are its constexprs and the compiler's."""
-        key = (kernel, programs, *options.values())
+        # Not the kernel itself, whose hash Triton takes under a lock.
+        key = (kernel.fn, programs, *options.values())
         if key in self._known:
             again, constexprs = self._known[key]
             again(*arguments, *constexprs)

@@ -6,6 +6,7 @@ of the one at hand, and where the host then wants other centres, it leaves no tr
 """
 
 import itertools
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,12 +20,29 @@ from onetrip.ops.kmeans.mini_batch import DeviceBatch, Step
 from onetrip.tile.launches import Launches, blocks, launches_for
 
 # Rows of a program that labels, centres of a tile, features of a step.
-_BLOCK_N, _BLOCK_K, _BLOCK_D = 32, 128, 32
-_LABEL_WARPS = 8
+_BLOCK_N = 32
+_LABEL = {"BLOCK_N": _BLOCK_N, "BLOCK_K": 128, "BLOCK_D": 32, "num_warps": 8}
 # Rows of a program that adds, centres of one that moves, features of either; its numbers at once.
 _ADDED, _MOVED, _WIDE, _NUMBERS = 16, 4, 128, 1024
 # A step, the one before that it starts from, and the one launched after it in vain.
 _SLOTS = 3
+
+
+class Labelled(NamedTuple):
+    """Labels [N], int32, of samples; their inertia, and how many were decided by differences."""
+
+    labels: Tensor
+    inertia: float
+    doubts: int
+
+
+def label_on_device(x: Tensor, weight: Tensor | None, centers: Tensor) -> Labelled:
+    """Nearest of `centers` [K, D] of samples [N, D], in one launch that reads nothing before.
+
+    Products are of float64: for many centres `solve` takes less time.
+    """
+    steps = DeviceSteps(centers, centers[:, 0].double(), x.shape[0])
+    return steps.label(DeviceBatch(x, None, weight), centers)
 
 
 class _Slot:
@@ -34,13 +52,20 @@ class _Slot:
     of so little would take the host longer than the step takes the device.
     """
 
-    def __init__(self, centers: Tensor, counts: Tensor, most: int) -> None:
+    def __init__(self, centers: Tensor, counts: Tensor) -> None:
         pinned = centers.is_cuda
         self.centers, self.counts = torch.empty_like(centers), torch.empty_like(counts)
-        self.numbers = torch.empty(most, dtype=torch.int64, pin_memory=pinned)
         self.report = torch.empty(3, dtype=torch.float64, pin_memory=pinned)
         self.event = torch.cuda.Event() if pinned else None
         self.before: Tensor | None = None
+        self._numbers = torch.empty(0, dtype=torch.int64)
+
+    def numbers(self, given: Tensor) -> Tensor:
+        """Numbers of rows, where the device may read them."""
+        if self._numbers.shape != given.shape:
+            pinned = self.event is not None
+            self._numbers = torch.empty(given.shape, dtype=torch.int64, pin_memory=pinned)
+        return self._numbers.copy_(given)
 
     def step(self) -> Step:
         """What the step came to, when it is done."""
@@ -61,12 +86,27 @@ class DeviceSteps:
         self._totals = torch.empty(K, dtype=torch.float64, device=device)
         self._labels = torch.empty(most, dtype=torch.int32, device=device)
         self._inertia = torch.empty(blocks(most, _BLOCK_N), dtype=torch.float64, device=device)
-        self._largest = torch.zeros(2, dtype=torch.int64, device=device)
-        self._slots = itertools.cycle([_Slot(centers, counts, most) for _ in range(_SLOTS)])
+        self._largest = torch.zeros(3, dtype=torch.int64, device=device)
+        self._slots = itertools.cycle([_Slot(centers, counts) for _ in range(_SLOTS)])
         # Of a score whose norms are 1, twice: D + 4 roundings of products and sums.
         self._unit = 2.02 * (D + 8) * 2.0**-53
         self._ahead: _Slot | None = None
         self._samples, self._size, self._launch = centers, -1, Launches()
+
+    def label(self, batch: DeviceBatch, centers: Tensor) -> Labelled:
+        """Label all samples of a batch, and move nothing."""
+        (K, D), size = centers.shape, batch.size
+        weights = self._totals if batch.weight is None else batch.weight
+        with torch.cuda.device_of(centers):
+            launches_for("label", size, K, D, batch.x, weights, centers)(
+                _kmeans_batch_label_kernel, blocks(size, _BLOCK_N),
+                batch.x, self._labels, weights, centers, self._labels, self._inertia,
+                self._largest, self._sums, self._totals, self._unit, size, K, D,
+                HAS_ROWS=False, HAS_WEIGHT=batch.weight is not None, **_LABEL,
+            )  # fmt: skip
+        # Together: every number that a device is asked for stops it.
+        inertia, doubts = torch.stack((self._inertia.sum(), self._largest[2].double())).tolist()
+        return Labelled(self._labels, inertia, int(doubts))
 
     def step(
         self, batch: DeviceBatch, following: DeviceBatch | None, centers: Tensor, counts: Tensor
@@ -88,10 +128,8 @@ class DeviceSteps:
         """Launch a step by a batch of contiguous samples of any float dtype."""
         (K, D), size, samples = centers.shape, batch.size, batch.x
         slot = next(self._slots)
-        slot.before, numbers = centers, self._labels
-        if batch.numbers is not None:
-            numbers = slot.numbers
-            numbers[:size].copy_(batch.numbers)
+        slot.before = centers
+        numbers = self._labels if batch.numbers is None else slot.numbers(batch.numbers)
         weights = self._totals if batch.weight is None else batch.weight
         if samples is not self._samples or size != self._size:
             self._samples, self._size = samples, size
@@ -102,9 +140,7 @@ class DeviceSteps:
             launch(
                 _kmeans_batch_label_kernel, parts,
                 samples, numbers, weights, centers, self._labels, self._inertia, self._largest,
-                self._sums, self._totals, self._unit, size, K, D,
-                **given, BLOCK_N=_BLOCK_N, BLOCK_K=_BLOCK_K, BLOCK_D=_BLOCK_D,
-                num_warps=_LABEL_WARPS,
+                self._sums, self._totals, self._unit, size, K, D, **given, **_LABEL,
             )  # fmt: skip
             launch(
                 _kmeans_batch_add_kernel, blocks(size, _ADDED),

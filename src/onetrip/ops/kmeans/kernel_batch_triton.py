@@ -60,9 +60,10 @@ def _kmeans_batch_label_kernel(
     HAS_ROWS: tl.constexpr, HAS_WEIGHT: tl.constexpr,
     BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_D: tl.constexpr,
 ):  # fmt: skip
-    """Nearest centre of each row; a program's share of the inertia, the largest feature of all.
+    """Nearest centre of each row; a program's share of the inertia.
 
-    `unit` times the norms bounds the error of a score. Sums begin at zero.
+    `unit` times the norms bounds the error of a score. `largest` takes in the largest feature, the
+    largest weight, and how many rows were in doubt. Sums begin at zero.
     """
     NONE: tl.constexpr = 2147483647
     _clear(sums_ptr, tl.cast(K, tl.int64) * D, 1024)
@@ -89,7 +90,9 @@ def _kmeans_batch_label_kernel(
     # Of two scores. Not "is within": a bound that is not a number certifies nothing.
     reach = unit * top * (2.0 * tl.sqrt(of_rows) + top)
     doubt = mask_n & ((second - best > reach) == 0)
-    if tl.max(doubt.to(tl.int32), 0) > 0:
+    doubts = tl.sum(doubt.to(tl.int64), 0)
+    if doubts > 0:
+        tl.atomic_add(largest_ptr + 2, doubts, sem="relaxed")
         limit = best + reach
         nearest = tl.full([BLOCK_N], float("inf"), tl.float64)
         for start_k in range(0, K, BLOCK_K):
@@ -209,6 +212,7 @@ def _kmeans_batch_move_kernel(
         tl.store(report_ptr + 2, tl.max(largest, 0))
         tl.store(largest_ptr, tl.zeros([], tl.int64))
         tl.store(largest_ptr + 1, tl.zeros([], tl.int64))
+        tl.store(largest_ptr + 2, tl.zeros([], tl.int64))
 
 
 _KINDS = {
@@ -238,7 +242,7 @@ COMPILE_CASES = tuple(
             "label",
             _kmeans_batch_label_kernel,
             {**_BATCH, **_FEW, "BLOCK_K": 128},
-            {"targets": ("sm_80", "sm_90")},
+            {"targets": ("sm_80", "sm_90"), "num_warps": 8},
         ),
         ("add", _kmeans_batch_add_kernel, {**_BATCH, "BLOCK_N": 16, "BLOCK_D": 128}, _APART),
         (

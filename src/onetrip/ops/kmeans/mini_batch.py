@@ -20,7 +20,7 @@ from onetrip.ops.kmeans.solve import solve
 from onetrip.ops.kmeans.workers import Workers, rows_workers, slices
 
 if TYPE_CHECKING:
-    from onetrip.ops.kmeans.device_mini_batch import DeviceSteps
+    from onetrip.ops.kmeans.device_mini_batch import DeviceSteps, Labelled
 
 # Elements of a batch that are one thread's work, 1 MiB of float32; the same pieces whatever the
 # number of threads, as the sums of pieces are rounded.
@@ -125,6 +125,13 @@ def device_steps(centers: Tensor, counts: Tensor, most: int) -> "DeviceSteps":
     from onetrip.ops.kmeans.device_mini_batch import DeviceSteps
 
     return DeviceSteps(centers, counts, most)
+
+
+def label_on_device(x: Tensor, weight: Tensor | None, centers: Tensor) -> "Labelled":
+    """Nearest of `centers` [K, D] of contiguous samples [N, D] on a device, in one launch."""
+    from onetrip.ops.kmeans.device_mini_batch import label_on_device
+
+    return label_on_device(x, weight, centers)
 
 
 def _by_points(points: Points, centers: Tensor, counts: Tensor, precision: str) -> Step:
