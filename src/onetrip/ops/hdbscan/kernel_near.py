@@ -286,9 +286,10 @@ _TYPES = {
 }
 
 COMPILE_CASES = (
-    # On gfx942; on sm_80 of 256 features.
-    *tile_cases("reach", _hdbscan_reach_kernel, {128: 10, 256: 131}, READ=_READ),
-    *tile_cases("list", _hdbscan_list_kernel, {256: 160}, SLOTS=32),
+    # On gfx942 of 256 features; 110 and 188 of 512 and 1,024 on sm_90, none of fewer.
+    *tile_cases("reach", _hdbscan_reach_kernel, 0, {256: 131, 512: 140, 1024: 240}, READ=_READ),
+    # On gfx942 of 256 features.
+    *tile_cases("list", _hdbscan_list_kernel, 8, {256: 160, 512: 140, 1024: 260}, SLOTS=32),
     *(
         CompileCase(
             f"listed-{wide}-{dtype}",

@@ -219,9 +219,9 @@ def sizes_of_tiles(N: int, D: int, config: Config) -> tuple[int, int, dict[str, 
 
 
 def tile_cases(
-    name: str, kernel: Any, max_spills: Mapping[int, int], **constexprs: int
+    name: str, kernel: Any, spills: int, max_spills: Mapping[int, int], **constexprs: int
 ) -> tuple[CompileCase, ...]:
-    """A kernel's case for each tile of `select.py`; spills by features, none where not said."""
+    """A kernel's case for each tile of `select.py`; most spills by features, else `spills`."""
     return tuple(
         CompileCase(
             f"{name}-{DP}-{BLOCK_N}",
@@ -231,7 +231,7 @@ def tile_cases(
             num_warps,
             targets=targets,
             multiples_of_16=("D",),
-            max_spills=max_spills.get(DP, 0),
+            max_spills=max_spills.get(DP, spills),
         )
         for targets, DP, BLOCK_N, BLOCK_M, num_warps in _TILES
     )
