@@ -19,8 +19,9 @@ _SHARED = 256
 # piece; 0.59 for 128 in strips of 32, 0.65 of 64; 1.1 for 256 in strips of 64, 1.8 in one piece.
 _LEAST_STRIP, _MOST_STRIP = 32, 256
 # Elements of tiles for thin products on a GPU, as they are or copied: products of a few hundred
-# rows leave most of it idle, which costs more than that a tile is not in cache.
-_DEVICE_TILE = {False: 1 << 26, True: 1 << 25}
+# rows leave most of it idle, which costs more than that a tile is not in cache. The second in
+# float64, and the products of the first, take what four tiles of the Gram matrix take.
+_DEVICE_TILE = {False: 1 << 25, True: 1 << 24}
 # Squared length of the mean, over the variance, up to which the mean is taken out of the sums and
 # not of every sample: that costs at most seven bits of 53, and is a tenth of the time less.
 _NEAR = 128.0
