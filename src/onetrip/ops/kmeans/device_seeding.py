@@ -52,7 +52,7 @@ def chosen_on_device(x: Tensor, weight: Tensor | None, first: int, drawn: Tensor
             start(
                 _kmeans_seed_trip_kernel, programs,
                 x, weights, candidates, best, held, sums, turn, N, D,
-                **case, **tile, STAGES=4,
+                **case, **tile,
             )  # fmt: skip
             start(
                 _kmeans_seed_draw_kernel, trials,
