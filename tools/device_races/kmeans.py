@@ -9,7 +9,7 @@ import torch
 import onetrip
 from device_races.flashlib_imports import primitive
 from device_races.protocol import Inputs, Race
-from onetrip.cluster import kmeans_plusplus
+from onetrip.cluster import KMeans, MiniBatchKMeans, kmeans_plusplus
 
 _ITERATIONS = 20
 _CHECKED_ROWS = 4096
@@ -135,6 +135,55 @@ def _start_race(name: str, N: int, D: int, K: int) -> Race:
     )
 
 
+def _make_fitted(N: int, D: int, K: int) -> Inputs:
+    inputs = _make(N, D, K)
+    start = inputs["start"]
+    model = KMeans(K, init=start, n_init=1, max_iter=1).fit(inputs["x"][: 2 * K])
+    return {**inputs, "model": model, "centers": model.cluster_centers_}
+
+
+def _transform(inputs: Inputs) -> Any:
+    return inputs["model"].transform(inputs["x"])
+
+
+def _distances_by_calls(inputs: Inputs) -> Any:
+    return torch.cdist(inputs["x"], inputs["centers"])
+
+
+def _distance_errors(inputs: Inputs, answer: Any) -> dict[str, float]:
+    """Largest relative error of a distance, of the rows checked."""
+    x = inputs["x"]
+    rows = torch.linspace(0, x.shape[0] - 1, _CHECKED_ROWS, device=x.device).long()
+    mode = "donot_use_mm_for_euclid_dist"
+    true = torch.cdist(x[rows].double(), inputs["centers"].double(), compute_mode=mode)
+    error = (answer[rows].double() - true).abs() / true.clamp_min(1e-30)
+    return {"relative": float(error.max())}
+
+
+def _batches(inputs: Inputs) -> Any:
+    """One pass over the samples in batches, and the labels of all of them."""
+    start = inputs["start"]
+    options = {"batch_size": 4096, "max_iter": 1, "max_no_improvement": None, "random_state": 0}
+    model = MiniBatchKMeans(start.shape[0], init=start, n_init=1, **options).fit(inputs["x"])
+    return model.cluster_centers_, model.labels_
+
+
+def _batches_by_calls(inputs: Inputs) -> Any:
+    """The same steps in calls of torch, as they are usually written, without reassignment."""
+    x, centers = inputs["x"], inputs["start"].clone()
+    counts = torch.zeros(centers.shape[0], device=x.device)
+    generator = torch.Generator(x.device).manual_seed(0)
+    for _ in range(x.shape[0] // 4096):
+        batch = x[torch.randint(x.shape[0], (4096,), generator=generator, device=x.device)]
+        labels = torch.cdist(batch, centers).argmin(1)
+        sums = torch.zeros_like(centers).index_add_(0, labels, batch)
+        weight = torch.bincount(labels, minlength=centers.shape[0]).float()
+        counts += weight
+        centers += (sums - weight[:, None] * centers) / counts.clamp_min(1.0)[:, None]
+    parts = [torch.cdist(part, centers).argmin(1) for part in x.split(1 << 18)]
+    return centers, torch.cat(parts)
+
+
 RACES = (
     _race("1m-128", 1_000_000, 128, 1024),
     _race("500k-256", 500_000, 256, 8192),
@@ -144,4 +193,22 @@ RACES = (
     _start_race("start-1m-64", 1_000_000, 64, 256),
     _start_race("start-4m-32", 4_000_000, 32, 100),
     _start_race("start-50k-32", 50_000, 32, 100),
+    Race(
+        "transform-100k-128",
+        {"N": 100_000, "D": 128, "K": 1024},
+        partial(_make_fitted, 100_000, 128, 1024),
+        {"onetrip": _transform, "torch": _distances_by_calls},
+        _distance_errors,
+        {"relative": 2.0**-22},
+        runs="KMeans.transform",
+    ),
+    Race(
+        "batches-1m-128",
+        {"N": 1_000_000, "D": 128, "K": 100},
+        partial(_make, 1_000_000, 128, 100),
+        {"onetrip": _batches, "torch": _batches_by_calls},
+        _errors,
+        {"wrong_share": 0.0},
+        runs="MiniBatchKMeans.batches",
+    ),
 )
