@@ -29,6 +29,7 @@ PAIRS: dict[str, tuple[Any, Any]] = {
     name: (getattr(getattr(onetrip, module), name), getattr(getattr(sklearn, module), name))
     for module in _MODULES
     for name in getattr(onetrip, module).__all__
+    if name[0].isupper()  # kmeans_plusplus is a function
 }
 NAMES = sorted(PAIRS)
 
