@@ -278,10 +278,10 @@ def weigh(x: Tensor, pairs: Tensor, core: Tensor, component: Tensor, best: Tenso
 
 
 COMPILE_CASES = (
-    # On sm_80 56 of 128 features, on gfx942 of 256; on sm_90 14, 44, 180 and 514 of 128 to 1,024.
-    *tile_cases("bound", _hdbscan_bound_kernel, 48, {128: 72, 256: 219, 512: 220, 1024: 560}),
-    # Of 256 features on gfx950; on sm_90 82 and 172 of 512 and 1,024.
-    *tile_cases("pairs", _hdbscan_pairs_kernel, 8, {256: 55, 512: 120, 1024: 240}),
+    # On sm_80 56, 132, 498 and 550 of 128 to 1,024 features; on sm_90 14, 44, 180 and 514.
+    *tile_cases("bound", _hdbscan_bound_kernel, 8, {128: 72, 256: 160, 512: 510, 1024: 620}),
+    # Of 256 and 512 features 12 on sm_80; on sm_90 82 of 512, 172 of 1,024.
+    *tile_cases("pairs", _hdbscan_pairs_kernel, 8, {256: 20, 512: 120, 1024: 420}),
     *(
         CompileCase(
             f"weigh-{dtype}",
