@@ -278,9 +278,9 @@ def weigh(x: Tensor, pairs: Tensor, core: Tensor, component: Tensor, best: Tenso
 
 
 COMPILE_CASES = (
-    # On sm_80 56, 132, 498 and 550 of 128 to 1,024 features; on sm_90 14, 44, 180 and 514.
+    # On sm_80 56, 132 and 550 of 128, 256 and 1,024 features; on sm_90 14, 44 and 514, 166 of 512.
     *tile_cases("bound", _hdbscan_bound_kernel, 8, {128: 72, 256: 160, 512: 510, 1024: 620}),
-    # Of 256 and 512 features 12 on sm_80; on sm_90 82 of 512, 172 of 1,024.
+    # Of 256 features 12 on sm_80; on sm_90 12 of 512, 172 of 1,024.
     *tile_cases("pairs", _hdbscan_pairs_kernel, 8, {256: 20, 512: 120, 1024: 420}),
     *(
         CompileCase(

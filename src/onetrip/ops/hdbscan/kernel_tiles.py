@@ -38,7 +38,7 @@ _TILES = (
     (TARGETS, 128, 128, 64, 8),
     (("gfx942", "gfx950"), 256, 64, 32, 8),
     (_ROOMY_TARGETS, 256, 128, 32, 8),
-    (_ROOMY_TARGETS, 512, 64, 32, 16),
+    (_ROOMY_TARGETS, 512, 64, 32, 8),
     (_ROOMY_TARGETS, 1024, 32, 32, 16),
 )
 # What kernels of tiles are given, by the names of their arguments.

@@ -28,7 +28,7 @@ _ROOMY_ARCHS = (0, 80, 90, 100)
 _ROOMY_PRODUCTS: tuple[tuple[int, Config], ...] = (
     *_PRODUCTS[:-1],
     (256, {"BLOCK_N": 128, "BLOCK_M": 32, "num_warps": 8}),
-    (512, {"BLOCK_N": 64, "BLOCK_M": 32, "num_warps": 16}),
+    (512, {"BLOCK_N": 64, "BLOCK_M": 32, "num_warps": 8}),
     (1024, {"BLOCK_N": 32, "BLOCK_M": 32, "num_warps": 16}),
 )
 _MANY_PRODUCT_FEATURES = 64
