@@ -6,7 +6,7 @@ the mean out of a tile [BLOCK_N, BLOCK_D], splits each number into two of TF32, 
 and multiplies the halves on tensor cores, ``low high + high low + high high``: 23 bits of each
 factor count, as in float32. A tile's product begins at zero: what tensor cores cut off grows with
 their running sum. Who reads all samples also learns the largest of them, NaN above all others: a
-caller that must refuse such samples needs no trip of its own. A bias makes it the way back.
+caller that must refuse such samples needs no trip of its own.
 
 More components than BLOCK_K are other programs', neighbours that find the samples in cache.
 """
@@ -39,7 +39,6 @@ def _truncated_svd_project_kernel(
     x_ptr,
     mean_ptr,
     components_ptr,
-    bias_ptr,
     found_ptr,
     largest_ptr,
     N,
@@ -50,7 +49,6 @@ def _truncated_svd_project_kernel(
     stride_wk,
     stride_wd,
     HAS_MEAN: tl.constexpr,
-    HAS_BIAS: tl.constexpr,
     EVEN_D: tl.constexpr,
     BLOCK_N: tl.constexpr,
     BLOCK_D: tl.constexpr,
@@ -89,8 +87,6 @@ def _truncated_svd_project_kernel(
         acc += tl.dot(x_high, w_high, block, input_precision="tf32")
         step += 1
         if step == steps:
-            if HAS_BIAS:
-                acc += tl.load(bias_ptr + cols, mask=cols < K, other=0.0)[None, :]
             found_ptrs = found_ptr + rows[:, None] * K + cols[None, :]
             tl.store(found_ptrs, acc, mask=(rows < N)[:, None] & (cols < K)[None, :])
             acc = tl.zeros((BLOCK_N, BLOCK_K), dtype=tl.float32)
@@ -102,16 +98,15 @@ def _truncated_svd_project_kernel(
 
 
 def project_in_one_trip(
-    x: Tensor, mean: Tensor | None, components: Tensor, bias: Tensor | None = None
+    x: Tensor, mean: Tensor | None, components: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """``(x - mean) @ componentsᵀ + bias`` [N, K] in float32, and the largest magnitude in x [1].
+    """``(x - mean) @ componentsᵀ`` [N, K] in float32, and the largest magnitude in x [1].
 
     Parameters
     ----------
     x : Tensor [N, D], float32 | float16 | bfloat16, any strides
     mean : Tensor [D], float32, or None for zero
     components : Tensor [K, D], float32, any strides
-    bias : Tensor [K], float32, or None for zero
     """
     (N, D), K = x.shape, components.shape[0]
     found = torch.empty(N, K, dtype=torch.float32, device=x.device)
@@ -124,10 +119,8 @@ def project_in_one_trip(
                 _truncated_svd_project_kernel,
                 (min(tiles, _PROGRAMS),),
                 *(x, x if mean is None else mean.contiguous()),
-                *(components, x if bias is None else bias.contiguous()),
-                *(found, largest, N, D, K, *x.stride(), *components.stride()),
+                *(components, found, largest, N, D, K, *x.stride(), *components.stride()),
                 HAS_MEAN=mean is not None,
-                HAS_BIAS=bias is not None,
                 EVEN_D=D % tile["BLOCK_D"] == 0,
                 **tile,
             )
@@ -139,12 +132,12 @@ def _tile(K: int) -> dict[str, int]:
     return {**_TILE, "BLOCK_K": block_k}
 
 
-_POINTERS = ("x_ptr", "mean_ptr", "components_ptr", "bias_ptr", "found_ptr")
+_POINTERS = ("x_ptr", "mean_ptr", "components_ptr", "found_ptr")
 _SIZES = ("N", "D", "K", "stride_xn")
 _CASES = {
-    "centred": {"HAS_MEAN": True, "HAS_BIAS": False, "EVEN_D": True},
-    "ragged": {"HAS_MEAN": True, "HAS_BIAS": False, "EVEN_D": False},
-    "back": {"HAS_MEAN": False, "HAS_BIAS": True, "EVEN_D": True},
+    "centred": {"HAS_MEAN": True, "EVEN_D": True},
+    "ragged": {"HAS_MEAN": True, "EVEN_D": False},
+    "bare": {"HAS_MEAN": False, "EVEN_D": True},
 }
 
 COMPILE_CASES = tuple(
@@ -155,18 +148,18 @@ COMPILE_CASES = tuple(
             **dict.fromkeys(_POINTERS, "*fp32"),
             "largest_ptr": "*i32",
             **dict.fromkeys(_SIZES, "i32"),
-            "stride_wd" if case == "back" else "stride_wk": "i32",
+            "stride_wk": "i32",
         },
         {
             "stride_xd": 1,
-            "stride_wk" if case == "back" else "stride_wd": 1,
+            "stride_wd": 1,
             **flags,
             **{name: value for name, value in _tile(columns).items() if name.isupper()},
         },
         num_warps=_TILE["num_warps"],
         num_stages=_TILE["num_stages"],
         targets=("sm_80", "sm_90", "sm_100"),
-        multiples_of_16=(*_SIZES[1:], "stride_wk", "stride_wd"),
+        multiples_of_16=(*_SIZES[1:], "stride_wk"),
     )
     for case, flags in _CASES.items()
     for columns in (32, 64)
