@@ -379,17 +379,17 @@ class MiniBatchKMeans(BaseKMeans):
         return centers, counts
 
     def _label(self, given: Given, weight: Tensor | None, centers: Tensor) -> None:
-        rows = torch.arange(given.shape[0]).split(LABEL_ROWS)
         labels, inertia, reevaluated = [], 0.0, 0.0
         samples, device = given.samples, centers.device
         if is_labelled_there(samples, centers):
-            mine = None if weight is None else weight.to(device)
-            found = label_on_device(samples, mine, centers.contiguous())
+            found = label_on_device(samples, weight, centers.contiguous())
             self.labels_, self.inertia_ = given.answer(found.labels), found.inertia
             self.reevaluated_share_ = found.doubts / given.shape[0]
             return
         there = samples.device == device
-        batches = samples.split(LABEL_ROWS) if there else staged(samples, device, rows)
+        block = given.shape[0] if there and not samples.is_cpu else LABEL_ROWS
+        rows = torch.arange(given.shape[0]).split(block)
+        batches = samples.split(block) if there else staged(samples, device, rows)
         for part, batch in zip(rows, batches, strict=True):
             mine = None if weight is None else weight[part.to(weight.device)].to(centers.device)
             found = self._solve(prepare(batch, mine, "euclidean"), centers, max_iter=0)
