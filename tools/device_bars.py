@@ -79,10 +79,13 @@ def run_race(
     return report, errors, absent
 
 
-def rows_of(
-    operator: str, race: Race, report: TimingReport, errors: Mapping[str, dict], ceilings: Device
-) -> list[dict[str, Any]]:
-    """Lines for `results/`, one a contender, in the format that `onetrip bench --save` writes."""
+def _floor_of(operator: str, race: Race, ceilings: Device) -> tuple[float, str | None, str | None]:
+    """The least time of a race; of an operator, what would run and what bounds it."""
+    if race.runs:
+        stages = stages_of(
+            race.runs, operator, race.axes, race.options, device=ceilings, dtype=race.dtype
+        )
+        return sum(stage.floor_ms or 0.0 for stage in stages), None, None
     answer = estimate(
         operator,
         device=ceilings,
@@ -91,10 +94,14 @@ def rows_of(
         options=dict(race.options),
         **race.axes,
     )
-    floor_ms = answer.floor_ms
-    if race.runs:
-        stages = stages_of(race.runs, operator, race.axes, device=ceilings, dtype=race.dtype)
-        floor_ms = sum(stage.floor_ms or 0.0 for stage in stages)
+    return answer.floor_ms, answer.choice.impl, answer.bound
+
+
+def rows_of(
+    operator: str, race: Race, report: TimingReport, errors: Mapping[str, dict], ceilings: Device
+) -> list[dict[str, Any]]:
+    """Lines for `results/`, one a contender, in the format that `onetrip bench --save` writes."""
+    floor_ms, impl, bound = _floor_of(operator, race, ceilings)
     # Once, so that the lines of a run know each other by its time.
     described = environment(DEVICE)
     rows = []
@@ -109,7 +116,7 @@ def rows_of(
                 "options": dict(race.options),
                 "passes": "forward",
                 "contender": name,
-                "impl": None if race.runs or name != OURS else answer.choice.impl,
+                "impl": impl if name == OURS else None,
                 **({"runs": race.runs} if race.runs else {}),
                 "outcome": "incorrect" if race.excess(errors[name]) else "done",
                 "errors": errors[name],
@@ -121,7 +128,7 @@ def rows_of(
                 },
                 "speedup_of_ours": {"median": ratio.median, "low": ratio.low, "high": ratio.high},
                 "floor_ms": floor_ms,
-                "bound": answer.bound,
+                "bound": bound,
                 "peak_bytes": timing.peak_bytes,
                 "worst_share": None,
                 "ceilings": ceilings.as_dict(),

@@ -34,8 +34,20 @@ WHOLE = {"hdbscan": "HDBSCAN", "multinomial_nb": "MultinomialNB"}
 # What is fitted, operator by operator: first what the lines of its own implementations settle.
 CONSTANTS = {
     "hdbscan": (
-        ("onetrip.ops.hdbscan.select", ("_ROUNDS_MS", "_POINT_MS", "_PAIR_OPERATIONS")),
+        (
+            "onetrip.ops.hdbscan.select",
+            ("_ROUNDS_MS", "_POINT_MS", "_PAIR_OPERATIONS", "_MANY_FEATURES_OPERATIONS"),
+        ),
         ("onetrip.estimators.stage_times", ("CLUSTERS_FIXED_MS", "CLUSTERS_POINT_MS")),
+    ),
+    "kmeans": (
+        (
+            "onetrip.estimators.stage_times",
+            ("START_TURN_MS", "START_TRIPS", "BATCH_MS", "DISTANCES_SHARE"),
+        ),
+    ),
+    "truncated_svd": (
+        ("onetrip.estimators.stage_times", ("PROJECTION_TRIPS", "PROJECTION_SHARE")),
     ),
     "multinomial_nb": (
         (
@@ -64,7 +76,9 @@ class Line:
     def estimate_ms(self) -> float:
         """What `onetrip estimate` says of it now."""
         if self.impl is None:
-            stages = stages_of(self.runs, self.operator, self.axes, device=DEVICE, dtype=self.dtype)
+            stages = stages_of(
+                self.runs, self.operator, self.axes, self.options, device=DEVICE, dtype=self.dtype
+            )
             return sum(stage.latency_ms or math.nan for stage in stages)
         answer = onetrip.estimate(
             self.operator,

@@ -26,7 +26,8 @@ class Race:
     axes : of the operator's cost, {"N": 1_000_000}.
     options : of the operator's cost, {"max_iter": 20}.
     runs : what "onetrip" is: "" the operator alone, "HDBSCAN" an estimator from end to end,
-        "KMeans.start" one of its stages, as `onetrip estimate` calls it.
+        "KMeans.start" one of its stages, "MiniBatchKMeans.batches+label" several, as `onetrip
+        estimate` calls them. `options` that are sizes are the estimator's then.
     make : draws the inputs on the device from a fixed seed.
     contenders : name -> a function of the inputs that solves the problem and returns its answer;
         names of ours begin with "onetrip".
@@ -52,11 +53,17 @@ class Race:
 
 
 def stages_of(
-    runs: str, operator: str, axes: Mapping[str, int], *, device: str | Device, dtype: str
+    runs: str,
+    operator: str,
+    axes: Mapping[str, int],
+    options: Mapping[str, Any],
+    *,
+    device: str | Device,
+    dtype: str,
 ) -> tuple[StageEstimate, ...]:
-    """What `onetrip estimate` says of what a race `runs`: an estimator's stages, or one of them."""
+    """What `onetrip estimate` says of what a race `runs`: all stages of an estimator, or some."""
     estimator, _, wanted = runs.partition(".")
     words = operator_module(operator, "spec").SPEC.words
-    sizes = {words[axis]: size for axis, size in axes.items()}
+    sizes = {words[axis]: size for axis, size in axes.items()} | dict(options)
     answer = onetrip.estimate_pipeline(estimator, device=device, dtype=dtype, **sizes)
-    return tuple(stage for stage in answer.stages if wanted in ("", stage.does))
+    return tuple(stage for stage in answer.stages if not wanted or stage.does in wanted.split("+"))

@@ -137,4 +137,5 @@ RACES = (
         for kind in ("svd", "pca")
     ),
     _transform_race("transform-1m-128", 1_000_000, 128, 32),
+    _transform_race("transform-500k-512", 500_000, 512, 128),
 )

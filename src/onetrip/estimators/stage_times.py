@@ -24,6 +24,14 @@ NAIVE_BAYES_SHARE = 0.524
 START_TURN_MS = 0.02
 START_TRIPS = 1.5
 
+# A batch of mini-batch k-means: launches, and what the host looks at.
+BATCH_MS = 0.2
+# Distances to centres: the share of the rate of float32 products.
+DISTANCES_SHARE = 0.4
+# Coordinates along components: trips over samples and coordinates, or the share of float32's rate.
+PROJECTION_TRIPS = 2.0
+PROJECTION_SHARE = 0.8
+
 # Samples' features are halves of two, and three of their products are summed.
 _PRODUCTS = 3
 
@@ -42,6 +50,18 @@ def start_turn_ms(N: int, D: int, trials: int, device: Device) -> float:
     """One centre of k-means++ among N float32 samples, by some `trials`."""
     trip_bytes = 4 * N * (D + trials + 1)
     return START_TURN_MS + START_TRIPS * trip_bytes / device.bandwidth_gbps * 1e-6
+
+
+def distances_ms(N: int, D: int, K: int, device: Device) -> float:
+    """Distances of N float32 samples to K centres."""
+    return 2 * N * D * K / (DISTANCES_SHARE * device.tflops_for("float32")) * 1e-9
+
+
+def projection_ms(N: int, D: int, K: int, device: Device) -> float:
+    """Coordinates of N float32 samples along K components."""
+    memory_ms = PROJECTION_TRIPS * 4 * N * (D + K) / device.bandwidth_gbps * 1e-6
+    compute_ms = 2 * N * D * K / (PROJECTION_SHARE * device.tflops_for("float32")) * 1e-9
+    return max(memory_ms, compute_ms)
 
 
 def model_ms(D: int, C: int, device: Device) -> float:

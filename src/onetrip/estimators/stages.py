@@ -90,6 +90,10 @@ class Sizes:
         """(n_samples, n_features)."""
         return self["n_samples"], self["n_features"]
 
+    def if_float32(self, latency_ms: Callable[[Device], float]) -> Callable[[Device], float] | None:
+        """The figure of a stage whose kernels take float32 alone; None of other samples."""
+        return latency_ms if self.dtype == "float32" else None
+
     def least(self, does: str, cost: Cost, rows: int, note: str) -> Stage:
         """A stage that is no operator's, over as many rows of samples."""
         held_bytes = rows * self["n_features"] * self.itemsize + cost.bytes_written
@@ -117,15 +121,21 @@ def _mini_batch_kmeans(sizes: Sizes) -> Plan:
     K = sizes.up_to("n_clusters", N)
     starting = min(N, max(3 * min(sizes["batch_size"], N), 3 * K))
     rows = sizes.get("max_iter", 100) * N
-    batches = Cost(2 * rows * D * (K + 1), rows * D * sizes.itemsize, 4 * K * D)
-    note = "all passes, samples where they are; it stops when batches stop gaining"
+    batch = min(N, sizes["batch_size"])
+    batches = Stage(
+        "batches",
+        cost=Cost(2 * rows * D * (K + 1), rows * D * sizes.itemsize, 4 * K * D),
+        held_bytes=2 * batch * D * sizes.itemsize,
+        latency_ms=sizes.if_float32(lambda _: rows // max(1, batch) * stage_times.BATCH_MS),
+        note="all passes, samples where they are; it stops when batches stop gaining",
+    )
     block = min(N, LABEL_ROWS)
     times = -(-N // max(1, block))
     labels = Stage("label", "kmeans", {"N": block, "D": D, "K": K}, {"max_iter": 0}, times)
     return Plan(
         (
             _plus_plus(starting, D, K, sizes),
-            sizes.least("batches", batches, 2 * sizes["batch_size"], note),
+            batches,
             labels,
             _distances(N, D, K, sizes),
         ),
@@ -138,22 +148,26 @@ def _plus_plus(N: int, D: int, K: int, sizes: Sizes) -> Stage:
     turns, trials = K * sizes["n_init"], 2 + int(math.log(max(1, K)))
     cost = Cost(3 * turns * trials * N * D, turns * N * D * sizes.itemsize, K * D * sizes.itemsize)
 
-    def start_ms(device: Device) -> float:
-        return turns * stage_times.start_turn_ms(N, D, trials, device)
-
     return Stage(
         "start",
         cost=cost,
         # Norms of the samples, and their distances if each candidate were a centre.
         held_bytes=N * (D * sizes.itemsize + 4 * (trials + 2)) + cost.bytes_written,
-        latency_ms=start_ms if sizes.dtype == "float32" else None,
+        latency_ms=sizes.if_float32(
+            lambda device: turns * stage_times.start_turn_ms(N, D, trials, device)
+        ),
         note="k-means++, a trip over its samples for each centre",
     )
 
 
 def _distances(N: int, D: int, K: int, sizes: Sizes) -> Stage:
-    cost = Cost(2 * N * D * K, (N + K) * D * sizes.itemsize, 4 * N * K)
-    return sizes.least("transform", cost, N, "distances to all centres are the result")
+    return Stage(
+        "transform",
+        cost=Cost(2 * N * D * K, (N + K) * D * sizes.itemsize, 4 * N * K),
+        held_bytes=N * (D * sizes.itemsize + 4 * K),
+        latency_ms=sizes.if_float32(lambda device: stage_times.distances_ms(N, D, K, device)),
+        note="distances to all centres are the result",
+    )
 
 
 def _hdbscan(sizes: Sizes) -> Plan:
@@ -194,8 +208,14 @@ def _neighbors_then(sizes: Sizes, columns: int, note: str) -> Plan:
 
 
 def _projected(N: int, D: int, K: int, sizes: Sizes) -> Stage:
-    cost = Cost(2 * N * D * K, (N + K) * D * sizes.itemsize, max(4, sizes.itemsize) * N * K)
-    return sizes.least("transform", cost, N, "one trip over the samples")
+    out_bytes = max(4, sizes.itemsize) * N * K
+    return Stage(
+        "transform",
+        cost=Cost(2 * N * D * K, (N + K) * D * sizes.itemsize, out_bytes),
+        held_bytes=N * D * sizes.itemsize + out_bytes,
+        latency_ms=sizes.if_float32(lambda device: stage_times.projection_ms(N, D, K, device)),
+        note="one trip over the samples",
+    )
 
 
 def _pca(sizes: Sizes) -> Plan:
