@@ -87,7 +87,14 @@ def test_memory_is_near(key):
 
 
 def stages(row):
-    return stages_of(runs_of(row), row["operator"], row["axes"], device="h100", dtype=row["dtype"])
+    return stages_of(
+        runs_of(row),
+        row["operator"],
+        row["axes"],
+        row["options"],
+        device="h100",
+        dtype=row["dtype"],
+    )
 
 
 @pytest.mark.parametrize("key", WHOLE_LINES, ids="-".join)
@@ -103,7 +110,11 @@ def test_whole_estimator_is_near(key):
     assert off <= SHARE, f"{predicted_ms} for {time['median']} ms: tools/fit_estimates.py"
 
 
-@pytest.mark.parametrize("key", WHOLE_LINES, ids="-".join)
+# Mini-batches are estimated with samples on the host, and raced where they are on the device.
+HELD_LINES = [key for key, row in WHOLE_LINES.items() if "MiniBatch" not in runs_of(row)]
+
+
+@pytest.mark.parametrize("key", HELD_LINES, ids="-".join)
 def test_memory_of_a_whole_estimator_is_near(key):
     """Measured is what it takes beyond the samples, and beyond labels that were given."""
     row = WHOLE_LINES[key]

@@ -161,7 +161,7 @@ def _units(norm, D):
     """Relative error of a rounded coordinate; of a product's sum; and both times the row's norm."""
     rounding = 4.8923e-4  # 2^-11, and 2^-20 for what centring rounds
     summing = (D + 8) * 2.3842e-7  # tensor cores truncate: two bits more than float32 has
-    tiny = tl.sqrt(D.to(tl.float32)) * 2.9803e-8  # 2^-25 a coordinate, below the normal range
+    tiny = tl.sqrt(tl.cast(D, tl.float32)) * 2.9803e-8  # 2^-25 a coordinate, below the normal range
     size = norm * 1.001 + tiny
     return rounding, summing, 2.0 * (rounding * size + tiny), 8.0 * summing * size * size
 

@@ -51,11 +51,11 @@ _DIFFERENCES_SPACE: Mapping[str, tuple[int, ...]] = {"BLOCK": (32, 64), "num_war
 _PASSES = 4
 # Of blobs of 16 and 32 features on an H100, 50,000 to a million points: launches and rounds, the
 # order and the lists of a point, and what boxes leave of a pair in all passes, at the float32 rate.
-_ROUNDS_MS = 5.9
-_POINT_MS = 7.94e-05
-_PAIR_OPERATIONS = 16.4
+_ROUNDS_MS = 4.89
+_POINT_MS = 7.43e-05
+_PAIR_OPERATIONS = 15.9
 # Of more than 64 features boxes leave nearly all pairs: of a pair and feature.
-_MANY_FEATURES_OPERATIONS = 1.6
+_MANY_FEATURES_OPERATIONS = 1.67
 
 
 def unsupported_reason(impl: str, problem: Problem, config: Config | None = None) -> str | None:
@@ -130,7 +130,7 @@ def workspace_bytes(impl: str, problem: Problem, config: Config) -> int:
             rows = N * (12 * slots + 200 + 44 * max(D, 1))
         else:
             rows = N * (8 * slots + 120 + 8 * max(D, 1))
-        return rows + _tied_bytes(slots, N) + (1 << 17)
+        return max(rows + _tied_bytes(slots, N), _ordering_bytes(problem)) + (1 << 17)
     if impl == "triton":
         # Places, components, bests and bounds of rows; the points in the tree's order.
         return N * (200 + 6 * max(8, ITEMSIZE[problem.dtype]) * max(D, 1)) + (1 << 16)
@@ -148,7 +148,14 @@ def expected_bytes(impl: str, problem: Problem, config: Config, backward: bool) 
     if impl != "triton" or "BLOCK_N" not in config:
         return most
     N, D = problem.axes["N"], problem.axes["D"]
-    return most - _tied_bytes(_slots(problem), N) - 4 * N * D
+    usual = most - _tied_bytes(_slots(problem), N) - 4 * N * D
+    return max(usual, _ordering_bytes(problem))
+
+
+def _ordering_bytes(problem: Problem) -> int:
+    """While points are put in the tree's order: as they come, centred, and as they will lie."""
+    N, D = problem.axes["N"], problem.axes["D"]
+    return N * (3 * max(4, ITEMSIZE[problem.dtype]) * D + 120)
 
 
 def predict_ms(
