@@ -3,7 +3,9 @@
 import pytest
 
 from onetrip.testing.compile_lane import (
+    SIZES_OF_ONE,
     declared_cases,
+    first_cases,
     kernel_modules,
     kernels_without_case,
 )
@@ -11,14 +13,15 @@ from onetrip.testing.compile_lane import (
 
 def declared():
     for module in kernel_modules():
+        one = first_cases(module).values()
         for case in declared_cases(module):
-            for target in case.targets:
+            for target in (*case.targets, *([SIZES_OF_ONE] if case in one else [])):
                 operator, kernel_file = module.split(".")[-2:]
                 yield pytest.param(
                     module,
                     case.name,
                     target,
-                    id=f"{operator}-{kernel_file}-{case.name}-{target}",
+                    id=f"{operator}-{kernel_file}-{case.name}-{target.replace(' ', '-')}",
                     # One process runs an operator's cases and keeps the answers.
                     marks=pytest.mark.xdist_group(f"compile-{operator}"),
                 )

@@ -8,6 +8,7 @@ import triton
 import tiny_kernels
 from onetrip.core.errors import ArgumentError, UnsupportedError
 from onetrip.testing.compile_lane import (
+    SIZES_OF_ONE,
     _amd_registers,
     broken_bounds,
     compile_case,
@@ -41,6 +42,14 @@ def test_gluon_kernel_compiles(tiny, case):
 def test_gluon_kernel_reports_its_shared_memory(tiny):
     """A tile of 64 x 64 in bfloat16, and a barrier."""
     assert 8192 <= tiny.record("descriptors", "sm_90")["shared_bytes"] <= 8192 + 64
+
+
+def test_a_kernel_that_asks_a_size_of_one_fails(tiny):
+    """A launch makes a constant of it, which the case's own compilation does not see."""
+    assert tiny.record("asks-a-size", "sm_90")["broken"] == []
+    (broken,) = tiny.record("asks-a-size", SIZES_OF_ONE)["broken"]
+    assert "has no attribute 'to'" in broken
+    assert tiny.record("good", SIZES_OF_ONE)["broken"] == []
 
 
 @pytest.mark.parametrize(("case", "target"), [("spills-nvidia", "sm_90"), ("spills-amd", "gfx942")])
@@ -110,6 +119,7 @@ def test_kernel_without_a_case_is_named(monkeypatch):
         "_exp_kernel",
         "_gluon_copy_kernel",
         "_gluon_exp_kernel",
+        "_mean_kernel",
     )
 
 

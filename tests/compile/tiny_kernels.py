@@ -18,6 +18,13 @@ def _exp_kernel(x_ptr, y_ptr, N, BLOCK_N: tl.constexpr):
 
 
 @triton.jit
+def _mean_kernel(x_ptr, y_ptr, N, BLOCK_N: tl.constexpr):
+    offs_n = tl.arange(0, BLOCK_N)
+    x = tl.load(x_ptr + offs_n, mask=offs_n < N, other=0.0)  # [BLOCK_N]
+    tl.store(y_ptr, tl.sum(x, 0) / N.to(tl.float32))
+
+
+@triton.jit
 def _product_kernel(x_ptr, w_ptr, y_ptr, BLOCK_N: tl.constexpr, BLOCK_D: tl.constexpr):
     offs_n = tl.arange(0, BLOCK_N)
     offs_d = tl.arange(0, BLOCK_D)
@@ -56,6 +63,7 @@ _MATRICES = {"x_ptr": "*bf16", "w_ptr": "*bf16", "y_ptr": "*fp32"}
 
 COMPILE_CASES = (
     CompileCase("good", _exp_kernel, _ROWS, {"BLOCK_N": 1024}),
+    CompileCase("asks-a-size", _mean_kernel, _ROWS, {"BLOCK_N": 1024}, targets=("sm_90",)),
     CompileCase(
         "good-gluon",
         _gluon_exp_kernel,

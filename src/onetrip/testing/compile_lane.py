@@ -18,13 +18,15 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from onetrip.core.errors import ArgumentError, UnsupportedError, complaint
 from onetrip.tile.compile_case import CompileCase
 
+# In place of a target, of what is parsed only.
+SIZES_OF_ONE = "sizes of one"
 _OPS_DIR = Path(__file__).resolve().parent.parent / "ops"
 
 
@@ -105,6 +107,43 @@ def compile_case(case: CompileCase, target: str) -> Compiled:
     return Compiled(case.name, target, registers, spills, shared_bytes)
 
 
+def broken_by_sizes_of_one(case: CompileCase) -> tuple[str, ...]:
+    """Say why the kernel of a case cannot be launched where every size is 1; nothing when it can.
+
+    Triton makes a constant of an integer argument that is 1, and a constant has no ``.to``. The
+    kernel is parsed for the first target, and not compiled.
+    """
+    from triton._C.libtriton import ir
+    from triton.compiler.compiler import make_backend
+    from triton.compiler.errors import CompilationError
+
+    kept = {each.name for each in _jit_function(case).params if each.do_not_specialize}
+    ones = {name: 1 for name, kind in case.signature.items() if kind == "i32" and name not in kept}
+    signature = {name: kind for name, kind in case.signature.items() if name not in ones}
+    source = _source(
+        replace(
+            case,
+            signature=signature,
+            constexprs={**case.constexprs, **ones},
+            multiples_of_16=tuple(name for name in case.multiples_of_16 if name in signature),
+        )
+    )
+    target = _gpu_target(case.targets[0])
+    backend = make_backend(target)
+    options = backend.parse_options(
+        {"num_warps": case.num_warps, "num_stages": case.num_stages, **case.options}
+    )
+    context = ir.context()
+    ir.load_dialects(context)
+    backend.load_dialects(context)
+    implementations = backend.get_codegen_implementation(options)
+    try:
+        source.make_ir(target, options, implementations, backend.get_module_map(), context)
+    except CompilationError as error:
+        return (f"{case.name} where every size is 1: {error.__cause__ or error}",)
+    return ()
+
+
 def broken_bounds(case: CompileCase, compiled: Compiled) -> tuple[str, ...]:
     """Say which of its bounds a case breaks on a target; nothing when it keeps them all.
 
@@ -135,7 +174,7 @@ def _function_in(kernel: Any) -> Any:
     return kernel
 
 
-def _source(case: CompileCase):
+def _jit_function(case: CompileCase) -> Any:
     from triton.runtime.jit import JITFunction
 
     kernel: Any = case.kernel
@@ -146,6 +185,11 @@ def _source(case: CompileCase):
             f"The kernel of the case {case.name!r} is not a compiled function but "
             f"{type(case.kernel).__name__}. Unset TRITON_INTERPRET before Triton is imported."
         )
+    return kernel
+
+
+def _source(case: CompileCase):
+    kernel = _jit_function(case)
     names = list(kernel.arg_names)
     given = {**case.signature, **case.constexprs}
     if given.keys() != set(names):
@@ -230,8 +274,20 @@ def _compile_in_a_fork(module: str) -> int:
     return int(process.exitcode != 0)
 
 
+def first_cases(module: str) -> dict[object, CompileCase]:
+    """The first case of each kernel of a file."""
+    cases = declared_cases(module)
+    return {_function_in(case.kernel): case for case in reversed(cases)}
+
+
 def _compile_module(module: str) -> int:
     failures = 0
+    for case in first_cases(module).values():
+        print(module, case.name, SIZES_OF_ONE, file=sys.stderr, flush=True)
+        broken = broken_by_sizes_of_one(case)
+        failures += len(broken)
+        told = {"module": module, "case": case.name, "target": SIZES_OF_ONE, "broken": broken}
+        print(json.dumps(told))
     for case in declared_cases(module):
         for target in case.targets:
             # Named before it is tried: a compiler that crashes leaves no other trace.

@@ -152,7 +152,7 @@ def _kmeans_batch_add_kernel(
     """Add the rows to the sums of their clusters, and their weights."""
     offs_n, rows, mask_n = _batch_rows(rows_ptr, size, BLOCK_N, HAS_ROWS)
     label = tl.load(label_ptr + offs_n, mask=mask_n, other=0)
-    number = size.to(tl.float64) * 1.01
+    number = tl.cast(size, tl.float64) * 1.01
     magic = _grid_magic(number * tl.load(largest_ptr).to(tl.float64, bitcast=True))
     weight = tl.full([BLOCK_N], 1.0, tl.float64)
     if HAS_WEIGHT:

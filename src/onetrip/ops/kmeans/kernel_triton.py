@@ -125,7 +125,7 @@ def _kmeans_nearest_kernel(
                 x = tl.load(x_ptrs + start_d, mask=mask_n[:, None] & mask_d[None, :], other=0.0)
                 x = (x * scale).to(tl.float16)
                 product = tl.dot(x, tl.load(c_ptrs + start_d), product)
-        c_ptrs += BLOCK_K * WIDTH.to(tl.int64)
+        c_ptrs += BLOCK_K * tl.cast(WIDTH, tl.int64)
         score = level[None, :] - product  # [BLOCK_N, BLOCK_K]
         of_place = tl.minimum(of_place, score)
         of_tile = _least_of_slots(score)

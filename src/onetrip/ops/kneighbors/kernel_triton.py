@@ -48,7 +48,7 @@ def _kneighbors_minima_kernel(
     offs_n = tl.arange(0, BLOCK_N)
     offs_d = tl.arange(0, BLOCK_D)
     offs_g = tl.arange(0, GROUPS)
-    wide_stride = stride_g.to(tl.int64)
+    wide_stride = tl.cast(stride_g, tl.int64)
     x_ptrs = x_ptr + offs_q.to(tl.int64)[:, None] * D + offs_d[None, :]
     if WHOLE:
         x = tl.load(x_ptrs)  # [BLOCK_Q, BLOCK_D]
