@@ -29,14 +29,14 @@ CHUNK = 32
 # Programs that keep a large device busy.
 _PROGRAMS = 512
 # Targets, features, rows, columns and warps of tiles, as `select.py` has them: from 256 features on
-# those of 160 KB of shared memory are others.
-_ROOMY_TARGETS = ("sm_80", "sm_90", "sm_100")
+# those of 200 KB of shared memory are others.
+_ROOMY_TARGETS = ("sm_90", "sm_100")
 _TILES = (
     (TARGETS, 16, 64, 64, 4),
     (TARGETS, 32, 64, 64, 4),
     (TARGETS, 64, 128, 64, 8),
     (TARGETS, 128, 128, 64, 8),
-    (("gfx942", "gfx950"), 256, 64, 32, 8),
+    (("sm_80", "gfx942", "gfx950"), 256, 64, 32, 8),
     (_ROOMY_TARGETS, 256, 128, 32, 8),
     (_ROOMY_TARGETS, 512, 64, 32, 8),
     (_ROOMY_TARGETS, 1024, 32, 32, 16),

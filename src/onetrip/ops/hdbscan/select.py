@@ -23,8 +23,9 @@ _PRODUCTS: tuple[tuple[int, Config], ...] = (
     (128, {"BLOCK_N": 128, "BLOCK_M": 64, "num_warps": 8}),
     (256, {"BLOCK_N": 64, "BLOCK_M": 32, "num_warps": 8}),
 )
-# Where a program has 160 KB of shared memory, and in the interpreter.
-_ROOMY_ARCHS = (0, 80, 90, 100)
+# Where a program has 200 KB of shared memory, and in the interpreter. With the 163 of an A100 the
+# compiler spills hundreds of registers.
+_ROOMY_ARCHS = (0, 90, 100)
 _ROOMY_PRODUCTS: tuple[tuple[int, Config], ...] = (
     *_PRODUCTS[:-1],
     (256, {"BLOCK_N": 128, "BLOCK_M": 32, "num_warps": 8}),
