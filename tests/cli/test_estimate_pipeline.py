@@ -22,6 +22,8 @@ def test_screen_has_a_line_for_every_stage(capsys):
     printed = run(capsys, "PCA+KMeans", *SIZES)
     for words in ("pca fit", "pca transform", "kmeans start", "kmeans fit", "truncated_svd"):
         assert words in printed
+    sizes = ["n_samples=100_000", "n_features=64", "n_components=16", "n_classes=10"]
+    printed = run(capsys, "PCA+KNeighborsClassifier", *sizes)
     assert "at least" in printed
     assert "floor only" in printed
 

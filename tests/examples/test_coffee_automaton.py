@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from onetrip.core.errors import ArgumentError, DtypeError, ShapeError
+from onetrip.tile.compile_case import TARGETS
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -176,4 +177,4 @@ def test_kernel_compiles_for_every_target():
     assert run.returncode == 0, run.stderr + run.stdout
     compiled = [json.loads(line) for line in run.stdout.splitlines()]
     assert {one["case"] for one in compiled} == {"rows", "columns"}
-    assert len(compiled) == 10
+    assert len([one for one in compiled if one["target"] in TARGETS]) == 10

@@ -287,7 +287,7 @@ _TYPES = {
 
 COMPILE_CASES = (
     # Of 1,024 features 394 on sm_80, 188 on sm_90; of 512 there 62; of fewer none.
-    *tile_cases("reach", _hdbscan_reach_kernel, 0, {512: 140, 1024: 410}, READ=_READ),
+    *tile_cases("reach", _hdbscan_reach_kernel, 0, {256: 8, 512: 140, 1024: 410}, READ=_READ),
     # Of 1,024 features 378 on sm_80.
     *tile_cases("list", _hdbscan_list_kernel, 8, {512: 140, 1024: 400}, SLOTS=32),
     *(
