@@ -5,7 +5,8 @@ left out where the samples are float64; and where each query is a call, as a sea
 of what it is given is no estimator.
 """
 
-from collections.abc import Mapping
+import importlib
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -43,7 +44,7 @@ def digits(n_queries: int) -> Data:
     return {"corpus": images[::2], "y": y[::2], "queries": images[1::2][:n_queries]}
 
 
-def answer(model: Any, data: Data, question: str) -> Any:
+def _answer(model: Any, data: Data, question: str) -> Any:
     """What a fitted model is asked: all queries at once, or one call each ("predict-each")."""
     if question == "predict-each":
         rows = [model.predict(data["queries"][i : i + 1]) for i in range(len(data["queries"]))]
@@ -51,17 +52,15 @@ def answer(model: Any, data: Data, question: str) -> Any:
     return getattr(model, question)(data["queries"])
 
 
-def _solve(data: Data, *, library: str, k: int, weights: str, question: str) -> Any:
-    if library == OURS:
-        from onetrip.neighbors import KNeighborsClassifier
-
-        model: Any = KNeighborsClassifier(k, weights=weights)
-    else:
-        from sklearn.neighbors import KNeighborsClassifier
-
-        algorithm = library.removeprefix("sklearn-")
-        model = KNeighborsClassifier(k, weights=weights, algorithm=algorithm, n_jobs=2)
-    return answer(model.fit(data["corpus"], data["y"]), data, question)
+def _solve(data: Data, *, estimator: str, library: str, k: int, weights: str, question: str) -> Any:
+    """The answer of an estimator of this name, ours or scikit-learn's by one of its algorithms."""
+    options: dict[str, Any] = {"weights": weights}
+    if library != OURS:
+        options |= {"algorithm": library.removeprefix("sklearn-"), "n_jobs": 2}
+    package = "onetrip" if library == OURS else "sklearn"
+    made = getattr(importlib.import_module(f"{package}.neighbors"), estimator)
+    model = made(k, **options)
+    return _answer(model.fit(data["corpus"], data["y"]), data, question)
 
 
 def search_with_faiss(data: Data, k: int, weights: str) -> tuple[Any, Any]:
@@ -87,7 +86,7 @@ def _faiss(data: Data, *, k: int, weights: str, question: str) -> Any:
     return votes / votes.sum(1, keepdims=True)
 
 
-def check(data: Data, answers: Mapping[str, Any], *, k: int, rtol: float) -> None:
+def _check(data: Data, answers: Mapping[str, Any], *, k: int, rtol: float) -> None:
     """Ours is scikit-learn's answer, but where the last neighbour ties with the next in float64."""
     ours, theirs = answers[OURS], answers["sklearn-auto"]
     if ours.shape != theirs.shape:
@@ -103,17 +102,20 @@ def check(data: Data, answers: Mapping[str, Any], *, k: int, rtol: float) -> Non
             raise AssertionError(f"query {row}: {ours[row]}, scikit-learn says {theirs[row]}")
 
 
-def _race(
+def vote_race(
     name: str,
     make: Any,
     why: str,
     *,
+    estimator: str,
+    with_faiss: Callable[..., Any],
     axes: Mapping[str, int],
     weights: str = "uniform",
     question: str = "predict",
     peers: tuple[str, ...] = ("sklearn-auto", "faiss-flat"),
     dtype: str = "float32",
 ) -> Race:
+    """A race of an estimator of this name; `with_faiss` makes its answer of what faiss finds."""
     k = axes["n_neighbors"]
     asked = {"k": k, "weights": weights, "question": question}
     return Race(
@@ -122,14 +124,17 @@ def _race(
         why=why,
         make=make,
         contenders={
-            library: partial(_faiss, **asked)
+            library: partial(with_faiss, **asked)
             if library == "faiss-flat"
-            else partial(_solve, library=library, **asked)
+            else partial(_solve, estimator=estimator, library=library, **asked)
             for library in (OURS, *peers)
         },
-        check=partial(check, k=k, rtol=1e-6),
+        check=partial(_check, k=k, rtol=1e-6),
         dtype=dtype,
     )
+
+
+_race = partial(vote_race, estimator=ESTIMATOR, with_faiss=_faiss)
 
 
 def sizes(queries: int, samples: int, features: int, k: int) -> dict[str, int]:

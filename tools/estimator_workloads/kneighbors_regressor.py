@@ -3,14 +3,13 @@
 faiss has no regressor: NumPy takes the means of what it finds, where the samples are float32.
 """
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from estimator_workloads.kneighbors_classifier import answer, check, search_with_faiss, sizes
-from estimator_workloads.protocol import OURS, Data, Race
+from estimator_workloads.kneighbors_classifier import search_with_faiss, sizes, vote_race
+from estimator_workloads.protocol import Data, Race
 
 OPERATOR = "kneighbors"
 ESTIMATOR = "KNeighborsRegressor"
@@ -45,19 +44,6 @@ def _diabetes(n_queries: int) -> Data:
     return {"corpus": X[::2], "y": y[::2], "queries": X[1::2][:n_queries]}
 
 
-def _solve(data: Data, *, library: str, k: int, weights: str, question: str) -> Any:
-    if library == OURS:
-        from onetrip.neighbors import KNeighborsRegressor
-
-        model: Any = KNeighborsRegressor(k, weights=weights)
-    else:
-        from sklearn.neighbors import KNeighborsRegressor
-
-        algorithm = library.removeprefix("sklearn-")
-        model = KNeighborsRegressor(k, weights=weights, algorithm=algorithm, n_jobs=2)
-    return answer(model.fit(data["corpus"], data["y"]), data, question)
-
-
 def _faiss(data: Data, *, k: int, weights: str, question: str) -> Any:
     indices, shares = search_with_faiss(data, k, weights)
     targets = data["y"][indices]  # [n_queries, k] or [n_queries, k, n_outputs]
@@ -67,33 +53,7 @@ def _faiss(data: Data, *, k: int, weights: str, question: str) -> Any:
     return np.einsum("qk,qk...->q...", shares, targets)
 
 
-def _race(
-    name: str,
-    make: Any,
-    why: str,
-    *,
-    axes: Mapping[str, int],
-    weights: str = "uniform",
-    question: str = "predict",
-    peers: tuple[str, ...] = ("sklearn-auto", "faiss-flat"),
-    dtype: str = "float32",
-) -> Race:
-    k = axes["n_neighbors"]
-    asked = {"k": k, "weights": weights, "question": question}
-    return Race(
-        name=name,
-        axes=axes,
-        why=why,
-        make=make,
-        contenders={
-            library: partial(_faiss, **asked)
-            if library == "faiss-flat"
-            else partial(_solve, library=library, **asked)
-            for library in (OURS, *peers)
-        },
-        check=partial(check, k=k, rtol=1e-6),
-        dtype=dtype,
-    )
+_race = partial(vote_race, estimator=ESTIMATOR, with_faiss=_faiss)
 
 
 def _surface_race(name: str, queries: int, samples: int, features: int, **options: Any) -> Race:

@@ -147,7 +147,6 @@ def _plus_plus(N: int, D: int, K: int, sizes: Sizes) -> Stage:
     """Greedy k-means++: each turn compares some candidates with every sample."""
     turns, trials = K * sizes["n_init"], 2 + int(math.log(max(1, K)))
     cost = Cost(3 * turns * trials * N * D, turns * N * D * sizes.itemsize, K * D * sizes.itemsize)
-
     return Stage(
         "start",
         cost=cost,
