@@ -101,7 +101,10 @@ def remember_types(core: Any) -> Callable[[], None]:
 
 
 if not HAS_DEVICE and importlib.util.find_spec("triton"):
+    from onetrip.testing.bounds import guard_bounds
+
     spare_the_interpreter()
+    guard_bounds()
 
 # Neither tuning tables nor trained workloads of the person at the keyboard reach a test.
 _cache_dir = tempfile.TemporaryDirectory(prefix="onetrip-tests-")
