@@ -6,6 +6,7 @@ import torch
 
 import onetrip
 from onetrip.core.errors import ArgumentError, DtypeError, ShapeError, UnsupportedError
+from onetrip.ops.kmeans import reference
 from onetrip.ops.kmeans.points import prepare
 from onetrip.ops.kmeans.reference import make_inputs
 from onetrip.ops.kmeans.solve import solve
@@ -166,3 +167,24 @@ def test_errors_name_the_argument():
         onetrip.kmeans(x, centers, metric="manhattan")  # pyright: ignore[reportArgumentType]
     with pytest.raises(UnsupportedError, match="more clusters than samples"):
         onetrip.kmeans(x, torch.zeros(5, 2))
+
+
+def test_reference_adds_rows_in_their_order():
+    """One after another, as a loop over the samples does: no run adds them differently."""
+    x = drawn(N=500)["x"]
+    labels = torch.randint(40, (500,), generator=torch.Generator().manual_seed(1))
+    labels[labels == 7] = 8
+    sums = torch.zeros(40, x.shape[1])
+    for row, label in zip(x, labels.tolist(), strict=True):
+        sums[label] += row
+    assert torch.equal(reference.sums_by_cluster(x, labels, 40), sums)
+
+
+def test_inertia_of_the_reference_is_not_rounded_to_float32():
+    """Its terms are; their sum keeps what a unit of float32 at its own size would hide."""
+    inputs = drawn("blobs", N=5000)
+    _, values = onetrip.kmeans(**inputs, max_iter=2, impl="reference")
+    _, expected = onetrip.kmeans(
+        **{name: tensor.double() for name, tensor in inputs.items()}, max_iter=2, impl="reference"
+    )
+    assert values["inertia"].item() == pytest.approx(expected["inertia"].item(), rel=2.0**-28)

@@ -122,3 +122,12 @@ def test_the_kernel_that_adds_samples_sees_their_signs(classes, value):
     assert bool(negative.item()) == (value < 0)
     gold, _ = multinomial_nb_reference(x.double(), y, *nothing(classes, 33))
     torch.testing.assert_close(features, gold, rtol=2e-7, atol=1e-7, equal_nan=True)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("impl", ["reference", *IMPLS])
+def test_sums_of_halves_do_not_end_where_halves_do(impl, dtype):
+    """65,504 is float16's largest number; at 256 bfloat16 has no room for another one."""
+    x = torch.tensor([[60_000.0, 1.0]]).repeat(300, 1).to(dtype)
+    counts, _ = onetrip.multinomial_nb(x, torch.zeros(300).long(), *nothing(1, 2), impl=impl)
+    assert counts.tolist() == [[300.0 * x[0, 0].item(), 300.0]]

@@ -34,8 +34,8 @@ def kmeans_reference(
         before, labels = labels, _distances(x, centers).argmin(1)
         if torch.equal(before, labels):
             break
-        sums = torch.zeros_like(centers).index_add_(0, labels, x * weight[:, None])
-        total = torch.zeros_like(centers[:, 0]).index_add_(0, labels, weight)
+        sums = sums_by_cluster(x * weight[:, None], labels, len(centers))
+        total = sums_by_cluster(weight[:, None], labels, len(centers)).squeeze(1)
         _relocate(x, centers, weight, labels, sums, total)
         after = sums / total[:, None]
         after = torch.where((total > 0)[:, None], after, after[total.argmax()])
@@ -45,10 +45,10 @@ def kmeans_reference(
             break
     distances = _distances(x, centers)
     labels = distances.argmin(1)
-    inertia = (distances.gather(1, labels[:, None]).squeeze(1).square() * weight).sum()
+    terms = distances.gather(1, labels[:, None]).squeeze(1).square() * weight
     return centers, {
         "labels": labels.int(),
-        "inertia": inertia.double() * (0.5 if spherical else 1.0),
+        "inertia": terms.double().sum() * (0.5 if spherical else 1.0),
         "n_iter": torch.tensor(n_iter, device=x.device),
     }
 
@@ -56,6 +56,16 @@ def kmeans_reference(
 def _distances(x: Tensor, centers: Tensor) -> Tensor:
     # By differences: the expansion into norms and a product loses the digits of near points.
     return torch.cdist(x, centers, compute_mode="donot_use_mm_for_euclid_dist")  # [N, K]
+
+
+def sums_by_cluster(values: Tensor, labels: Tensor, clusters: int) -> Tensor:
+    """Sums [K, M] of the rows of `values` [N, M], one after another in the order of the samples.
+
+    `index_add_` adds in this order on a CPU, and in any order on a device.
+    """
+    in_order = values[labels.argsort(stable=True)]
+    lengths = labels.bincount(minlength=clusters)
+    return torch.segment_reduce(in_order, "sum", lengths=lengths, axis=0, initial=0)
 
 
 def _relocate(

@@ -16,9 +16,11 @@ def multinomial_nb_reference(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Compute the sums as everybody does: one product with the classes, one-hot.
 
-    With x in float64 this is the truth; in another dtype it is what plain torch users have.
+    With x in float64 this is the truth; in float32 it is what plain torch users have. Halves are
+    widened to that: the sums of a thousand of them overflow float16, or lose their digits.
     """
     kept = x if x.is_floating_point() else x.double()
+    kept = kept.float() if kept.itemsize < 4 else kept
     one_hot = torch.nn.functional.one_hot(y.long(), class_count.numel()).to(kept.dtype)  # [N, C]
     if sample_weight is not None:
         one_hot = one_hot * sample_weight[:, None].to(kept.dtype)

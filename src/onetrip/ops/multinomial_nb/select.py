@@ -107,7 +107,8 @@ def workspace_bytes(impl: str, problem: Problem, config: Config) -> int:
     wide = 8 if problem.dtype in ("float64", "int64", "int32") else 4
     if impl == "reference":
         one_hot = N * C * (8 + 2 * wide + 8)
-        return one_hot + (0 if "float" in problem.dtype else 8 * N * D) + 16 * C * D
+        widened = {"float64": 0, "float32": 0, "float16": 4, "bfloat16": 4}.get(problem.dtype, 8)
+        return one_hot + widened * N * D + 16 * C * D
     if impl == "torch":
         rows = min(max(config["rows"], 8 * C), N)
         # Widened and weighted copies of a block, its one-hot classes or their labels, its sums.
