@@ -43,6 +43,18 @@ def test_an_unknown_proposer_is_told_those_that_are(search):
     assert "CMA-ES" in said
 
 
+def test_a_worker_that_dies_ends_the_command_with_one_message(search, monkeypatch):
+    def look(device):
+        raise OSError("no space is left")
+
+    monkeypatch.setitem(campaign.run_campaign.__kwdefaults__, "look", look)
+    out, said, code = search(SOURCE, "--proposer", "grid", "--json")
+    assert (out, code) == ("", 2)
+    assert "a worker died: OSError: no space is left" in said
+    assert "Experiments answered and kept: 0; waiting: 2." in said
+    assert "Traceback" not in said
+
+
 def test_a_campaign_of_the_knobs_is_run(search, monkeypatch):
     seen = {}
 

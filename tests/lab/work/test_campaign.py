@@ -1,14 +1,16 @@
 import json
+import re
 import threading
 import time
 
 import pytest
 
+from onetrip.core.errors import OnetripError
 from onetrip.lab.agents.agent import Lesson, Prediction, Proposal
 from onetrip.lab.search.knob_search import KnobSearch
 from onetrip.lab.store.events import events_after
 from onetrip.lab.verdict import Outcome, Verdict
-from onetrip.lab.work.campaign import CampaignPlan, run_campaign
+from onetrip.lab.work.campaign import CampaignPlan, WorkerDiedError, run_campaign
 
 LADDER = """KNOBS = {"A": (0, 1, 2, 3), "B": (0, 1, 2, 3)}
 A = 0
@@ -42,10 +44,9 @@ class Stepwise:
 
 @pytest.fixture
 def run(database, problem, work):
-    def campaign(agent, **changes):
+    def campaign(agent, *, judge=work.judge, look=work.look, **changes):
         values = {"problem_id": problem, "title": "a test"} | changes
-        plan = CampaignPlan(**values)
-        return run_campaign(database, plan, agent, judge=work.judge, look=work.look)
+        return run_campaign(database, CampaignPlan(**values), agent, judge=judge, look=look)
 
     return campaign
 
@@ -97,6 +98,45 @@ def test_a_stop_is_said_and_nothing_is_left_running(database, problem, work, con
     assert end.why == "stopped"
     row = connection.execute("SELECT ended_why, budget FROM campaign").fetchone()
     assert (row["ended_why"], json.loads(row["budget"])) == ("stopped", {})
+
+
+def test_a_worker_that_dies_is_told_with_what_is_kept(run, database, problem, work, connection):
+    class Mortal(Stepwise):
+        def learn(self, brief, history):
+            raise AssertionError("a campaign that broke off teaches nothing")
+
+    judged = []
+
+    def mortal(job, *rest):
+        judged.append(job)
+        if len(judged) == 2:
+            raise RuntimeError("the disk is full")
+        return work.judge(job, *rest)
+
+    with pytest.raises(WorkerDiedError) as died:
+        run(Mortal(), judge=mortal)
+    said = str(died.value)
+    assert isinstance(died.value.__cause__, RuntimeError)
+    place = f"RuntimeError: the disk is full ({__file__}, line "
+    assert f"ended: a worker died: {place}" in said
+    assert "Experiments answered and kept: 1; waiting: 1." in said
+    assert f"  onetrip lab list --db {database}\n" in said
+    (ended,) = [one for one in events_after(connection, 0) if one.type == "campaign.ended"]
+    assert "raise RuntimeError" in ended.document["traceback"]
+    (query,) = re.findall(r'"(SELECT .*)"', said)
+    assert "raise RuntimeError" in connection.execute(query).fetchone()[0]
+    why = connection.execute("SELECT ended_why FROM campaign").fetchone()[0]
+    assert why.startswith(f"a worker died: {place}")
+    # What it was at, the confirmation of the first, waits for another worker.
+    assert list(work.states().values()) == ["done", "queued"]
+
+
+def test_a_device_that_cannot_be_used_is_told_in_its_own_words(run):
+    def look(device):
+        raise OnetripError("The device cpu cannot be used: it is on fire.")
+
+    with pytest.raises(WorkerDiedError, match=r"a worker died: The device cpu .* on fire\. Exp"):
+        run(Stepwise(), look=look)
 
 
 def test_an_interrupt_waits_for_no_trial(database, problem, work, connection):

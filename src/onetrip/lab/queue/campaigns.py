@@ -45,8 +45,10 @@ def open_campaign(
     return campaign_id
 
 
-def close_campaign(connection: sqlite3.Connection, campaign_id: int, why: str) -> None:
-    """Note that a search ended, and why."""
+def close_campaign(
+    connection: sqlite3.Connection, campaign_id: int, why: str, **document: object
+) -> None:
+    """Note that a search ended, and why; `document` is what its event tells a program of it."""
     with transaction(connection):
         row = connection.execute(
             "UPDATE campaign SET ended_at = ?, ended_why = ? WHERE id = ? AND ended_at IS NULL"
@@ -55,4 +57,4 @@ def close_campaign(connection: sqlite3.Connection, campaign_id: int, why: str) -
         ).fetchone()
         if row is not None:
             text = f"{row['title']} ended: {why}"
-            append_event(connection, "campaign.ended", "campaign", campaign_id, text)
+            append_event(connection, "campaign.ended", "campaign", campaign_id, text, **document)

@@ -4,11 +4,14 @@ import os
 import sqlite3
 import threading
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from onetrip.core.errors import OnetripError
 from onetrip.lab.agents.agent import Agent, AgentStopped, Past, Proposal
 from onetrip.lab.judge.machine import Machine, machine
 from onetrip.lab.knowledge import hypotheses, learnings
@@ -59,6 +62,10 @@ class CampaignEnd:
     seconds: float
 
 
+class WorkerDiedError(OnetripError):
+    """A campaign's own worker ended with an error; what was answered before is kept."""
+
+
 def run_campaign(
     database: Path,
     plan: CampaignPlan,
@@ -78,36 +85,44 @@ def run_campaign(
     abort : True ends the campaign at once and gives what runs back to the queue, as an interrupt
         does.
     on_campaign : receives the campaign's id as soon as it has one.
+
+    Raises
+    ------
+    WorkerDiedError
+        A worker ended with an error, which is the cause; the message says what is kept and where.
     """
     started = time.monotonic()
     done, broken_off = threading.Event(), threading.Event()
     with closing(connect(database)) as connection:
         campaign_id = _open(connection, plan, agent)
         on_campaign(campaign_id)
-        workers = threading.Thread(
-            target=work,
-            args=(database,),
-            kwargs={
-                "devices": devices,
-                "until": done.is_set,
-                "abort": lambda: broken_off.is_set() or abort(),
-                "campaign_id": campaign_id,
-                "judge": judge,
-                "look": look,
-            },
-            name="workers",
-        )
-        if devices:
-            workers.start()
-        try:
-            why = _propose(connection, campaign_id, plan, agent, abort, workers, bool(devices))
-        except BaseException:
-            broken_off.set()  # whoever pressed Ctrl-C does not wait for a trial to end
-            raise
-        finally:
-            done.set()
-            if devices:
-                workers.join()
+        with ThreadPoolExecutor(1, thread_name_prefix="workers") as pool:
+            try:
+                workers = None
+                if devices:
+                    workers = pool.submit(
+                        work,
+                        database,
+                        devices=devices,
+                        until=done.is_set,
+                        abort=lambda: broken_off.is_set() or abort(),
+                        campaign_id=campaign_id,
+                        judge=judge,
+                        look=look,
+                    )
+                why = _propose(connection, campaign_id, plan, agent, abort, workers)
+            except BaseException:
+                broken_off.set()  # whoever pressed Ctrl-C does not wait for a trial to end
+                raise
+            finally:
+                done.set()
+        death = workers.exception() if workers else None
+        if death is not None:
+            why = f"a worker died: {_what_happened(death)}"
+            trace = "".join(traceback.format_exception(death))
+            close_campaign(connection, campaign_id, why, traceback=trace)
+            kept = _what_is_kept(connection, database, campaign_id)
+            raise WorkerDiedError(f"Campaign {campaign_id} ended: {why}. {kept}") from death
         history = history_of(connection, campaign_id)
         _learn(connection, plan, agent, history)
         close_campaign(connection, campaign_id, why)
@@ -120,14 +135,11 @@ def _propose(
     plan: CampaignPlan,
     agent: Agent,
     abort: Condition,
-    workers: threading.Thread,
-    own_workers: bool,
+    workers: Future[int] | None,
 ) -> str:
-    """Keep the queue filled; return why that ended."""
+    """Keep the queue filled; return why that ended. `workers` are this process's, if it has any."""
     finished = ""
-    while not abort():
-        if own_workers and not workers.is_alive():
-            return "the workers ended"
+    while not (abort() or (workers is not None and workers.done())):
         unanswered = _unanswered(connection, campaign_id)
         if finished and not unanswered:
             return finished
@@ -149,6 +161,31 @@ def _propose(
             continue
         time.sleep(_POLL_S)
     return "stopped"
+
+
+def _what_happened(error: BaseException) -> str:
+    """The error's own words; of one that nobody raised on purpose also its kind and place."""
+    if isinstance(error, OnetripError):
+        return str(error).removesuffix(".")
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({place.filename}, line {place.lineno})"
+
+
+def _what_is_kept(connection: sqlite3.Connection, database: Path, campaign_id: int) -> str:
+    """What a campaign that broke off leaves, and how to see it and go on."""
+    answered, waiting = connection.execute(
+        "SELECT count(*) FILTER (WHERE state NOT IN (?, ?)),"
+        " count(*) FILTER (WHERE state IN (?, ?)) FROM experiment WHERE campaign_id = ?",
+        (*_OPEN, *_OPEN, campaign_id),
+    ).fetchone()
+    ended = f"type = 'campaign.ended' AND subject_id = {campaign_id}"
+    return (
+        f"Experiments answered and kept: {answered}; waiting: {waiting}. "
+        "To look at them, to go on with them, to read the error's whole trace:\n"
+        f"  onetrip lab list --db {database}\n"
+        f"  onetrip lab work --db {database}\n"
+        f'  onetrip lab query --db {database} --json "SELECT document FROM event WHERE {ended}"'
+    )
 
 
 def _submit(
