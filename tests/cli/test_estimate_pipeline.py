@@ -36,6 +36,16 @@ def test_no_number_for_an_unknown_device_without_saying_floor_only(capsys):
     assert printed.count("floor only") >= 5
 
 
+@pytest.mark.parametrize("steps", ["PCA+KMeans", "KMeans", "kmeans"])
+def test_names_mean_the_same_here_and_in_python(capsys, steps):
+    named = SIZES if "+" in steps else [pair for pair in SIZES if "components" not in pair]
+    printed = json.loads(run(capsys, steps, *named, "--json"))
+    sizes = {word: int(size) for word, _, size in (pair.partition("=") for pair in named)}
+    answer = onetrip.estimate(steps, **sizes)
+    assert ("stages" in printed) == hasattr(answer, "stages")
+    assert printed["floor_ms"] == answer.floor_ms
+
+
 def test_json_is_what_the_function_answers(capsys):
     printed = json.loads(run(capsys, "PCA+KMeans", *SIZES, "--json"))
     answer = onetrip.estimate_pipeline(

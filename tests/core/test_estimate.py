@@ -9,10 +9,8 @@ from onetrip.core.errors import ArgumentError
 from onetrip.core.estimate import estimate
 
 
-def test_an_estimator_is_known_by_its_name_and_words():
-    by_words = estimate(
-        "MiniBatchKMeans", dtype="float32", n_samples=1000, n_features=8, n_clusters=4
-    )
+def test_axes_are_known_by_their_words():
+    by_words = estimate("kmeans", dtype="float32", n_samples=1000, n_features=8, n_clusters=4)
     by_letters = estimate("kmeans", dtype="float32", N=1000, D=8, K=4)
     assert by_words == by_letters
     with pytest.raises(ArgumentError, match="'n_samples', 'n_features', 'n_clusters'"):

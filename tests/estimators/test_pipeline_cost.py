@@ -1,5 +1,7 @@
 """Estimates of estimators and of pipelines: every stage, on figures or with a floor only."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
@@ -10,10 +12,11 @@ from sklearn.preprocessing import StandardScaler
 import onetrip
 from onetrip.cluster import KMeans
 from onetrip.core.errors import ArgumentError
+from onetrip.core.estimate import Estimate
 from onetrip.core.operators import load_spec, operator_names
 from onetrip.decomposition import PCA, TruncatedSVD
 from onetrip.estimators.pipeline_cost import PipelineEstimate
-from onetrip.estimators.stages import ESTIMATORS
+from onetrip.estimators.stages import ESTIMATORS, EstimatorName
 from onetrip.naive_bayes import MultinomialNB
 from onetrip.neighbors import KNeighborsRegressor
 
@@ -181,6 +184,21 @@ def test_sizes_and_devices_may_be_numpys_and_torchs():
     assert estimated("PCA", device=torch.device("cpu")) == estimated("PCA", device="cpu")
 
 
+@pytest.mark.parametrize("steps", ["KMeans", "KMEANS", "pca", "HDBSCAN", "pca+kmeans"])
+def test_names_of_estimators_are_answered_as_estimators(steps):
+    assert onetrip.estimate(steps, **SIZES) == estimated(steps)
+
+
+def test_names_of_operators_are_answered_as_operators():
+    answer = onetrip.estimate("hdbscan", **SIZES)
+    assert isinstance(answer, Estimate)
+    assert answer.operator == "hdbscan"
+
+
+def test_a_type_checker_knows_every_name():
+    assert get_args(EstimatorName) == ESTIMATORS
+
+
 @pytest.mark.parametrize("kind", ["array", "tensor", "list"])
 def test_sizes_are_read_from_samples(kind):
     X = np.zeros((50, 6), dtype=np.float32)
@@ -193,6 +211,7 @@ def test_sizes_are_read_from_samples(kind):
     assert answer == onetrip.estimate_pipeline(
         "MultinomialNB", n_samples=50, n_features=6, n_classes=3, dtype=dtype
     )
+    assert answer == onetrip.estimate("MultinomialNB", X=samples, y=["a", "b", "c", "a"])
 
 
 def test_a_table_has_a_line_for_each_stage():
@@ -218,7 +237,9 @@ def test_a_table_has_a_line_for_each_stage():
         (PCA(3), {**SIZES, "device": None}, "`device` must be one of"),
         (PCA(3), {**SIZES, "backward": False}, "`options, backward` must be left out"),
         ("kmeans", {"X": np.zeros((3, 2)), "n_clusters": 2}, "`X, y` must be left out"),
-        ("PCA+KMeans", SIZES, "Ask onetrip.estimate_pipeline for several"),
+        ("KMeans", {**SIZES, "backward": False}, "`options, backward` must be left out"),
+        ("kmean", SIZES, "Did you mean 'KMeans'?"),
+        ("kmeans+pcas", SIZES, "Did you mean 'PCA'?"),
         (KMeans(9), {"n_samples": 5, "n_features": 2}, "`n_clusters` must be from 1 to 5"),
         (KMeans(), {**SIZES, "n_clusters": 0}, "`n_clusters` must be from 1 to 100000"),
         (TruncatedSVD(9), {"n_samples": 50, "n_features": 8}, "`n_components` must be from 1 to 8"),

@@ -6,20 +6,14 @@ from typing import Annotated
 
 import typer
 
-from onetrip.cli.estimate_pipeline import does_not_fit, is_pipeline, show_pipeline, whole_number
+from onetrip.cli.estimate_pipeline import does_not_fit, show_pipeline, whole_number
 from onetrip.core.cost import ITEMSIZE
 from onetrip.core.errors import ArgumentError, complaint
 from onetrip.core.estimate import Estimate, default_dtype, estimate
-from onetrip.core.operators import (
-    cost_options,
-    did_you_mean,
-    find_operator,
-    load_spec,
-    operator_names,
-)
+from onetrip.core.operators import cost_options, load_spec
 from onetrip.core.selection import FLOOR_ONLY
 from onetrip.core.units import bytes_text, rate_text, three_digits, time_text
-from onetrip.estimators.stages import ESTIMATORS
+from onetrip.estimators.asked import names_estimators
 
 
 def register(app: typer.Typer) -> None:
@@ -63,19 +57,11 @@ def _estimate(
     estimator, or several in a row, a line for each stage: time, memory peak, what runs and why.
     """
     sizes = sizes or []
-    if is_pipeline(operator):
+    if names_estimators(operator):
         if forward_only:
             expected = "left out for estimators, which have no backward pass"
             raise ArgumentError(complaint("--forward-only", expected=expected, got="given"))
         return show_pipeline(operator, sizes, device, dtype or "float32", as_json)
-    operator = find_operator(operator)
-    if operator not in operator_names():
-        known = [*operator_names(), *ESTIMATORS]
-        way_out = did_you_mean(operator, known)
-        got = repr(operator)
-        raise ArgumentError(
-            complaint("operator", expected=f"one of {known}", got=got, way_out=way_out)
-        )
     dtype = dtype or default_dtype(operator)
     axes, options = parse_sizes(operator, sizes)
     if dtype not in ITEMSIZE:

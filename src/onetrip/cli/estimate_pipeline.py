@@ -6,21 +6,9 @@ from dataclasses import asdict
 import typer
 
 from onetrip.core.errors import ArgumentError, complaint
-from onetrip.core.operators import operator_names
 from onetrip.core.selection import FLOOR_ONLY
 from onetrip.core.units import bytes_text, time_text
 from onetrip.estimators.pipeline_cost import PipelineEstimate, estimate_pipeline
-from onetrip.estimators.stages import ESTIMATORS
-
-
-def is_pipeline(name: str) -> bool:
-    """Whether `name` is of estimators and not of an operator.
-
-    >>> is_pipeline("PCA+KMeans"), is_pipeline("KMeans"), is_pipeline("kmeans")
-    (True, True, False)
-    """
-    known = {estimator.lower() for estimator in ESTIMATORS}
-    return "+" in name or (name not in operator_names() and name.lower() in known)
 
 
 def show_pipeline(steps: str, sizes: list[str], device: str, dtype: str, as_json: bool) -> None:

@@ -8,7 +8,7 @@ from numbers import Integral
 from onetrip.core.cost import ITEMSIZE, Cost, count_cost
 from onetrip.core.device import Device, find_device
 from onetrip.core.errors import ArgumentError, complaint
-from onetrip.core.operators import find_operator, load_spec, operator_module
+from onetrip.core.operators import load_spec, operator_module
 from onetrip.core.selection import Choice, Problem
 from onetrip.core.spec import OperatorSpec
 
@@ -73,7 +73,6 @@ def estimate(
     >>> estimate("linear_cross_entropy", N=8192, D=2304, V=256000).bound
     'compute'
     """
-    operator = find_operator(operator)
     spec = load_spec(operator)
     dtype = dtype or default_dtype(operator)
     letters = {word: letter for letter, word in spec.words.items()}

@@ -26,21 +26,6 @@ def operator_names() -> tuple[str, ...]:
 
 
 @functools.cache
-def find_operator(name: str) -> str:
-    """The operator called `name`, or the one that carries the estimator of this name.
-
-    >>> find_operator("linear_cross_entropy")
-    'linear_cross_entropy'
-    """
-    if name not in operator_names():
-        for operator in operator_names():
-            estimators = load_spec(operator).estimators
-            if name.lower() in (estimator.lower() for estimator in estimators):
-                return operator
-    return name
-
-
-@functools.cache
 def operator_module(name: str, part: str) -> ModuleType:
     """Import ``onetrip.ops.<name>.<part>``; `part` is "spec", "cost", "workloads", "select", …"""
     if name not in operator_names():

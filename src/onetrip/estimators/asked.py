@@ -10,6 +10,7 @@ from typing import Any
 
 from onetrip.core.cost import ITEMSIZE
 from onetrip.core.errors import ArgumentError, ShapeError, complaint
+from onetrip.core.operators import did_you_mean, operator_names
 from onetrip.core.spec import EMPTY
 from onetrip.estimators.stages import ESTIMATORS
 
@@ -17,6 +18,29 @@ from onetrip.estimators.stages import ESTIMATORS
 _WIDENED = ("bool", "uint16", "uint32", "uint64")
 # What scikit-learn calls a step of a pipeline that does nothing.
 _NOTHING = (None, "passthrough")
+_LOWERED = frozenset(name.lower() for name in ESTIMATORS)
+
+
+def names_estimators(name: str) -> bool:
+    """Whether `name` is of estimators, in any case, and not of an operator.
+
+    >>> names_estimators("PCA+KMeans"), names_estimators("KMeans"), names_estimators("kmeans")
+    (True, True, False)
+
+    Raises
+    ------
+    ArgumentError
+        It is of neither.
+    """
+    if name in operator_names():
+        return False
+    if "+" in name or name.lower() in _LOWERED:
+        return True
+    known = [*operator_names(), *ESTIMATORS]
+    way_out = did_you_mean(name, known)
+    raise ArgumentError(
+        complaint("operator", expected=f"one of {known}", got=repr(name), way_out=way_out)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,26 @@ from typing import Any, overload
 from onetrip.core import estimate as operators
 from onetrip.core.device import Device
 from onetrip.core.errors import ArgumentError, complaint
+from onetrip.estimators.asked import names_estimators
 from onetrip.estimators.pipeline_cost import PipelineEstimate, estimate_pipeline
+from onetrip.estimators.stages import EstimatorName
 
 
+@overload
+def estimate(
+    operator: EstimatorName,
+    *,
+    X: Any = ...,
+    y: Any = ...,
+    device: str | Device = ...,
+    dtype: str | None = ...,
+    backward: bool = ...,
+    options: dict[str, object] | None = ...,
+    **axes: int,
+) -> PipelineEstimate: ...
+
+
+# Any: a text may name estimators too, which a type checker cannot see.
 @overload
 def estimate(
     operator: str,
@@ -17,7 +34,7 @@ def estimate(
     backward: bool = ...,
     options: dict[str, object] | None = ...,
     **axes: int,
-) -> operators.Estimate: ...
+) -> operators.Estimate | Any: ...
 
 
 @overload
@@ -51,9 +68,9 @@ def estimate(
 
     Parameters
     ----------
-    operator : name of an operator, "linear_cross_entropy" for one, or of an estimator, for the
-        operator that carries it; or an estimator itself, or scikit-learn's `Pipeline` of them, for
-        a table of every stage, as `onetrip.estimate_pipeline` answers it.
+    operator : name of an operator, "kmeans" for one. Or estimators, for a table of every stage, as
+        `onetrip.estimate_pipeline` answers it: their names ("KMeans", "PCA+KMeans"), one itself,
+        or scikit-learn's `Pipeline` of them. A name of both, in these letters, is the operator's.
     X, y : of estimators only: samples of which shape and dtype are read, labels of which the
         number of classes is read; in place of sizes.
     device : short name ("h100"), the name that a driver reports, or a `Device`.
@@ -85,21 +102,15 @@ def estimate(
     >>> [stage.does for stage in answer.stages]
     ['start', 'fit', 'transform']
     """
-    if not isinstance(operator, str):
+    if not isinstance(operator, str) or names_estimators(operator):
         if options is not None or not backward:
             expected = "left out for estimators, whose parameters say what they do"
             raise ArgumentError(complaint("options, backward", expected=expected, got="one given"))
         return estimate_pipeline(operator, X=X, y=y, device=device, dtype=dtype, **axes)
     if X is not None or y is not None:
-        way_out = "Pass sizes, or an estimator such as KMeans() in place of its name."
+        way_out = 'Pass sizes, or an estimator: KMeans(), or "KMeans" in place of "kmeans".'
         expected = f"left out for the operator {operator!r}"
         raise ArgumentError(complaint("X, y", expected=expected, got="one given", way_out=way_out))
-    if "+" in operator:
-        way_out = "Ask onetrip.estimate_pipeline for several in a row."
-        expected = "one operator"
-        raise ArgumentError(
-            complaint("operator", expected=expected, got=repr(operator), way_out=way_out)
-        )
     return operators.estimate(
         operator, device=device, dtype=dtype, backward=backward, options=options, **axes
     )

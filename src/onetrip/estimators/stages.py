@@ -7,6 +7,7 @@ least, and has a floor; a prediction where `stage_times.py` has figures for it.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from onetrip.core.cost import ITEMSIZE, Cost
 from onetrip.core.device import Device
@@ -283,7 +284,21 @@ def _multinomial_nb(sizes: Sizes) -> Plan:
     return Plan((counts, model, predict), None)
 
 
-_PLANS: Mapping[str, Callable[[Sizes], Plan]] = {
+# The names for a type checker, which reads no table.
+EstimatorName = Literal[
+    "HDBSCAN",
+    "IncrementalPCA",
+    "KMeans",
+    "KNeighborsClassifier",
+    "KNeighborsRegressor",
+    "MiniBatchKMeans",
+    "MultinomialNB",
+    "NearestNeighbors",
+    "PCA",
+    "TSNE",
+    "TruncatedSVD",
+]
+_PLANS: Mapping[EstimatorName, Callable[[Sizes], Plan]] = {
     "HDBSCAN": _hdbscan,
     "IncrementalPCA": _incremental_pca,
     "KMeans": _kmeans,
@@ -296,7 +311,7 @@ _PLANS: Mapping[str, Callable[[Sizes], Plan]] = {
     "TSNE": _tsne,
     "TruncatedSVD": _truncated_svd,
 }
-ESTIMATORS = tuple(_PLANS)
+ESTIMATORS: tuple[str, ...] = tuple(_PLANS)
 
 
 def dtype_taken(estimator: str, dtype: str) -> str:
