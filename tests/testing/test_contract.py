@@ -11,7 +11,8 @@ from onetrip.core.cost import Cost
 from onetrip.core.errors import OnetripError
 from onetrip.core.selection import Choice
 from onetrip.core.spec import ErrorBudget
-from onetrip.testing.contract import contract_checks
+from onetrip.testing.contract import Case, contract_checks, load_operator
+from onetrip.testing.contract.evaluate import assert_case, forward
 
 # Defect -> the check that is there to catch it.
 DEFECTS = {
@@ -160,3 +161,46 @@ def test_senseless_selection_fails(answer):
     sound = make_toy()
     select = SimpleNamespace(**{**vars(sound.select), **answer})
     assert "select" in failures(replace(sound, select=select), implementations=("reference",))
+
+
+def turned(components):
+    """The last two of the vectors, which belong to 0, turned by an eighth within their span."""
+    half = 0.5**0.5
+    return torch.stack(
+        [
+            components[0],
+            half * (components[1] + components[2]),
+            half * (components[1] - components[2]),
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "fails"),
+    [
+        pytest.param(turned, (), id="another basis"),
+        pytest.param(lambda c: c * torch.eye(3)[:, :2].sum(1)[:, None], (0, 1), id="no vector"),
+        pytest.param(lambda c: c[[0, 1, 1]], (0, 1), id="a vector twice"),
+        pytest.param(lambda c: c[[1, 0, 2]], (1,), id="not that of the value"),
+    ],
+)
+@pytest.mark.parametrize("values", [0, 1])
+def test_vectors_of_nothing_are_any_orthonormal_ones(change, fails, values):
+    """One row over and over has one singular value; less its mean, none."""
+    sound = load_operator("truncated_svd")
+
+    def run(x, **options):
+        found = forward(case, sound.run, {"x": x, **options}).outputs
+        found["components"] = change(found["components"])
+        return found.pop("singular_values"), found
+
+    workload = next(each for each in sound.workloads if each.name == "tall")
+    options = {"n_components": 3, "center": values == 0}
+    workload = replace(workload, options=options, dtype="float16")
+    case = Case(replace(sound, run=run), "torch", workload, torch.device("cpu"))
+    inputs = {"x": case.inputs()["x"][:1].expand(75, -1).contiguous()}
+    if values in fails:
+        with pytest.raises(AssertionError, match="`components"):
+            assert_case(case, inputs)
+    else:
+        assert_case(case, inputs)

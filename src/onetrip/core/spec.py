@@ -18,6 +18,8 @@ class TensorSpec:
 
     `axes` are letters declared in `OperatorSpec.axes`, in memory order; `grad` says that the
     operator differentiates with respect to it; `optional` that callers may leave it out.
+    `vectors_of` names the output that holds the value of each of its rows, which are orthonormal:
+    those of value 0 may be any such rows.
     """
 
     name: str
@@ -25,6 +27,7 @@ class TensorSpec:
     dtypes: tuple[str, ...]
     grad: bool = False
     optional: bool = False
+    vectors_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)

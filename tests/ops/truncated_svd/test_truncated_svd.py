@@ -1,6 +1,7 @@
 """What is special about truncated_svd; the contract suite checks the rest."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ import onetrip
 from onetrip.core.errors import ArgumentError, DtypeError, ShapeError, UnsupportedError
 from onetrip.core.selection import Problem
 from onetrip.ops.truncated_svd import plan, select, torch_impl
+from onetrip.ops.truncated_svd.moments import SPLIT_UNIT
 from onetrip.testing.memory import peak_memory
 
 EXACT = ["full", "covariance_eigh", "auto"]
@@ -63,7 +65,29 @@ def test_rank_deficient_and_zero(shape, solver):
         expected = torch.zeros(4, dtype=torch.float64)
         expected[: len(values)] = values
         torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-7)
-        assert extra["components"].isfinite().all()
+        unit = torch.eye(4, dtype=torch.float64)
+        components = extra["components"]
+        torch.testing.assert_close(components @ components.T, unit, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("center", [False, True])
+@pytest.mark.parametrize("off", [1.0, 2.0])
+def test_residual_of_a_wide_matrix_does_not_know_what_its_gram_matrix_lost(
+    monkeypatch, center, off
+):
+    """Its entries are sums of halves on a device, 2^-23 of them off; the residual is float64's."""
+    exact = torch_impl.gram_moments
+
+    def inexact(*arguments):
+        moments = exact(*arguments)
+        return replace(moments, gram=moments.gram * (1.0 - off * SPLIT_UNIT))
+
+    x = torch.randn(18, 70, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    arguments = {"n_components": 5, "center": center, "impl": "torch"}
+    _, truth = onetrip.truncated_svd(x, **arguments)
+    monkeypatch.setattr(torch_impl, "gram_moments", inexact)
+    _, found = onetrip.truncated_svd(x, **arguments)
+    torch.testing.assert_close(found["residual"], truth["residual"], rtol=1e-12, atol=0)
 
 
 def test_randomized_on_a_steep_spectrum():

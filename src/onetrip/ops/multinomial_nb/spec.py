@@ -27,7 +27,7 @@ SPEC = OperatorSpec(
     implementations=("reference", "torch", "triton"),
     budget=ErrorBudget(
         factor=4.0,
-        reason="Plain torch adds all rows of a class in the samples' dtype. Here a block of rows "
+        reason="Plain torch adds all rows of a class in float32, or float64. Here a block of rows "
         "is added in float32 and the blocks in float64: sums of whole numbers are exact below "
         "2^24 a block, others keep the rounding of a block.",
     ),

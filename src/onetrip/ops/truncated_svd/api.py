@@ -145,7 +145,6 @@ def truncated_svd(
         singular_values, components, mean, total = _randomly(
             x, center, kept, iterations, columns, seed, config
         )
-        square = total if center else total + N * mean.square().sum()
     else:
         correct = "never"
         if precision == "certified":
@@ -160,7 +159,10 @@ def truncated_svd(
             chosen = "torch"
         moments = _implementation(chosen).gram_moments(x, center, config)
         singular_values, components, moments = decompose(x, moments, kept, center, correct, config)
-        mean, total, square = moments.mean, moments.total, moments.gram.trace()
+        mean, total = moments.mean, moments.total
+    # Not the trace of the Gram matrix, from which much is taken: that of a wide x is made of halves
+    # on a device, while its mean, its variance and its singular values are of float64.
+    square = total if center else total + N * mean.square().sum()
     with on_one_thread(where=x.is_cpu and components.numel() < _WORTH_THREADS):
         residual = square - singular_values.square().sum()
         if kept == min(N, D) or bool(residual < _NOTHING * square):

@@ -24,11 +24,14 @@ def truncated_svd_reference(
     components = components[:kept]  # [K, D]
     # The sign is free: the largest entry of each vector is made positive.
     largest = components.gather(1, components.abs().argmax(1, keepdim=True))
+    # Sums are of float64, as one in float32 would add more than all else to what is rounded.
+    total = deviation.square().sum(dtype=torch.float64)
+    left = singular_values[kept:].double().square().sum()
     return singular_values[:kept], {
         "components": components * torch.where(largest < 0, -1.0, 1.0).to(components.dtype),
         "mean": mean,
-        "total_variance": deviation.square().sum() / x.shape[0],
-        "residual": singular_values[kept:].square().sum() / x.shape[0],
+        "total_variance": (total / x.shape[0]).to(wide.dtype),
+        "residual": (left / x.shape[0]).to(wide.dtype),
     }
 
 

@@ -16,7 +16,7 @@ SPEC = OperatorSpec(
     inputs=(TensorSpec("x", ("N", "D"), _FLOATS),),
     outputs=(
         TensorSpec("singular_values", ("K",), _RESULTS),
-        TensorSpec("components", ("K", "D"), _RESULTS),
+        TensorSpec("components", ("K", "D"), _RESULTS, vectors_of="singular_values"),
         TensorSpec("mean", ("D",), _RESULTS),
         TensorSpec("total_variance", (), _RESULTS),
         TensorSpec("residual", (), _RESULTS),

@@ -10,6 +10,9 @@ from onetrip.core.spec import ErrorBudget
 from onetrip.testing.budget import BudgetExceededError, assert_within_budget, dtype_name
 from onetrip.testing.contract.operator import Call, Case
 
+# Share of the largest value below which one is rounding, in float64.
+_NOTHING = 2.0**-40
+
 
 @dataclass(frozen=True, slots=True)
 class Forward:
@@ -132,19 +135,30 @@ def assert_outputs(
         raise BudgetExceededError(
             f"outputs are {sorted(outputs)}, the reference returns {sorted(true.gold)}"
         )
+    values_of = {tensor.name: tensor.vectors_of for tensor in case.operator.spec.outputs}
     for name, gold in true.gold.items():
         if gold.requires_grad and not outputs[name].requires_grad:
             raise BudgetExceededError(f"`{name}` is not differentiable, the reference's is")
         if ties and not gold.is_floating_point() and not torch.equal(true.eager[name], gold):
             continue
-        assert_within_budget(
-            name,
-            outputs[name],
-            true.eager[name],
-            gold,
-            budget or case.operator.spec.budget,
-            output_dtype(case, name),
-        )
+        actual, eager = outputs[name], true.eager[name]
+        allowed, dtype = budget or case.operator.spec.budget, output_dtype(case, name)
+        if values_of.get(name) and actual.shape == gold.shape:
+            values = true.gold[values_of[name]]
+            _assert_orthonormal(name, actual, eager, allowed, dtype)
+            count = int((values > _NOTHING * values[:1]).sum())  # Others determine no vector.
+            actual, eager, gold = actual[:count], eager[:count], gold[:count]
+        assert_within_budget(name, actual, eager, gold, allowed, dtype)
+
+
+def _assert_orthonormal(
+    name: str, actual: Tensor, eager: Tensor, budget: ErrorBudget, dtype: str
+) -> None:
+    """Hold the products of all rows with each other against those of orthonormal ones."""
+    found, plain = (rows.double() @ rows.double().T for rows in (actual, eager))
+    unit = torch.eye(len(found), dtype=torch.float64, device=found.device)
+    products = f"{name} @ {name}.T"
+    assert_within_budget(products, found.to(actual.dtype), plain, unit, budget, dtype)
 
 
 def assert_gradients(
