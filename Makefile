@@ -7,8 +7,11 @@ JOBS ?= 2
 # Threads that wait for each other sleep: by default they spin, and processes of a test run that
 # share two cores then take six times the processor time.
 export OMP_WAIT_POLICY ?= PASSIVE
-# More arguments for pytest: make test ARGS="-k stride -x"
+# More arguments for pytest: make test ARGS="-k stride -x", or ARGS=tests/core/test_device.py, which
+# runs the lanes of the paths that it names and no others.
 ARGS ?=
+PATHS := $(filter tests tests/% src src/%,$(ARGS))
+BROWSER_PATHS := $(filter tests/browser%,$(PATHS))
 
 COMMA := ,
 SPACE := $(subst ,, )
@@ -17,6 +20,9 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadgroup --quiet
 STAMP := $(VENV)/.installed
 OTHER_TESTS = $(PYTEST) -m 'not browser' $(ARGS)
+# Each is empty where ARGS names paths of the other lane alone.
+BROWSER_LANE := $(if $(PATHS),$(if $(BROWSER_PATHS)$(filter tests tests/,$(PATHS)),browser),browser)
+OTHER_LANE := $(if $(PATHS),$(filter-out $(BROWSER_PATHS),$(PATHS)),all)
 
 .DEFAULT_GOAL := help
 .PHONY: help install system run test browser typed types rules check docs format gpu clean
@@ -48,12 +54,12 @@ run: install ## tune linear_cross_entropy, make a dataset of antibodies, show th
 	$(BIN)/onetrip data oas demo
 	$(BIN)/onetrip lab demo --until-done
 
-test: install browser ## lanes browser, cpu and compile; no device needed
-	$(OTHER_TESTS)
+test: install $(BROWSER_LANE) ## lanes browser, cpu and compile; no device needed
+	$(if $(OTHER_LANE),$(OTHER_TESTS))
 
 # Its loop and the page's threads stay out of the processes of all other tests.
 browser: install ## the lab's pages in a browser
-	$(PYTEST) --numprocesses 0 -m browser tests/browser $(ARGS) || [ $$? = 5 ]
+	$(PYTEST) --numprocesses 0 -m browser $(if $(PATHS),,tests/browser) $(ARGS) || [ $$? = 5 ]
 
 typed: install ## the cpu lane with the types and shapes of public functions checked at run time
 	$(PYTEST) -m 'not errors' \
