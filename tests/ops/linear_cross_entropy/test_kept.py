@@ -7,7 +7,7 @@ from three_paths import assert_like, draw, evaluate, on_path
 from onetrip.core import tuning
 from onetrip.core.selection import Problem
 from onetrip.ops.linear_cross_entropy import select, triton_impl
-from onetrip.ops.linear_cross_entropy.plan import padded
+from onetrip.ops.linear_cross_entropy.plan import MIN_KEPT_TILE, kept_rows, make_plan, padded
 from onetrip.ops.linear_cross_entropy.reference import linear_cross_entropy_reference
 from onetrip.testing.budget import BudgetExceededError
 
@@ -121,3 +121,50 @@ def test_finished_columns_of_far_rows(share):
     budget = budget_that_keeps(share, options)
     actual = evaluate(on_path("triton", **options, memory_budget=budget), tensors)
     assert_like(actual, reference(**options), tensors, widen=CHANCE)
+
+
+def one_logit_of_200():
+    """Every third row gives all its probability to one class, which is not its target."""
+    tensors = far_below_the_maximum(0)
+    tensors["input"][::3, 0] = 200.0
+    tensors["linear_weight"][5, 0] = 1.0
+    tensors["linear_weight"][690, 0] = -1.0
+    return {k: v.half() if k in WRT else v for k, v in tensors.items()}
+
+
+@pytest.mark.parametrize("share", ["all", "some"])
+@pytest.mark.parametrize("name", OPTIONS)
+def test_large_logits_are_kept_to_the_digits_of_a_probability(share, name):
+    """Rounded to float16 as it is, a logit of 200 moves its probability by six in a hundred."""
+    tensors = one_logit_of_200()
+    budget = budget_that_keeps(share, OPTIONS[name], "float16")
+    actual = evaluate(on_path("triton", **OPTIONS[name], memory_budget=budget), tensors)
+    assert_like(actual, reference(**OPTIONS[name]), tensors, widen=CHANCE)
+
+
+def test_logits_beyond_the_range_of_half_precision_are_kept():
+    """A logit of 90,000 gives what one of 1,000 gives: all of the probability."""
+    tensors = one_logit_of_200()
+    budget = budget_that_keeps("all", {}, "float16")
+    gradients = []
+    for size in (1000.0, 90_000.0):
+        tensors["input"][::3, 0] = size / 64
+        tensors["linear_weight"][5, 0] = 64.0
+        found = evaluate(on_path("triton", memory_budget=budget), tensors, ("linear_bias",))
+        gradients.append(found.gradients["linear_bias"])
+    torch.testing.assert_close(gradients[1], gradients[0])
+
+
+def test_bases_of_kept_logits_count_in_the_budget():
+    rows = kept_rows(1000, stores_exponentials=False)
+    assert (rows - 1000) * V >= 1000 * -(-V // MIN_KEPT_TILE)
+    plans = [
+        make_plan(
+            **{"N": 1000, "D": D, "V": V, "dtype": "float16", "budget": 1 << 40},
+            **{"grad_input": True, "grad_weight": True, "relative": False, "can_keep": True},
+            **{"scratch_bytes": 2, "stores_exponentials": exponentials},
+        )
+        for exponentials in (True, False)
+    ]
+    more = plans[1].workspace_bytes - plans[0].workspace_bytes
+    assert more == 2 * (rows - 1000) * padded(V)

@@ -100,6 +100,7 @@ sizes = st.fixed_dictionaries(
         "can_keep": st.booleans(),
         "scratch_bytes": st.sampled_from([2, 4, 8, 12, 16]),
         "max_columns": st.sampled_from([256, 512, 4096, 16384]),
+        "stores_exponentials": st.booleans(),
     }
 )
 budgets = st.integers(0, 36).flatmap(lambda power: st.integers(1 << power, 2 << power))

@@ -17,7 +17,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from onetrip.ops.linear_cross_entropy.plan import Plan
+from onetrip.ops.linear_cross_entropy.plan import Plan, kept_rows
 from onetrip.ops.linear_cross_entropy.rows import (
     Partials,
     RowStats,
@@ -130,7 +130,7 @@ class Backend(Protocol):
         ...
 
     def stats(self, call: Call, kept: Tensor | None) -> Partials:
-        """Partial statistics over all columns; fills `kept` [N, kept] when given."""
+        """Partial statistics over all columns; fills `kept` [kept_rows, kept] when given."""
         ...
 
     def finish_rows(self, call: Call, parts: Partials, *, mend: bool) -> Rows:
@@ -150,7 +150,7 @@ class Backend(Protocol):
     def finish(
         self, call: Call, coefficients: Tensor, ref: Tensor, start: int, kept: Tensor, out: Tensor
     ) -> None:
-        """Gradient of kept columns [start, start + out.shape[1]) into `out`."""
+        """Gradient of columns [start, start + out.shape[1]) of all of `kept` into `out`."""
         ...
 
     def scale_rows(self, matrix: Tensor, factor: Tensor, out: Tensor) -> None:
@@ -196,17 +196,18 @@ def forward(
         shard.reduce(shared)
         ref = torch.where(call.valid | shared.isnan(), shared, call.ref)
         call = replace(call, ref=ref)
-    kept = call.input.new_empty(call.input.shape[0], plan.kept)
+    rows = kept_rows(call.input.shape[0], stores_exponentials=stores_exponentials)
+    kept = call.input.new_empty(rows, plan.kept)
     parts = backend.stats(call, kept if plan.kept else None)
     # A soft cap bounds what a row can have over its reference; `select` keeps nothing beyond.
     mend = plan.kept > 0 and stores_exponentials and call.softcap is None
     if shard.group:
-        rows = finish_rows(call, shard.gather(merge_groups(parts)), mend=mend)
+        found = finish_rows(call, shard.gather(merge_groups(parts)), mend=mend)
     else:
-        rows = backend.finish_rows(call, parts, mend=mend)
-    if rows.units is not None:
+        found = backend.finish_rows(call, parts, mend=mend)
+    if found.units is not None:
         # Decided on the device: where no block is flagged, the launch returns at once.
         plain = replace(call, entropy=False, smoothing=False)
-        backend.dlogits(plain, rows.units, 0, kept, rows.redo)
-        backend.patch(call, kept, rows.units[2])
-    return Forward(call, rows.stats, rows.ref, rows.units if plan.relative else None, kept)
+        backend.dlogits(plain, found.units, 0, kept, found.redo)
+        backend.patch(call, kept, found.units[2])
+    return Forward(call, found.stats, found.ref, found.units if plan.relative else None, kept)

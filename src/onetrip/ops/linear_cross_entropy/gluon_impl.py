@@ -47,6 +47,11 @@ class GluonColumns(TritonColumns):
         super().__init__(config, store_logits=store_logits)
         self._described: dict[tuple[int, torch.Size], TensorDescriptor] = {}
 
+    @property
+    def kept_tile(self) -> int:
+        """Columns that share one base where logits are kept."""
+        return COLS.value
+
     def _describe(self, tensor: Tensor, block: tuple[int, int]) -> TensorDescriptor:
         """A copy-engine descriptor of a matrix whose rows are contiguous.
 
@@ -68,7 +73,7 @@ class GluonColumns(TritonColumns):
         tiles = -(-V // _W_BLOCK[0])
         groups = -(-tiles // group)
         items = -(-N // REDO_ROWS) * groups
-        parts = empty_partials(call, groups)
+        parts, bases = empty_partials(call, groups), self._bases(kept, N)
         unused = call.ref
         with on_device_of(call.input):
             kernel_gluon_stats._linear_cross_entropy_stats_kernel[
@@ -77,8 +82,10 @@ class GluonColumns(TritonColumns):
                 self._describe(call.input, _X_BLOCK),
                 self._describe(call.weight, _W_BLOCK),
                 self._describe(
-                    call.input if kept is None else kept, _X_BLOCK if kept is None else _OUT_BLOCK
+                    call.input if kept is None else kept[:N],
+                    _X_BLOCK if kept is None else _OUT_BLOCK,
                 ),
+                call.input if bases is None else bases,
                 call.weight if call.bias is None else call.bias,
                 unused if call.class_weight is None else call.class_weight,
                 call.target,
@@ -104,7 +111,7 @@ class GluonColumns(TritonColumns):
                 HAS_CLASS_WEIGHT=call.class_weight is not None,
                 CAP=call.softcap is not None,
                 STORE=kept is not None,
-                STORE_LOGITS=kept is not None and self.store_logits,
+                STORE_LOGITS=bases is not None,
                 ENTROPY=call.entropy,
                 SMOOTHING=call.smoothing,
                 ARGMAX=call.argmax,

@@ -25,6 +25,9 @@ from onetrip.tile.compile_case import CompileCase, descriptor_type
 
 # Stored exponentials stay finite up to this power of two above the row's reference.
 STORED_LIMIT = gl.constexpr(100.0)
+# What bases count, so that half precision holds those of logits beyond its own range.
+BASE_UNIT = gl.constexpr(1024.0)
+LARGEST_BASE = gl.constexpr(65504.0)
 FIRST = gl.constexpr(0)
 SECOND = gl.constexpr(1)
 NO = gl.constexpr(False)
@@ -39,6 +42,7 @@ def _consume(
     ready,
     free,
     kept_desc,
+    base_ptr,
     bias_ptr,
     class_weight_ptr,
     target_ptr,
@@ -105,16 +109,22 @@ def _consume(
                 linear += gl.sum(gl.where(share != 0, relative * share, 0.0), axis=1)
             if col + COLS > V:
                 z = gl.where(gl.expand_dims(offs_v < V, 0), z, float("-inf"))
-            if ARGMAX:
+            if ARGMAX or STORE_LOGITS:
                 top = gl.max(z, axis=1)
+            if ARGMAX:
                 at = gl.where(z == gl.expand_dims(top, 1), gl.expand_dims(offs_v, 0), 2147483647)
                 at = gl.min(at, axis=1)
                 best_at = gl.where(top > best, at, best_at)
                 best = gl.maximum(top, best)
             if STORE_LOGITS:
                 if col < kept:
+                    # Relative to their row's largest, so that the large ones keep their digits.
+                    low = gl.minimum(gl.maximum(top / BASE_UNIT, -LARGEST_BASE), LARGEST_BASE)
+                    low = low.to(kept_desc.dtype)
+                    gl.store(base_ptr + (col // COLS).to(gl.int64) * N + offs_n, low, mask=mask_n)
+                    above = z - gl.expand_dims(low.to(gl.float32) * BASE_UNIT, 1)
                     tma.store_wait(0)
-                    stage.index(half).store(z.to(kept_desc.dtype))
+                    stage.index(half).store(above.to(kept_desc.dtype))
                     fence_async_shared()
                     tma.async_copy_shared_to_global(kept_desc, [row, col], stage.index(half))
             z = put_at_target(z, nothing, target, col, offs_v)
@@ -156,6 +166,7 @@ def _linear_cross_entropy_stats_kernel(
     x_desc,
     w_desc,
     kept_desc,
+    base_ptr,
     bias_ptr,
     class_weight_ptr,
     target_ptr,
@@ -196,12 +207,12 @@ def _linear_cross_entropy_stats_kernel(
     # A tuple in a variable would turn its constexprs into run-time values: hence spelled out.
     gl.warp_specialize(
         [
-            (_consume, (FIRST, x_bufs, w_bufs, stage, ready, free, kept_desc, bias_ptr,
+            (_consume, (FIRST, x_bufs, w_bufs, stage, ready, free, kept_desc, base_ptr, bias_ptr,
                         class_weight_ptr, target_ptr, ref_ptr, max_ptr, sum_ptr, gap_ptr,
                         linear_ptr, best_ptr, best_at_ptr, N, D, V, kept, items, scale, cap,
                         GROUP, CHUNK, HAS_BIAS, HAS_SCALE, HAS_CLASS_WEIGHT, CAP, STORE,
                         STORE_LOGITS, ENTROPY, SMOOTHING, ARGMAX)),
-            (_consume, (SECOND, x_bufs, w_bufs, stage, ready, free, kept_desc, bias_ptr,
+            (_consume, (SECOND, x_bufs, w_bufs, stage, ready, free, kept_desc, base_ptr, bias_ptr,
                         class_weight_ptr, target_ptr, ref_ptr, max_ptr, sum_ptr, gap_ptr,
                         linear_ptr, best_ptr, best_at_ptr, N, D, V, kept, items, scale, cap,
                         GROUP, CHUNK, HAS_BIAS, HAS_SCALE, HAS_CLASS_WEIGHT, CAP, STORE,
@@ -215,17 +226,23 @@ def _linear_cross_entropy_stats_kernel(
 
 
 def _compile_cases() -> tuple[CompileCase, ...]:
-    def tile(rows: int, columns: int) -> str:
+    def tile(dtype: str, rows: int, columns: int) -> str:
         block = [rows, columns]
-        layout = gl.NVMMASharedLayout.get_default_for(block, gl.bfloat16)
-        return descriptor_type("bf16", block, layout)
+        element = gl.float16 if dtype == "fp16" else gl.bfloat16
+        layout = gl.NVMMASharedLayout.get_default_for(block, element)
+        return descriptor_type(dtype, block, layout)
 
     floats = dict.fromkeys(("class_weight", "ref", "max", "sum", "gap", "linear", "best"), "*fp32")
-    signature = {f"{name}_ptr": kind for name, kind in floats.items()} | {
-        "x_desc": tile(64, 64), "w_desc": tile(256, 64), "bias_ptr": "*bf16",
-        "target_ptr": "*i32", "best_at_ptr": "*i32", "N": "i32", "D": "i32", "V": "i32",
-        "kept": "i32", "items": "i32", "scale": "fp32", "cap": "fp32",
-    }  # fmt: skip
+
+    def signature(dtype: str, store: bool) -> dict[str, str]:
+        return {f"{name}_ptr": kind for name, kind in floats.items()} | {
+            "x_desc": tile(dtype, 64, 64), "w_desc": tile(dtype, 256, 64),
+            "kept_desc": tile(dtype, 64, 256 if store else 64),
+            "base_ptr": f"*{dtype}", "bias_ptr": f"*{dtype}",
+            "target_ptr": "*i32", "best_at_ptr": "*i32", "N": "i32", "D": "i32", "V": "i32",
+            "kept": "i32", "items": "i32", "scale": "fp32", "cap": "fp32",
+        }  # fmt: skip
+
     names = (
         "HAS_BIAS",
         "HAS_SCALE",
@@ -241,15 +258,16 @@ def _compile_cases() -> tuple[CompileCase, ...]:
         CompileCase(
             name,
             _linear_cross_entropy_stats_kernel,
-            {**signature, "kept_desc": tile(64, 256 if store else 64)},
+            signature(dtype, store),
             {**plain, **flags, "STORE": store, "STAGES": 3 if store else 4},
             targets=("sm_90",),
         )
-        for name, store, flags in (
-            ("plain", False, {}),
-            ("plain-keeps", True, {}),
-            ("gemma", False, {"CAP": True}),
-            ("rl", False, {"ENTROPY": True, "ARGMAX": True}),
+        for name, dtype, store, flags in (
+            ("plain", "bf16", False, {}),
+            ("plain-keeps", "bf16", True, {}),
+            ("keeps-logits", "fp16", True, {"STORE_LOGITS": True}),
+            ("gemma", "bf16", False, {"CAP": True}),
+            ("rl", "bf16", False, {"ENTROPY": True, "ARGMAX": True}),
         )
     )
 

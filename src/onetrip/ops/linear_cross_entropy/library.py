@@ -12,6 +12,7 @@ from torch import Tensor
 
 from onetrip.ops.linear_cross_entropy import select
 from onetrip.ops.linear_cross_entropy.columns import Forward
+from onetrip.ops.linear_cross_entropy.plan import kept_rows
 from onetrip.ops.linear_cross_entropy.resolve import resolve
 from onetrip.ops.linear_cross_entropy.rows import RowGradients, RowStats, exponential_units
 from onetrip.ops.linear_cross_entropy.statistics import Options, find_route, problem_from
@@ -94,19 +95,21 @@ def _(
         rows("argmax" in options.outputs, torch.int64),
         rows(),
         rows(),
-        input.new_empty(N, _kept_columns(input, weight, options)),
+        input.new_empty(_kept_shape(input, weight, options)),
     )
 
 
-def _kept_columns(input: Tensor, weight: Tensor, options: Options) -> int:
-    """Columns that the forward pass will keep: not known before the number of tokens is."""
+def _kept_shape(input: Tensor, weight: Tensor, options: Options) -> tuple[int, int]:
+    """Shape of what the forward pass will keep: not known before the number of tokens is."""
     problem = problem_from(input, weight, options)
     impl, _ = resolve(options.impl, problem)
+    exponentials = select.stores_exponentials(problem)
+    rows = kept_rows(input.shape[0], stores_exponentials=exponentials)
     if not options.wanted or not select.can_keep(impl, problem):
-        return 0
+        return rows, 0
     if all(isinstance(size, int) for size in (*input.shape, *weight.shape)):
-        return find_route(input, weight, replace(options, group="")).plan.kept
-    return torch.library.get_ctx().new_dynamic_size()
+        return rows, find_route(input, weight, replace(options, group="")).plan.kept
+    return rows, torch.library.get_ctx().new_dynamic_size()
 
 
 @torch.library.custom_op("onetrip::linear_cross_entropy_gradients", mutates_args=())

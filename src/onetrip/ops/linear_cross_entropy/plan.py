@@ -18,6 +18,8 @@ from onetrip.core.cost import ITEMSIZE
 
 # Tiles and kept columns are multiples of this, the widest tile of any kernel.
 COLUMN_STEP = 256
+# Columns of the narrowest tile whose logits are kept: what bases take room for.
+MIN_KEPT_TILE = 64
 # Wider tiles than this no longer make the products faster (results: 2026-11-22-ladder).
 MAX_COLUMNS = 16384
 # float32 vectors over the rows: statistics, coefficients and their temporaries.
@@ -42,6 +44,15 @@ class Plan:
     borrowed: int = 0
 
 
+def kept_rows(N: int, *, stores_exponentials: bool) -> int:
+    """Rows of the matrix of kept columns: one a token, and below them the bases of kept logits.
+
+    Logits in half precision are kept relative to the largest of their row in their tile, its base,
+    for only what is small is stored to the last digits that a probability needs.
+    """
+    return N if stores_exponentials else N + -(-N // MIN_KEPT_TILE)
+
+
 def padded(size: int, step: int = COLUMN_STEP) -> int:
     """Round up to a multiple of `step`."""
     return -(-size // step) * step
@@ -61,6 +72,7 @@ def make_plan(
     can_keep: bool,
     scratch_bytes: int,
     max_columns: int = MAX_COLUMNS,
+    stores_exponentials: bool = True,
 ) -> Plan:
     """Divide `budget` bytes among accumulator, kept columns and tile.
 
@@ -70,6 +82,7 @@ def make_plan(
         one scaled copy of the input.
     can_keep : whether the forward pass can store columns at all.
     scratch_bytes : bytes that one logit of a tile takes in the backward pass.
+    stores_exponentials : kept columns hold exponentials, else logits and their bases.
 
     Examples
     --------
@@ -84,7 +97,7 @@ def make_plan(
     width = padded(V)
     vectors = ROW_VECTORS * 4 * N
     accumulator = 4 * N * D if grad_input and dtype != "float32" else 0
-    column_bytes = max(N * itemsize, 1)
+    column_bytes = max(kept_rows(N, stores_exponentials=stores_exponentials) * itemsize, 1)
     tile_column_bytes = max(N * scratch_bytes, 1)
 
     def columns_in(room: int, most: int = max_columns) -> int:

@@ -253,6 +253,7 @@ def plan_for(
         can_keep=keep and can_keep(impl, problem),
         scratch_bytes=scratch,
         max_columns=config.get("columns", MAX_COLUMNS),
+        stores_exponentials=stores_exponentials(problem),
     )
 
 

@@ -8,6 +8,7 @@ import torch
 import triton
 from torch import Tensor
 
+from onetrip.ops.linear_cross_entropy import kernel_kept_triton as kept_kernels
 from onetrip.ops.linear_cross_entropy import kernel_rows_triton as rows_kernels
 from onetrip.ops.linear_cross_entropy import kernel_triton as kernels
 from onetrip.ops.linear_cross_entropy.columns import MAX_LIFT, REDO_ROWS, Call, Request, Rows
@@ -40,12 +41,28 @@ def on_device_of(tensor: Tensor) -> contextlib.AbstractContextManager[object]:
     return torch.cuda.device(tensor.device)
 
 
+def bases_of(kept: Tensor, N: int, tile: int) -> Tensor:
+    """Bases [tiles, N] of kept logits, in the rows below those of the tokens."""
+    tiles = kept.shape[1] // tile
+    return kept[N:].view(-1)[: tiles * N].view(tiles, N)
+
+
 class TritonColumns:
     """Tiles of columns by the portable kernels."""
 
     def __init__(self, config: Mapping[str, int], *, store_logits: bool) -> None:
         self.config = config
         self.store_logits = store_logits
+
+    @property
+    def kept_tile(self) -> int:
+        """Columns that share one base where logits are kept."""
+        return self.config["BLOCK_V"]
+
+    def _bases(self, kept: Tensor | None, N: int) -> Tensor | None:
+        """Where the bases of `kept` lie, if it holds logits."""
+        stored = kept is not None and self.store_logits
+        return bases_of(kept, N, self.kept_tile) if stored else None
 
     def _tiling(self) -> dict[str, int]:
         config = self.config
@@ -177,7 +194,7 @@ class TritonColumns:
         V = call.weight.shape[0]
         group = self.config["GROUP"]
         groups = triton.cdiv(triton.cdiv(V, self.config["BLOCK_V"]), group)
-        parts = empty_partials(call, groups)
+        parts, bases = empty_partials(call, groups), self._bases(kept, N)
         unused = call.ref
         with on_device_of(call.input):
             kernels._linear_cross_entropy_stats_kernel[
@@ -190,6 +207,7 @@ class TritonColumns:
                 call.target,
                 call.ref,
                 call.input if kept is None else kept,
+                call.input if bases is None else bases,
                 parts.maximum,
                 parts.total,
                 unused if parts.gap is None else parts.gap,
@@ -210,7 +228,7 @@ class TritonColumns:
                 HAS_CLASS_WEIGHT=call.class_weight is not None,
                 CAP=call.softcap is not None,
                 STORE=kept is not None,
-                STORE_LOGITS=kept is not None and self.store_logits,
+                STORE_LOGITS=bases is not None,
                 ENTROPY=call.entropy,
                 SMOOTHING=call.smoothing,
                 ARGMAX=call.argmax,
@@ -268,14 +286,16 @@ class TritonColumns:
     def finish(
         self, call: Call, coefficients: Tensor, ref: Tensor, start: int, kept: Tensor, out: Tensor
     ) -> None:
-        """Gradient of kept columns [start, start + out.shape[1]) into `out`."""
+        """Gradient of columns [start, start + out.shape[1]) of all of `kept` into `out`."""
         N, width = out.shape
+        bases = self._bases(kept, N)
         block_n, block_v = 8, 512
         with on_device_of(out):
-            kernels._linear_cross_entropy_finish_kernel[
+            kept_kernels._linear_cross_entropy_finish_kernel[
                 (triton.cdiv(N, block_n), triton.cdiv(width, block_v))
             ](
-                kept,
+                kept[:, start:],
+                kept if bases is None else bases,
                 out,
                 coefficients if call.class_weight is None else call.class_weight,
                 call.target,
@@ -288,7 +308,8 @@ class TritonColumns:
                 kept.stride(0),
                 out.stride(0),
                 1.0 if call.softcap is None else call.softcap,
-                STORED_LOGITS=self.store_logits,
+                STORED_LOGITS=bases is not None,
+                TILE=self.kept_tile,
                 CAP=call.softcap is not None,
                 ENTROPY=call.entropy,
                 SMOOTHING=call.smoothing,

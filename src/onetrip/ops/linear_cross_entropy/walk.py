@@ -110,8 +110,7 @@ class _Walk:
                 g = saved.kept[:, start:stop]
             else:
                 g = tile[:, : stop - start]
-                stored = saved.kept[:, start:stop]
-                self.backend.finish(call, self.coefficients, saved.ref, start, stored, g)
+                self.backend.finish(call, self.coefficients, saved.ref, start, saved.kept, g)
             self._finish_columns(g, start)
             if into is not None:
                 into.add(g, call.weight[start:stop])
