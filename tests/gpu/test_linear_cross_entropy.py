@@ -189,6 +189,38 @@ def test_small_losses_keep_their_digits(impl):
 
 
 @pytest.mark.parametrize("impl", IMPLS)
+@pytest.mark.parametrize("dtype", HALF, ids=str)
+def test_argmax_of_logits_far_below_the_cap(impl, dtype):
+    """A cap of 1000 is rounded to 1e-4, and all these logits are as small as that."""
+    needs(impl, dtype)
+    tensors = inputs_on_device(dtype, {"N": 300, "D": 64, "V": 3000}, data="random")
+    tensors = {name: tensors[name] for name in ("input", "linear_weight", "target")}
+    for name in ("input", "linear_weight"):
+        tensors[name] = tensors[name] * 2.0**-6
+    _, values = call_with(impl, softcap=1000.0, aux=("argmax",))(**tensors)
+    logits = tensors["input"].double() @ tensors["linear_weight"].double().T
+    assert values["argmax"].equal(logits.argmax(1))
+
+
+@pytest.mark.parametrize("impl", ["triton", "gluon"])
+@pytest.mark.parametrize("budget", ["all", "some"])
+@pytest.mark.parametrize("options", [{}, EVERYTHING], ids=["plain", "everything"])
+def test_kept_logits_of_float16_keep_their_digits(impl, budget, options):
+    """Rounded to float16 as they are, logits of 200 move their probabilities by six in a hundred."""
+    needs(impl, torch.float16)
+    tensors = inputs_on_device(torch.float16, data="random")
+    tensors["input"][:, 0] = 0.0
+    tensors["input"][::50, 0] = 200.0
+    tensors["linear_weight"][:, 0] = 0.0
+    tensors["linear_weight"][5, 0] = 1.0
+    tensors["target"][tensors["target"] == 5] = 6
+    bytes_ = budget_bytes(budget, impl, tensors, **options)
+    assert plan_of(impl, tensors, bytes_, **options)[0].kept > 0
+    actual = evaluate(call_with(impl, memory_budget=bytes_, **options), tensors)
+    assert_right(actual, tensors, **options)
+
+
+@pytest.mark.parametrize("impl", IMPLS)
 def test_bad_targets_show_at_once_and_raise_at_the_next_call(impl):
     needs(impl)
     tensors = inputs_on_device()

@@ -134,36 +134,32 @@ def tile_product(x_bufs, w_bufs, ready, free, step, D, half: gl.constexpr, layou
 
 
 @gluon.jit
-def _soft_cap(z, cap):
+def soft_cap(z, cap):
     """``cap * tanh(z / cap)`` with an absolute error of about 1e-7 of the cap.
 
-    Enough for the logits of half-precision operands, at a third of the registers that
-    `onetrip.tile.soft_cap` takes to be exact near zero as well.
+    Enough for the exponentials of half-precision logits, at a third of the registers that
+    `onetrip.tile.soft_cap` takes to be exact near zero as well. Not for comparing them.
     """
     t = gl.exp2(z * (2.0 * LOG2E / cap))
     return cap - 2.0 * cap / (1.0 + t)
 
 
 @gluon.jit
-def scale_and_cap(
+def add_bias_and_scale(
     z,
     bias_ptr,
     offs_v,
     V,
     scale,
-    cap,
     HAS_BIAS: gl.constexpr,
     HAS_SCALE: gl.constexpr,
-    CAP: gl.constexpr,
 ):
-    """Bias, scale and soft cap, in that order."""
+    """Bias and scale, in that order."""
     if HAS_BIAS:
         bias = gl.load(bias_ptr + offs_v, mask=offs_v < V, other=0.0).to(gl.float32)
         z = z + gl.expand_dims(bias, 0)
     if HAS_SCALE:
         z = z * scale
-    if CAP:
-        z = _soft_cap(z, cap)
     return z
 
 

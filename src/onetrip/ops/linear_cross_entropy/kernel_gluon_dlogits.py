@@ -9,11 +9,12 @@ from onetrip.ops.linear_cross_entropy.kernel_gluon import (
     COLS,
     HALF,
     LOG2E,
+    add_bias_and_scale,
     locate,
     make_ring,
     produce,
     put_at_target,
-    scale_and_cap,
+    soft_cap,
     tile_product,
     wanted,
 )
@@ -75,7 +76,9 @@ def _consume(
             ref = gl.load(row_ptrs, mask=mask_n, other=0.0)
             a = gl.load(row_ptrs + N, mask=mask_n, other=0.0)
             at_target = gl.load(row_ptrs + 2 * N, mask=mask_n, other=0.0)
-            z = scale_and_cap(acc, bias_ptr, offs_v, V, scale, cap, HAS_BIAS, HAS_SCALE, CAP)
+            z = add_bias_and_scale(acc, bias_ptr, offs_v, V, scale, HAS_BIAS, HAS_SCALE)
+            if CAP:
+                z = soft_cap(z, cap)
             if ENTROPY:
                 b = gl.load(row_ptrs + 3 * N, mask=mask_n, other=0.0)
                 log_p = z - gl.expand_dims(ref, 1)

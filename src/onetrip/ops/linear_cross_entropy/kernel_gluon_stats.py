@@ -14,11 +14,12 @@ from onetrip.ops.linear_cross_entropy.kernel_gluon import (
     COLS,
     HALF,
     LOG2E,
+    add_bias_and_scale,
     locate,
     make_ring,
     produce,
     put_at_target,
-    scale_and_cap,
+    soft_cap,
     tile_product,
 )
 from onetrip.tile.compile_case import CompileCase, descriptor_type
@@ -97,7 +98,18 @@ def _consume(
             col = tile * COLS
             acc, step = tile_product(x_bufs, w_bufs, ready, free, step, D, half, layout)
             offs_v = col + gl.arange(0, COLS, col_layout)
-            z = scale_and_cap(acc, bias_ptr, offs_v, V, scale, cap, HAS_BIAS, HAS_SCALE, CAP)
+            z = add_bias_and_scale(acc, bias_ptr, offs_v, V, scale, HAS_BIAS, HAS_SCALE)
+            if ARGMAX:
+                # Before the cap, whose rounding makes equals of small logits.
+                if col + COLS > V:
+                    z = gl.where(gl.expand_dims(offs_v < V, 0), z, float("-inf"))
+                top = gl.max(z, axis=1)
+                at = gl.where(z == gl.expand_dims(top, 1), gl.expand_dims(offs_v, 0), 2147483647)
+                at = gl.min(at, axis=1)
+                best_at = gl.where(top > best, at, best_at)
+                best = gl.maximum(top, best)
+            if CAP:
+                z = soft_cap(z, cap)
             if SMOOTHING:
                 relative = z - gl.expand_dims(ref, 1)
                 if HAS_CLASS_WEIGHT:
@@ -109,17 +121,11 @@ def _consume(
                 linear += gl.sum(gl.where(share != 0, relative * share, 0.0), axis=1)
             if col + COLS > V:
                 z = gl.where(gl.expand_dims(offs_v < V, 0), z, float("-inf"))
-            if ARGMAX or STORE_LOGITS:
-                top = gl.max(z, axis=1)
-            if ARGMAX:
-                at = gl.where(z == gl.expand_dims(top, 1), gl.expand_dims(offs_v, 0), 2147483647)
-                at = gl.min(at, axis=1)
-                best_at = gl.where(top > best, at, best_at)
-                best = gl.maximum(top, best)
             if STORE_LOGITS:
                 if col < kept:
                     # Relative to their row's largest, so that the large ones keep their digits.
-                    low = gl.minimum(gl.maximum(top / BASE_UNIT, -LARGEST_BASE), LARGEST_BASE)
+                    low = gl.max(z, axis=1) / BASE_UNIT
+                    low = gl.minimum(gl.maximum(low, -LARGEST_BASE), LARGEST_BASE)
                     low = low.to(kept_desc.dtype)
                     gl.store(base_ptr + (col // COLS).to(gl.int64) * N + offs_n, low, mask=mask_n)
                     above = z - gl.expand_dims(low.to(gl.float32) * BASE_UNIT, 1)
@@ -268,6 +274,7 @@ def _compile_cases() -> tuple[CompileCase, ...]:
             ("keeps-logits", "fp16", True, {"STORE_LOGITS": True}),
             ("gemma", "bf16", False, {"CAP": True}),
             ("rl", "bf16", False, {"ENTROPY": True, "ARGMAX": True}),
+            ("capped-argmax", "bf16", False, {"CAP": True, "ARGMAX": True}),
         )
     )
 
