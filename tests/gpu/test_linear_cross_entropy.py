@@ -206,7 +206,7 @@ def test_argmax_of_logits_far_below_the_cap(impl, dtype):
 @pytest.mark.parametrize("budget", ["all", "some"])
 @pytest.mark.parametrize("options", [{}, EVERYTHING], ids=["plain", "everything"])
 def test_kept_logits_of_float16_keep_their_digits(impl, budget, options):
-    """Rounded to float16 as they are, logits of 200 move their probabilities by six in a hundred."""
+    """Rounded to float16 as it is, a logit of 200 moves its probability by six in a hundred."""
     needs(impl, torch.float16)
     tensors = inputs_on_device(torch.float16, data="random")
     tensors["input"][:, 0] = 0.0
