@@ -3,7 +3,8 @@
 import pytest
 
 from onetrip.core import tuning
-from onetrip.core.operators import operator_module, operator_names
+from onetrip.core.estimate import estimate
+from onetrip.core.operators import load_spec, operator_module, operator_names
 from onetrip.core.selection import Problem
 
 DEVICE = "some device"
@@ -54,3 +55,26 @@ def test_override_is_heard_before_the_winner(operator, problem):
     record(operator, problem, "torch", {})
     with tuning.override(operator, "torch", asked):
         assert select.choose(problem).config == asked
+
+
+@pytest.mark.parametrize(
+    ("operator", "dtype", "options"),
+    [
+        ("hdbscan", "float32", {"min_samples": 100}),
+        ("multinomial_nb", "float64", {}),
+        ("truncated_svd", "float64", {}),
+        ("tsne", "float64", {}),
+    ],
+)
+def test_torch_on_a_gpu_has_a_floor_only(operator, dtype, options):
+    """Kernels were measured on an H100; what they do not take was not."""
+    sizes = {"N": 1000, "D": 8, "C": 4, "K": 4}
+    axes = {letter: sizes[letter] for letter in load_spec(operator).axes}
+    known, beyond = (
+        estimate(operator, dtype=asked, options=more, **axes)
+        for asked, more in (("float32", {}), (dtype, options))
+    )
+    assert (known.choice.impl, known.has_floor_only) == ("triton", False)
+    assert (beyond.choice.impl, beyond.has_floor_only) == ("torch", True)
+    elsewhere = estimate(operator, device="a100", dtype="float32", **axes)
+    assert (elsewhere.choice.impl, elsewhere.has_floor_only) == ("triton", True)

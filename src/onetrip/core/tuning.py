@@ -20,7 +20,7 @@ from onetrip.core import settings
 from onetrip.core.device import file_key
 from onetrip.core.errors import DataError
 from onetrip.core.operators import _OPS_DIR
-from onetrip.core.selection import Choice, Config, Problem
+from onetrip.core.selection import Choice, Config, Problem, unmeasured
 
 FORMAT = 1
 # A recorded problem speaks for another when no axis differs by more than this factor.
@@ -207,3 +207,29 @@ def known_choice(
         return None
     why = f"tuned on this device for the nearest recorded problem {dict(tuned.axes)}"
     return Choice(tuned.impl, default_config(tuned.impl, problem), why, tuned.evidence)
+
+
+def kernel_or_torch(
+    operator: str,
+    problem: Problem,
+    unsupported_reason: Callable[[str, Problem, Config | None], str | None],
+    default_config: Callable[[str, Problem], Config],
+    *,
+    kernel: str,
+    torch: str,
+) -> Choice:
+    """What the tuning table says, else the Triton kernels on a GPU that can run them, else torch.
+
+    For operators whose kernels were measured on an H100 alone, and torch on a CPU alone.
+
+    Parameters
+    ----------
+    kernel, torch : why each is the fastest where it runs.
+    """
+    known = known_choice(operator, problem, unsupported_reason, default_config)
+    if known is not None:
+        return known
+    if problem.device_kind == "cuda" and unsupported_reason("triton", problem, None) is None:
+        why = kernel + unmeasured(problem, "h100")
+        return Choice("triton", default_config("triton", problem), why)
+    return Choice("torch", default_config("torch", problem), torch + unmeasured(problem))
