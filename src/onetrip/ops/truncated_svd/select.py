@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from onetrip.core import tuning
 from onetrip.core.cost import ITEMSIZE
 from onetrip.core.device import Device
-from onetrip.core.selection import Choice, Config, Problem, unmeasured
+from onetrip.core.selection import Choice, Config, Problem
 from onetrip.ops.truncated_svd import plan
 from onetrip.ops.truncated_svd.cost import estimate_cost
 
@@ -77,16 +77,14 @@ def search_space(impl: str, problem: Problem) -> Mapping[str, tuple[int, ...]]:
 
 def choose(problem: Problem) -> Choice:
     """What ``impl="auto"`` runs, and why."""
-    known = tuning.known_choice(OPERATOR, problem, unsupported_reason, default_config)
-    if known is not None:
-        return known
-    if problem.device_kind == "cuda" and unsupported_reason("triton", problem) is None:
-        why = "halves of x are multiplied on tensor cores, in float64 where digits lack"
-        why += unmeasured(problem, "h100")
-        return Choice("triton", default_config("triton", problem), why)
-    why = "tiles in float64 stay in cache, and a BLAS multiplies them"
-    why += unmeasured(problem)
-    return Choice("torch", default_config("torch", problem), why)
+    return tuning.kernel_or_torch(
+        OPERATOR,
+        problem,
+        unsupported_reason,
+        default_config,
+        kernel="halves of x are multiplied on tensor cores, in float64 where digits lack",
+        torch="tiles in float64 stay in cache, and a BLAS multiplies them",
+    )
 
 
 def workspace_bytes(impl: str, problem: Problem, config: Config) -> int:
