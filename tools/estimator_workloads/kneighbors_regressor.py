@@ -66,32 +66,38 @@ def _surface_race(name: str, queries: int, samples: int, features: int, **option
     )
 
 
+def _real_race(
+    name: str, data: Any, of: tuple[int, int, int], outputs: int, **options: Any
+) -> Race:
+    """Real data in float64, which faiss does not know; `of` queries, samples and features."""
+    axes = {**sizes(*of, k=5), "n_outputs": outputs}
+    options |= {"peers": ("sklearn-auto",), "dtype": "float64"}
+    return _race(name, partial(data, of[0]), axes=axes, **options)
+
+
 RACES = (
-    _race(
+    _real_race(
         "digits",
-        partial(_half_digits, 898),
-        "real data in float64: the lower half of a digit from its upper half",
-        axes={**sizes(898, 899, 32, 5), "n_outputs": 32},
-        peers=("sklearn-auto",),
-        dtype="float64",
+        _half_digits,
+        (898, 899, 32),
+        32,
+        why="real data in float64: the lower half of a digit from its upper half",
     ),
-    _race(
+    _real_race(
         "diabetes-distance",
-        partial(_diabetes, 221),
-        "real data in float64, small, targets weighed by distance",
-        axes={**sizes(221, 221, 10, 5), "n_outputs": 1},
+        _diabetes,
+        (221, 221, 10),
+        1,
+        why="real data in float64, small, targets weighed by distance",
         weights="distance",
-        peers=("sklearn-auto",),
-        dtype="float64",
     ),
-    _race(
+    _real_race(
         "one-by-one",
-        partial(_half_digits, 200),
-        "a call for each of 200 queries: what a call costs",
-        axes={**sizes(200, 899, 32, 5), "n_outputs": 32},
+        _half_digits,
+        (200, 899, 32),
+        32,
+        why="a call for each of 200 queries: what a call costs",
         question="predict-each",
-        peers=("sklearn-auto",),
-        dtype="float64",
     ),
     _surface_race("large", 10_000, 100_000, 32, why="a batch against a large corpus"),
     _surface_race(
