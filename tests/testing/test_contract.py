@@ -8,7 +8,7 @@ import torch
 from toy import SPEC, WORKLOADS, estimate_cost, make_toy
 
 from onetrip.core.cost import Cost
-from onetrip.core.errors import OnetripError
+from onetrip.core.errors import OnetripError, UnsupportedError
 from onetrip.core.selection import Choice
 from onetrip.core.spec import ErrorBudget
 from onetrip.testing.contract import Case, contract_checks, load_operator
@@ -204,3 +204,65 @@ def test_vectors_of_nothing_are_any_orthonormal_ones(change, fails, values):
             assert_case(case, inputs)
     else:
         assert_case(case, inputs)
+
+
+def refusing(who, words, auto=lambda y: y):
+    """The sound toy, whose `who` refuses odd addresses; `auto` alters what runs in its place."""
+    sound = make_toy()
+
+    def run(x, w, *, b=None, aux=False, impl="auto"):
+        odd = any(tensor.storage_offset() for tensor in (x, w))
+        if odd and impl == who:
+            raise UnsupportedError(words)
+        result = sound.run(x, w, b=b, aux=aux, impl="tiled" if impl == "auto" else impl)
+        if not odd or impl != "auto":
+            return result
+        return (auto(result[0]), result[1]) if aux else auto(result)
+
+    return replace(sound, run=run)
+
+
+@pytest.mark.parametrize(
+    ("operator", "fails"),
+    [
+        pytest.param(refusing("tiled", 'not here. Use impl="auto".'), False, id="a way out"),
+        pytest.param(refusing("tiled", "not here."), True, id="no way out"),
+        pytest.param(refusing("reference", 'not here. Use impl="auto".'), True, id="plain torch"),
+        pytest.param(
+            refusing("tiled", 'not here. Use impl="auto".', lambda y: y * 1.01), True, id="no help"
+        ),
+    ],
+)
+def test_a_kernel_may_refuse_a_layout_that_auto_runs(operator, fails):
+    assert ("layouts" in failures(operator)) == fails
+
+
+# Logits of 1 and 1 + 2⁻¹², which are one number in bfloat16.
+NEARLY_EQUAL = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 2.0**-12], [0.5, 0.0]])
+
+
+@pytest.mark.parametrize(("place", "right"), [(2, True), (1, True), (3, False), (4, False)])
+def test_a_place_is_judged_by_what_stands_there(place, right):
+    sound = load_operator("linear_cross_entropy")
+
+    def run(**tensors):
+        outputs = forward(case, sound.reference, tensors).outputs
+        outputs["argmax"] = torch.full_like(outputs["argmax"], place)
+        return outputs.pop("loss"), outputs
+
+    workload = replace(
+        sound.workloads[0],
+        **{"dtype": "bfloat16", "options": {"aux": ("argmax",)}, "axes": {"N": 3, "D": 2, "V": 4}},
+    )
+    operator = replace(sound, run=lambda impl, aux, **tensors: run(**tensors, aux=aux))
+    case = Case(operator, "reference", workload, torch.device("cpu"))
+    inputs = {
+        "input": torch.ones(3, 2, dtype=torch.bfloat16),
+        "linear_weight": NEARLY_EQUAL.bfloat16(),
+        "target": torch.zeros(3, dtype=torch.int64),
+    }
+    if right:
+        assert_case(case, inputs, wrt=())
+    else:
+        with pytest.raises(AssertionError, match="`argmax` exceeds its budget"):
+            assert_case(case, inputs, wrt=())

@@ -68,6 +68,32 @@ def linear_cross_entropy_reference(
     return loss, {name: values[name] for name in aux}
 
 
+def logit_at(
+    place: Tensor,
+    input: Tensor,
+    linear_weight: Tensor,
+    *,
+    linear_bias: Tensor | None = None,
+    softcap: float | None = None,
+    logit_scale: float = 1.0,
+    **_: object,
+) -> Tensor:
+    """Logit [N] of the class at `place` [N] of each row; NaN where that is no class."""
+    inside = (place >= 0) & (place < linear_weight.shape[0])
+    row = torch.where(inside, place, 0)
+    z = torch.linalg.vecdot(input, linear_weight[row])
+    if linear_bias is not None:
+        z = z + linear_bias[row]
+    z = z * logit_scale
+    if softcap is not None:
+        z = softcap * torch.tanh(z / softcap)
+    return torch.where(inside, z, float("nan"))
+
+
+# Of logits that nearly tie, any may be the largest: an argmax is judged by the logit that it names.
+STANDS_AT = {"argmax": logit_at}
+
+
 def make_inputs(
     axes: Mapping[str, int],
     *,

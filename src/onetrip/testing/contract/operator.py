@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -24,6 +24,8 @@ class Operator:
     """The parts of an operator's folder, under the names that they have there.
 
     `run` is the public function, `select` the module that answers `core.selection`'s questions.
+    `stands_at` holds, of each output of places that may nearly tie, the function of the places and
+    the reference's arguments that says what stands there: by that it is judged.
     """
 
     spec: OperatorSpec
@@ -33,6 +35,7 @@ class Operator:
     make_inputs: Callable[..., dict[str, Tensor]]
     estimate_cost: Callable[..., Cost]
     select: Any
+    stands_at: Mapping[str, Callable[..., Tensor]] = field(default_factory=dict)
 
 
 def load_operator(name: str) -> Operator:
@@ -50,6 +53,7 @@ def load_operator(name: str) -> Operator:
         make_inputs=reference.make_inputs,
         estimate_cost=operator_module(name, "cost").estimate_cost,
         select=operator_module(name, "select"),
+        stands_at=getattr(reference, "STANDS_AT", {}),
     )
 
 
