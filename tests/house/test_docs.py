@@ -45,6 +45,18 @@ def test_impossible_part_is_named(page, message):
         check_docs.regenerated(page, "page.md")
 
 
+def test_single_races_are_picked_from_the_lines():
+    page = "<!-- generated:races h100 {} -->\n<!-- /generated -->"
+    all_of_it = check_docs.regenerated(page.format("kneighbors"), "page.md")
+    written = check_docs.regenerated(page.format("kneighbors/wide tsne/20k-128"), "page.md")
+    (wide,) = [line for line in all_of_it.splitlines() if line.startswith("| wide ")]
+    rows = [line for line in written.splitlines() if "onetrip" in line or "**" in line]
+    assert rows[0] == wide.replace("| wide", "| kneighbors wide")
+    assert [row.split(" | ")[0] for row in rows] == ["| kneighbors wide", "| tsne 20k-128"]
+    with pytest.raises(DataError, match="There is no race kneighbors/tall of h100"):
+        check_docs.regenerated(page.format("kneighbors/tall"), "page.md")
+
+
 def test_table_of_results_comes_from_the_lines(tmp_path, monkeypatch):
     monkeypatch.setattr(generators.results, "FOLDER", tmp_path / "results")
     environment = {

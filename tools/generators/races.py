@@ -12,12 +12,20 @@ _OURS = "onetrip"
 _HEAD = ("problem", "sizes", "time", "× floor", "memory", "peers: time, over ours, memory")
 
 
-def races_table(device: str, *operators: str) -> str:
-    """One line a race of these operators: ours, and every peer that ran beside it."""
+def races_table(device: str, *asked: str) -> str:
+    """One line a race: ours, and every peer that ran beside it.
+
+    Parameters
+    ----------
+    *asked : operators, for all of their races, or single ones: "kneighbors/square".
+    """
     lines, made = [], set()
-    for operator in operators:
-        races = _races(operator, device)
-        lines += [_line(operator, name, rows, many=len(operators) > 1) for name, rows in races]
+    for one in asked:
+        operator, _, wanted = one.partition("/")
+        races = [race for race in _races(operator, device) if wanted in ("", race[0])]
+        if not races:
+            raise DataError(f"There is no race {one} of {device} in results/{operator}.")
+        lines += [_line(operator, name, rows, many=len(asked) > 1) for name, rows in races]
         made |= {_made_on(row) for _, rows in races for row in rows.values()}
     return f"{table(_HEAD, lines)}\n\nMeasured on {'; '.join(sorted(made))}, interleaved."
 
