@@ -1,14 +1,16 @@
 """Edges: nothing to count, one class, empty axes, tiny losses, targets that are no class."""
 
 import contextlib
+import functools
 
 import pytest
 import torch
-from three_paths import PATHS, draw, evaluate, on_path
+from three_paths import PATHS, assert_like, draw, evaluate, on_path
 from torch.nn import functional
 
 import onetrip
 from onetrip.core.errors import ArgumentError, DtypeError, ShapeError, UnsupportedError
+from onetrip.ops.linear_cross_entropy.reference import linear_cross_entropy_reference
 
 paths = pytest.mark.parametrize("path", PATHS)
 
@@ -195,3 +197,22 @@ def test_refused_with_the_argument_named(case):
     change, error, message = REFUSED[case]
     with pytest.raises(error, match=message):
         onetrip.linear_cross_entropy(**{**draw(9, 8, 70), **change})
+
+
+OFFSET_OPTIONS = {
+    "plain": {},
+    "z-loss": {"z_loss": 1e-6},
+    "smoothing": {"label_smoothing": 0.1},
+    "entropy": {"aux": ("entropy",)},
+}
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("name", OFFSET_OPTIONS)
+def test_a_common_offset_costs_no_more_digits_than_plain_torch_loses(path, name):
+    """A log-sum-exp of 300 is rounded by 1.5e-5, which must be no error of a probability."""
+    tensors = draw()
+    tensors["linear_bias"] = torch.full_like(tensors["linear_bias"], 300.0)
+    options = OFFSET_OPTIONS[name]
+    actual = evaluate(on_path(path, **options), tensors)
+    assert_like(actual, functools.partial(linear_cross_entropy_reference, **options), tensors)

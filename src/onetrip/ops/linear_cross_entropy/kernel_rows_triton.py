@@ -95,7 +95,7 @@ def _linear_cross_entropy_merge_kernel(
     weight_sum_ptr,
     logprob_ptr,
     lse_ptr,
-    rest_ptr,
+    mass_ptr,
     entropy_ptr,
     smooth_ptr,
     argmax_ptr,
@@ -158,15 +158,20 @@ def _linear_cross_entropy_merge_kernel(
     valid = tl.load(valid_ptr + offs_n, mask=mask_n, other=0) != 0
     ref = tl.load(ref_ptr + offs_n, mask=mask_n, other=0.0)
     rest = base + tl.log(total)
-    loss = _softplus(rest - ref)
+    # A difference first: the sum with a large maximum would round the logarithm away.
+    over = (base - ref) + tl.log(total)
+    loss = _softplus(over)
     # A reference of minus infinity has no softplus that adds up; the others are all there is.
     with_target = tl.where(ref == -infinity, rest, ref + loss)
     lse = tl.where(valid, with_target, rest)
+    # What rounding left of exp(z - lse), which is not quite 1 all together.
+    others = tl.where(total > 0, total * tl.exp(base - lse), 0.0)
+    mass = others + tl.where(valid, tl.exp(ref - lse), 0.0)
     # A target that is no class at all has NaN for its reference, and shows it.
     without_target = tl.where(ref != ref, ref, 0.0)
     tl.store(logprob_ptr + offs_n, tl.where(valid, -loss, without_target), mask=mask_n)
     tl.store(lse_ptr + offs_n, lse, mask=mask_n)
-    tl.store(rest_ptr + offs_n, rest, mask=mask_n)
+    tl.store(mass_ptr + offs_n, mass, mask=mask_n)
     if ENTROPY:
         z_target = tl.where(valid, ref, -infinity)
         both = tl.maximum(top, z_target)
@@ -179,7 +184,7 @@ def _linear_cross_entropy_merge_kernel(
         gap = share * (gap + total * drop) + target_gap
         tl.store(entropy_ptr + offs_n, tl.log(whole) - gap / whole, mask=mask_n)
     if SMOOTHING:
-        smooth = tl.load(weight_sum_ptr) * (lse - ref) - linear
+        smooth = tl.load(weight_sum_ptr) * (lse - ref + tl.log(mass)) - linear
         tl.store(smooth_ptr + offs_n, smooth, mask=mask_n)
     if ARGMAX:
         tl.store(argmax_ptr + offs_n, best_at.to(tl.int64), mask=mask_n)
@@ -188,11 +193,13 @@ def _linear_cross_entropy_merge_kernel(
         low = (lse - ref > max_lift) & mask_n
         tl.store(redo_ptr + pid, tl.max(low.to(tl.int32), axis=0))
         ref = tl.where(low, lse, ref)
-        size = tl.where(valid, -scale * tl.exp(ref - lse), without_target)
+        size = tl.where(valid, -scale * tl.exp(ref - lse) / mass, without_target)
+        t = tl.exp(-tl.abs(over))
+        not_target = tl.where(over > 0, 1.0, t) / (1.0 + t)
         tl.store(ref_ptr + offs_n, ref, mask=mask_n)
         tl.store(units_ptr + offs_n, ref, mask=mask_n)
         tl.store(units_ptr + N + offs_n, tl.full([BLOCK_N], 1.0, tl.float32), mask=mask_n)
-        tl.store(units_ptr + 2 * N + offs_n, -tl.exp(rest - ref), mask=mask_n)
+        tl.store(units_ptr + 2 * N + offs_n, -not_target * mass * tl.exp(lse - ref), mask=mask_n)
         tl.store(units_ptr + 3 * N + offs_n, size, mask=mask_n)
 
 
@@ -240,7 +247,7 @@ def _linear_cross_entropy_scale_rows_kernel(
 
 def _compile_cases() -> tuple[CompileCase, ...]:
     floats = dict.fromkeys(
-        ("max", "sum", "gap", "linear", "best", "ref", "weight_sum", "logprob", "lse", "rest",
+        ("max", "sum", "gap", "linear", "best", "ref", "weight_sum", "logprob", "lse", "mass",
          "entropy", "smooth", "units"),
         "*fp32",
     )  # fmt: skip

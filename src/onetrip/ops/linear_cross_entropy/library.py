@@ -51,7 +51,7 @@ def compiled_statistics(
     memory_budget: int,
     group: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Five statistics as `autograd.eager_statistics`, then rest, ref and kept.
+    """Five statistics as `autograd.eager_statistics`, then mass, ref and kept.
 
     `outputs` and `grads` are names joined by blanks.
     """
@@ -60,7 +60,7 @@ def compiled_statistics(
     )
     route = find_route(input, weight, options)
     saved = route.forward(route.request(input, weight, bias, class_weight, target))
-    return *route.outputs(saved), saved.stats.rest, saved.ref, saved.kept
+    return *route.outputs(saved), saved.stats.mass, saved.ref, saved.kept
 
 
 @compiled_statistics.register_fake
@@ -126,7 +126,7 @@ def compiled_gradients(
     logprob: Tensor,
     lse: Tensor,
     entropy: Tensor,
-    rest: Tensor,
+    mass: Tensor,
     ref: Tensor,
     kept: Tensor,
     ignore_index: int,
@@ -147,7 +147,7 @@ def compiled_gradients(
     if group:
         # The target's logit may live elsewhere; what the forward pass shared is in `ref`.
         call = replace(call, ref=ref)
-    stats = RowStats(logprob, lse, rest, entropy if entropy.numel() else None, None, None)
+    stats = RowStats(logprob, lse, mass, entropy if entropy.numel() else None, None, None)
     units = None
     if route.plan.relative:
         units = exponential_units(stats, ref, call.valid, logit_scale)
@@ -175,7 +175,7 @@ def _(
     logprob: Tensor,
     lse: Tensor,
     entropy: Tensor,
-    rest: Tensor,
+    mass: Tensor,
     ref: Tensor,
     kept: Tensor,
     ignore_index: int,
@@ -197,13 +197,13 @@ def _(
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     input, weight, bias, class_weight, target, *plain = inputs
-    logprob, lse, entropy, _, argmax, rest, ref, kept = output
+    logprob, lse, entropy, _, argmax, mass, ref, kept = output
     ctx.save_for_backward(
-        input, weight, bias, class_weight, target, logprob, lse, entropy, rest, ref, kept
+        input, weight, bias, class_weight, target, logprob, lse, entropy, mass, ref, kept
     )
     ctx.plain = tuple(plain)
     ctx.set_materialize_grads(False)
-    ctx.mark_non_differentiable(argmax, rest, ref, kept)
+    ctx.mark_non_differentiable(argmax, mass, ref, kept)
 
 
 def _backward(

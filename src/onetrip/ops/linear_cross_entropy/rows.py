@@ -35,11 +35,15 @@ class Partials:
 
 @dataclass(frozen=True, slots=True)
 class RowStats:
-    """Statistics of each token, [N]; None where they were not asked for."""
+    """Statistics of each token, [N]; None where they were not asked for.
+
+    `mass` is the sum of ``exp(z - lse)``, which the rounding of a large `lse` keeps from 1: a
+    probability is ``exp(z - lse) / mass``.
+    """
 
     logprob: Tensor
     lse: Tensor
-    rest: Tensor
+    mass: Tensor
     entropy: Tensor | None
     smooth: Tensor | None
     argmax: Tensor | None
@@ -89,12 +93,16 @@ def finish_stats(
     covers all columns.
     """
     top, total = merged.maximum[0], merged.total[0]
-    rest = top + total.log()
     z_target = torch.where(valid, ref, float("-inf"))
-    lse = torch.logaddexp(rest, z_target)
+    base = torch.where(top.isneginf(), 0.0, top)
+    # A difference first: the sum with a large maximum would round the logarithm away.
+    over = (base - ref) + total.log()
+    lse = torch.logaddexp(base + total.log(), z_target)
+    others = torch.where(total > 0, total * torch.exp(base - lse), 0.0)
+    mass = others + torch.exp(z_target - lse)
     # A target that is no class at all has NaN for its reference, and shows it.
     without_target = torch.where(ref.isnan(), ref, 0.0)
-    logprob = torch.where(valid, -torch.nn.functional.softplus(rest - ref), without_target)
+    logprob = torch.where(valid, -torch.nn.functional.softplus(over), without_target)
     entropy = None
     if merged.gap is not None:
         base = torch.maximum(top, z_target)
@@ -108,9 +116,9 @@ def finish_stats(
         entropy = whole.log() - gap / whole
     smooth = None
     if merged.linear is not None:
-        smooth = weight_sum * (lse - ref) - merged.linear[0]
+        smooth = weight_sum * (lse - ref + mass.log()) - merged.linear[0]
     argmax = None if merged.best_at is None else merged.best_at[0].long()
-    return RowStats(logprob, lse, rest, entropy, smooth, argmax)
+    return RowStats(logprob, lse, mass, entropy, smooth, argmax)
 
 
 def low_references(stats: RowStats, ref: Tensor, max_lift: float) -> Tensor:
@@ -127,8 +135,10 @@ def exponential_units(stats: RowStats, ref: Tensor, valid: Tensor, scale: float)
     The first three are coefficients as a kernel takes them (see `gradient_coefficients`); the
     fourth, times the gradient of the row's log-probability, is the row's factor.
     """
-    size = torch.where(valid, -scale * torch.exp(ref - stats.lse), torch.where(ref.isnan(), ref, 0))
-    return torch.stack([ref, torch.ones_like(ref), -torch.exp(stats.rest - ref), size])
+    size = -scale * torch.exp(ref - stats.lse) / stats.mass
+    size = torch.where(valid, size, torch.where(ref.isnan(), ref, 0))
+    at_target = torch.expm1(stats.logprob) * stats.mass * torch.exp(stats.lse - ref)
+    return torch.stack([ref, torch.ones_like(ref), at_target, size])
 
 
 def gradient_coefficients(
@@ -144,10 +154,10 @@ def gradient_coefficients(
 ) -> Tensor:
     """Coefficients [5, N] from which a kernel forms the gradient of any logit.
 
-    Of an ordinary column the gradient is ``p (a + b log p) - smooth * w``, of the target's column
-    it is ``at_target``, formed here where 1 - p is known without cancellation. All but the
-    reference carry the logit scale; the slope of the soft cap is left to the kernel, except at
-    the target.
+    That of an ordinary column is ``q (a + b log q) - smooth * w`` with ``q = exp(z - lse)``, that
+    of the target's column ``at_target``, formed here where 1 - p is known without cancellation.
+    All but the reference carry the logit scale; the slope of the soft cap is left to the kernel,
+    except at the target.
     """
     zero = torch.zeros_like(stats.lse)
     g_logprob = zero if grads.logprob is None else torch.where(valid, grads.logprob, 0.0)
@@ -159,10 +169,13 @@ def gradient_coefficients(
     if stats.entropy is not None:
         slope = slope - g_entropy * stats.entropy
     log_p = stats.logprob
-    not_target = torch.exp(stats.rest - stats.lse)
+    not_target = -torch.expm1(log_p)
     at_target = log_p.exp() * (slope - g_entropy * log_p) + g_logprob * not_target
     at_target = at_target - g_smooth * target_weight
-    coefficients = torch.stack([stats.lse, slope - g_logprob, at_target, -g_entropy, g_smooth])
+    # Of exp(z - lse) instead of p.
+    of_p = (slope - g_logprob + g_entropy * stats.mass.log()) / stats.mass
+    of_log_p = -g_entropy / stats.mass
+    coefficients = torch.stack([stats.lse, of_p, at_target, of_log_p, g_smooth])
     coefficients[1:] *= logit_scale
     if softcap is not None:
         coefficients[2] *= 1 - (ref / softcap).square()

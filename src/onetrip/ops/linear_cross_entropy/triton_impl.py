@@ -124,7 +124,7 @@ class TritonColumns:
         def rows(asked: bool = True, dtype: torch.dtype = torch.float32) -> Tensor | None:
             return torch.empty(N, dtype=dtype, device=device) if asked else None
 
-        logprob, lse, rest = (torch.empty(N, device=device) for _ in range(3))
+        logprob, lse, mass = (torch.empty(N, device=device) for _ in range(3))
         entropy, smooth = rows(call.entropy), rows(call.smoothing)
         argmax = rows(call.argmax, torch.int64)
         units = torch.empty(4, N, device=device) if mend else None
@@ -150,7 +150,7 @@ class TritonColumns:
                 unused if isinstance(weight_sum, float) else weight_sum,
                 logprob,
                 lse,
-                rest,
+                mass,
                 unused if entropy is None else entropy,
                 unused if smooth is None else smooth,
                 unused if argmax is None else argmax,
@@ -167,7 +167,7 @@ class TritonColumns:
                 BLOCK_N=REDO_ROWS,
                 BLOCK_G=16,
             )
-        stats = RowStats(logprob, lse, rest, entropy, smooth, argmax)
+        stats = RowStats(logprob, lse, mass, entropy, smooth, argmax)
         return Rows(stats, ref, units, redo)
 
     def scale_rows(self, matrix: Tensor, factor: Tensor, out: Tensor) -> None:
