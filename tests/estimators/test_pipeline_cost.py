@@ -18,7 +18,8 @@ from onetrip.decomposition import PCA, TruncatedSVD
 from onetrip.estimators.pipeline_cost import PipelineEstimate
 from onetrip.estimators.stages import ESTIMATORS, EstimatorName
 from onetrip.naive_bayes import MultinomialNB
-from onetrip.neighbors import KNeighborsRegressor
+from onetrip.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from onetrip.testing.memory import peak_memory
 
 SIZES = {"n_samples": 100_000, "n_features": 64}
 # What an estimator must be told beyond its samples.
@@ -175,7 +176,36 @@ def test_targets_are_no_classes():
         onetrip.estimate(KNeighborsRegressor(), X=samples, y=y).stages[-1].peak_bytes
         for y in (targets[:, 0], targets)
     )
-    assert (one, two) == (50 * 8, 50 * 2 * 8)
+    # A target of each sample, of each of five neighbours of each query, of each query.
+    assert two - one == 8 * (50 + 50 * 5 + 50)
+
+
+@pytest.mark.parametrize(
+    ("model", "sizes"),
+    [
+        (KNeighborsClassifier(20), {"n_classes": 2}),
+        (KNeighborsClassifier(5), {"n_classes": 300}),
+        (KNeighborsRegressor(20), {"n_outputs": 1}),
+        (KNeighborsRegressor(5), {"n_outputs": 30}),
+    ],
+)
+def test_memory_of_votes_is_what_predict_takes(model, sizes):
+    (columns,), (N, Q, D) = sizes.values(), (1000, 4000, 8)
+    generator = torch.Generator().manual_seed(0)
+    corpus, queries = (torch.randn(rows, D, generator=generator) for rows in (N, Q))
+    targets = torch.arange(N * columns, dtype=torch.float64).reshape(N, columns)
+    given = targets if "n_outputs" in sizes else torch.arange(N) % columns
+    model.fit(corpus, given)
+    # The search is a stage of its own: here it is over.
+    found = model._nearest(model._take_queries(queries), None)
+    model._nearest = lambda queries, k: found
+    with peak_memory() as memory:
+        model.predict(queries)
+    stage = onetrip.estimate(model, n_samples=N, n_features=D, n_queries=Q, **sizes).stages[-1]
+    held = (corpus, queries, given, found.distances, found.indices)
+    before_bytes = sum(tensor.nbytes for tensor in held)
+    assert stage.peak_bytes is not None
+    assert stage.peak_bytes - before_bytes == pytest.approx(memory.peak_bytes, rel=0.05)
 
 
 def test_sizes_and_devices_may_be_numpys_and_torchs():

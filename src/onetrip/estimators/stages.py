@@ -95,11 +95,6 @@ class Sizes:
         """The figure of a stage whose kernels take float32 alone; None of other samples."""
         return latency_ms if self.dtype == "float32" else None
 
-    def least(self, does: str, cost: Cost, rows: int, note: str) -> Stage:
-        """A stage that is no operator's, over as many rows of samples."""
-        held_bytes = rows * self["n_features"] * self.itemsize + cost.bytes_written
-        return Stage(does, cost=cost, held_bytes=held_bytes, note=note)
-
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -193,18 +188,26 @@ def _neighbors(sizes: Sizes) -> Plan:
 
 
 def _neighbors_vote(sizes: Sizes) -> Plan:
-    return _neighbors_then(sizes, sizes.get("n_classes", 1), "votes of the neighbours")
+    note = "votes of the neighbours"
+    # Of each neighbour its weight and its class.
+    return _neighbors_then(sizes, sizes.get("n_classes", 1), codes=1, taken=2, note=note)
 
 
 def _neighbors_mean(sizes: Sizes) -> Plan:
-    return _neighbors_then(sizes, sizes.get("n_outputs", 1), "means of the neighbours' targets")
+    outputs, note = sizes.get("n_outputs", 1), "means of the neighbours' targets"
+    return _neighbors_then(sizes, outputs, codes=outputs, taken=outputs, note=note)
 
 
-def _neighbors_then(sizes: Sizes, columns: int, note: str) -> Plan:
+def _neighbors_then(sizes: Sizes, columns: int, *, codes: int, taken: int, note: str) -> Plan:
+    """A search, then `columns` numbers a query; `codes` are kept a sample, `taken` a neighbour."""
     (search,) = _neighbors(sizes).stages
-    Q, K = search.axes["Q"], search.axes["K"]
+    Q, N, D, K = (search.axes[axis] for axis in "QNDK")
     cost = Cost(Q * K * columns, Q * K * 16, 8 * Q * columns)
-    return Plan((search, sizes.least("predict", cost, 0, note)), None)
+    # Distances and indices are held throughout, all numbers with 64 bits.
+    numbers = N * codes + Q * K * (2 + taken) + Q * columns
+    held_bytes = (N + Q) * D * sizes.itemsize + 8 * numbers
+    predict = Stage("predict", cost=cost, held_bytes=held_bytes, note=note)
+    return Plan((search, predict), None)
 
 
 def _projected(N: int, D: int, K: int, sizes: Sizes) -> Stage:
