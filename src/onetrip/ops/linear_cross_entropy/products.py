@@ -1,4 +1,4 @@
-"""The two products of the backward pass, in float32 inside whatever the dtype."""
+"""The products of the backward pass, in float32 inside whatever the dtype."""
 
 import torch
 from torch import Tensor
@@ -10,6 +10,21 @@ def multiply(a: Tensor, b: Tensor, *, out: Tensor) -> None:
         out.copy_(a.float() @ b.float())
     else:
         torch.mm(a, b, out=out)
+
+
+def column_sums(g: Tensor, factors: Tensor | None) -> Tensor:
+    """Sums of ``factors * g`` over the rows, float32 [columns]; None stands for factors of 1.
+
+    On a device it is a product too: torch's sum over rows takes up to four times the memory of `g`.
+    """
+    if factors is None:
+        if g.device.type == "cpu":
+            return g.sum(0, dtype=torch.float32)
+        factors = g.new_ones(g.shape[0])
+    row = factors.to(g.dtype).unsqueeze(0)
+    if g.dtype == torch.float32 or g.device.type == "cpu":
+        return torch.mm(row, g).squeeze(0)
+    return torch.mm(row, g, out_dtype=torch.float32).squeeze(0)
 
 
 class Accumulator:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from onetrip.ops.linear_cross_entropy.columns import Backend, Forward
 from onetrip.ops.linear_cross_entropy.plan import COLUMN_STEP, Plan
-from onetrip.ops.linear_cross_entropy.products import Accumulator, multiply
+from onetrip.ops.linear_cross_entropy.products import Accumulator, column_sums, multiply
 from onetrip.ops.linear_cross_entropy.rows import RowGradients, gradient_coefficients
 from onetrip.ops.linear_cross_entropy.shards import Shard
 
@@ -177,11 +177,7 @@ class _Walk:
         if self.dweight is not None:
             multiply(g.T, self.scaled_input, out=self.dweight[start:stop])
         if self.dbias is not None:
-            if self.row_scale is None:
-                total = g.sum(0, dtype=torch.float32)
-            else:
-                total = (g.T @ self.row_scale.to(g.dtype).unsqueeze(1)).squeeze(1)
-            self.dbias[start:stop] = total.to(self.dbias.dtype)
+            self.dbias[start:stop] = column_sums(g, self.row_scale)
 
     def _finish_input(self, into: Accumulator) -> Tensor:
         """The accumulated gradient of the input, of all processes, in the input's dtype."""
