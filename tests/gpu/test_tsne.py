@@ -30,6 +30,32 @@ def test_forces_are_those_of_the_cpu(components, budget):
     assert divergence == pytest.approx(true_divergence, rel=1e-5)
 
 
+@pytest.mark.parametrize("components", [1, 2, 3])
+def test_forces_by_tiles_are_those_of_the_cpu(components):
+    """One cluster, where every pair counts."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(4500, 50, generator=generator)
+    y = 10.0 * torch.randn(4500, components, generator=generator)
+    ours = triton_impl.KernelWalk(x.cuda(), y.cuda(), 50.0, 30.0, None, CONFIG)
+    assert ours._affinities.tiles is not None
+    truth = torch_impl.make_forces(x.double(), components, 30.0, None, {"tile": 512})
+    gradient, divergence = ours.forces(12.0)
+    expected, true_divergence = truth(y.double(), 12.0, True)
+    scale = float(expected.abs().max())
+    torch.testing.assert_close(gradient.cpu().double(), expected, rtol=0, atol=1e-5 * scale)
+    assert divergence == pytest.approx(true_divergence, rel=1e-5)
+    again = ours.forces(12.0)
+    assert torch.equal(gradient, again[0])
+
+
+def test_tiles_take_half_of_all_pairs():
+    x = torch.randn(20_000, 128, generator=torch.Generator().manual_seed(0)).cuda()
+    with peak_memory("cuda") as memory:
+        onetrip.tsne(x, max_iter=2)
+    # 4 bytes a pair; with the columns' sums and a strip of distances below 1 GiB.
+    assert memory.peak_bytes < 1 << 30
+
+
 @pytest.mark.parametrize("budget", [0, None])
 def test_two_runs_are_bit_equal(budget):
     x = make_inputs({"N": 3000, "D": 20}, dtype=torch.float32)["x"].cuda()

@@ -61,6 +61,51 @@ def test_what_counts_too_little_is_dropped_and_summed():
     assert math.isclose(found.dropped, float(truth[~kept].sum()), rel_tol=1e-3, abs_tol=1e-15)
 
 
+@pytest.fixture
+def in_tiles(monkeypatch):
+    """Tiles for few samples too."""
+    monkeypatch.setattr(plan, "kept", lambda *_: "tiles")
+    monkeypatch.setattr(plan, "row_block", lambda N: 128)
+
+
+@pytest.mark.parametrize("together", [1, 16])
+def test_tiles_hold_the_joint_probabilities(together, in_tiles, monkeypatch):
+    monkeypatch.setattr(plan, "rows_together", lambda N: together)
+    N, side = 150, plan.SIDE
+    x = torch.cat([clusters(100), clusters(50) + 1e2])
+    found = KernelAffinities(x, 12.0, None)
+    assert found.lists is None
+    assert found.tiles is not None
+    p, tile = torch.zeros(3 * side, 3 * side, dtype=torch.float64), 0
+    for i in range(3):
+        for j in range(i, 3):
+            p[i * side :, j * side :][:side, :side] = found.tiles[tile].double()
+            p[j * side :, i * side :][:side, :side] = found.tiles[tile].double().T
+            tile += 1
+    assert tile == found.tiles.shape[0]
+    assert not p[N:].any()
+    assert not p[:100, 100:].any()
+    truth = joint_probabilities(x.double(), 12.0)
+    torch.testing.assert_close(p[:N, :N], truth, rtol=5e-5, atol=plan.LEAST_SHARE / N**2)
+    assert torch.equal(p, p.T)
+
+
+@pytest.mark.parametrize("components", [1, 2, 3])
+@pytest.mark.parametrize("N", [50, 300, 330])  # strips: one, an odd number, an even number
+def test_forces_by_tiles_are_those_of_float64(N, components, in_tiles):
+    x = clusters(N)
+    y = 3.0 * torch.randn(N, components, generator=torch.Generator().manual_seed(0))
+    y[7] = 1e4
+    walk = KernelWalk(x, y, 50.0, 20.0, None, CONFIG)
+    assert walk._affinities.tiles is not None
+    found, divergence = walk.forces(3.0)
+    truth = torch_impl.make_forces(x.double(), components, 20.0, None, {"tile": 64})
+    expected, true_divergence = truth(y.double(), 3.0, True)
+    scale = float(expected.abs().max())
+    torch.testing.assert_close(found.double(), expected, rtol=0, atol=3e-6 * scale)
+    assert math.isclose(divergence, true_divergence, rel_tol=1e-6)
+
+
 def test_lists_are_in_the_order_of_the_samples_and_end_on_blocks():
     lists = KernelAffinities(clusters(29), 5.0, None).lists
     assert lists is not None

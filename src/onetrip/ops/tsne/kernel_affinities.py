@@ -192,6 +192,46 @@ def _tsne_fill_kernel(
         place += tl.sum(one, axis=1)
 
 
+@triton.jit
+def tiles_before(strip, sides):
+    """Tiles of all strips of rows above one: of a strip those from the diagonal on."""
+    strip = tl.cast(strip, tl.int64)
+    return strip * (2 * sides - strip + 1) // 2
+
+
+@triton.jit
+def _tsne_tiles_kernel(
+    d_ptr,
+    beta_ptr,
+    log_sum_ptr,
+    tile_ptr,
+    begin,
+    N,
+    stride,
+    sides,
+    least,
+    SIDE: tl.constexpr,
+    ROWS: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """Write each row's part of the tiles on and above the diagonal."""
+    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    i = begin + row
+    mask_i = i < N
+    d_ptr += row[:, None] * stride
+    beta_i = tl.load(beta_ptr + i, mask=mask_i, other=0.0)
+    log_sum_i = tl.load(log_sum_ptr + i, mask=mask_i, other=0.0)
+    strip = i // SIDE
+    line = tile_ptr + tiles_before(strip, sides) * (SIDE * SIDE) + i % SIDE * SIDE
+    for first in range(tl.min(strip, axis=0) * SIDE // BLOCK * BLOCK, N, BLOCK):
+        j = first + tl.arange(0, BLOCK)
+        both = joint(d_ptr, beta_ptr, log_sum_ptr, i, j, beta_i, log_sum_i, N)
+        tile = j[None, :] // SIDE - strip[:, None]
+        offs = tl.cast(tile, tl.int64) * (SIDE * SIDE) + (j % SIDE)[None, :]
+        kept = (both > least) & (tile >= 0)
+        tl.store(line[:, None] + offs, both * (0.5 / N), mask=kept)
+
+
 _WIDTHS = {"d_ptr": "*fp32", "beta_ptr": "*fp32", "log_sum_ptr": "*fp32"}
 _SIZES = {"begin": "i32", "N": "i32", "stride": "i32"}
 _LISTS = {"start_ptr": "*i64", "index_ptr": "*i32", "p_ptr": "*fp32"}
@@ -218,6 +258,13 @@ COMPILE_CASES = (
         _tsne_count_kernel,
         _WIDTHS | _SIZES | {"count_ptr": "*i32", "sums_ptr": "*fp32", "least": "fp32"},
         {"ROWS": 1, "BLOCK": 1024},
+        multiples_of_16=_ALIGNED,
+    ),
+    CompileCase(
+        "tiles",
+        _tsne_tiles_kernel,
+        _WIDTHS | _SIZES | {"tile_ptr": "*fp32", "sides": "i32", "least": "fp32"},
+        {"SIDE": 64, "ROWS": 1, "BLOCK": 1024},
         multiples_of_16=_ALIGNED,
     ),
     CompileCase(

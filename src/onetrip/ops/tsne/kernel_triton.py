@@ -23,7 +23,7 @@ from onetrip.tile.compile_case import CompileCase
 
 
 @triton.jit
-def _similarity(d0, d1, d2, M: tl.constexpr):
+def similarity(d0, d1, d2, M: tl.constexpr):
     """Student's t of a difference: (1 + s) to the -1, in space (1 + s / 2) to the -3/2."""
     if M > 2:
         root = tl.rsqrt(0.5 * (d0 * d0 + 2.0 + d1 * d1 + d2 * d2))
@@ -55,7 +55,7 @@ def _push_tile(
         d1 = y1_i - tl.load(y_ptr + stride + offs_j)[None, :]
     if M > 2:
         d2 = y2_i - tl.load(y_ptr + 2 * stride + offs_j)[None, :]
-    t = _similarity(d0, d1, d2, M)
+    t = similarity(d0, d1, d2, M)
     if DIAGONAL:
         t = tl.where(offs_i[:, None] == offs_j[None, :], 0.0, t)
     far = t * t
@@ -151,7 +151,7 @@ def _pull_block(sums, point_ptr, own, j, p, M: tl.constexpr, WANTED: tl.constexp
     y0_i, y1_i, y2_i = own
     y0_j, y1_j, y2_j = _gather(point_ptr, j, M)
     d0, d1, d2 = y0_i - y0_j, y1_i - y1_j, y2_i - y2_j
-    t = _similarity(d0, d1, d2, M)
+    t = similarity(d0, d1, d2, M)
     near = p * t
     pull0 += near * d0
     if M > 1:

@@ -89,6 +89,12 @@ LEAST_SHARE = 1e-8
 LIST_ITEMSIZE = 8
 # Lists end on a whole block of the kernel that reads them.
 LIST_BLOCK = 128
+# Rows and columns of a tile of kept affinities on a GPU, where most pairs count.
+SIDE = 64
+# Programs that share the tiles of two strips of rows.
+PULL_PARTS = 8
+# With fewer samples the launch that sums what tiles pull costs more than lists do.
+_TILES_FROM = 4096
 
 
 def tile_columns(N: int) -> int:
@@ -162,21 +168,42 @@ def row_warps(N: int) -> int:
     return 16 if N > _LONG_ROW else 4
 
 
-def keeps_lists(entries: int, memory_budget: int | None, memory_bytes: int) -> bool:
-    """Whether lists of so many pairs fit the budget; pairs are recomputed where they do not.
+def sides(N: int) -> int:
+    """Strips of `SIDE` samples."""
+    return -(-N // SIDE)
 
-    By default the budget is no more than a tenth of the device's memory.
 
-    >>> keeps_lists(20_000_000, None, 80 << 30), keeps_lists(20_000_000, None, 1 << 30)
-    (True, False)
+def tile_count(N: int) -> int:
+    """Tiles of affinities on and above the diagonal.
+
+    >>> tile_count(64), tile_count(20_000)
+    (1, 49141)
+    """
+    return sides(N) * (sides(N) + 1) // 2
+
+
+def kept(N: int, entries: int, memory_budget: int | None, memory_bytes: int) -> str | None:
+    """How a device keeps the affinities of N samples of which so many pairs count.
+
+    As "lists" of the pairs that count, or as "tiles" of all pairs on and above the diagonal where
+    these are smaller; None, and they are recomputed, where neither fits the budget. By default the
+    budget is no more than a tenth of the device's memory.
+
+    >>> kept(20_000, 20_000_000, None, 80 << 30), kept(20_000, 20_000_000, None, 1 << 30)
+    ('lists', None)
+    >>> kept(20_000, 400_000_000, None, 80 << 30)
+    'tiles'
     """
     budget = memory_budget
     if budget is None:
         budget = min(_LIST_BUDGET_BYTES, memory_bytes // 10)
-    return LIST_ITEMSIZE * entries <= budget
+    of_lists, of_tiles = LIST_ITEMSIZE * entries, 4 * SIDE**2 * tile_count(N)
+    if N >= _TILES_FROM and of_tiles < of_lists:
+        return "tiles" if of_tiles <= budget else None
+    return "lists" if of_lists <= budget else None
 
 
-def expected_entries(N: int) -> int:
+def expected_entries(N: int, counted_share: float = 0.05) -> int:
     """Entries of lists to expect, where x is not there to tell: a pair in twenty counts.
 
     That is the share of twenty clusters whose members all count to each other, as in the bars; of
@@ -185,26 +212,36 @@ def expected_entries(N: int) -> int:
     >>> expected_entries(100), expected_entries(20_000)
     (10000, 20000000)
     """
-    return N * min(N, max(512, N // 20))
+    return N * min(N, max(512, round(N * counted_share)))
+
+
+def kept_workspace_bytes(N: int, n_components: int, entries: int, memory_budget: int | None) -> int:
+    """Bytes of what a large device keeps of the affinities, and of the sums that tiles need."""
+    # Every list is padded to a whole block, of 1 KiB.
+    entries += LIST_BLOCK * N
+    how = kept(N, entries, memory_budget, 10 * _LIST_BUDGET_BYTES)
+    if how == "tiles":
+        sums = (sides(N) + PULL_PARTS) * n_components * padded(N)
+        return 4 * (SIDE**2 * tile_count(N) + sums)
+    if how is None and memory_budget is not None:
+        return 0
+    # Fewer pairs may count than are expected, and then fit.
+    return min(LIST_ITEMSIZE * entries, _LIST_BUDGET_BYTES)
 
 
 def device_workspace_bytes(
-    axes: Mapping[str, int], n_components: int, splits: int, memory_budget: int | None
+    axes: Mapping[str, int], n_components: int, splits: int, kept_bytes: int
 ) -> int:
-    """Bytes beyond input and results on a GPU: a copy of x, a strip, expected lists, vectors.
+    """Bytes beyond input and results on a GPU: a copy of x, a strip, what is kept, vectors.
 
     >>> device_workspace_bytes({"N": 100_000, "D": 50}, 2, 8, 0) >> 20
     198
     """
     N, D = axes["N"], axes["D"]
     stride = padded(N)
-    # Every list is padded to a whole block, of 1 KiB.
-    entries = expected_entries(N) + LIST_BLOCK * N
-    kept = memory_budget is None or LIST_ITEMSIZE * entries <= memory_budget
-    lists = min(LIST_ITEMSIZE * entries, _LIST_BUDGET_BYTES) if kept else 0
     strip = 4 * strip_rows(N) * stride
     vectors = 4 * stride * (n_components * (6 + splits) + splits + 24)
-    return lists + strip + vectors + 4 * D * stride + start_bytes(axes)
+    return kept_bytes + strip + vectors + 4 * D * stride + start_bytes(axes)
 
 
 def start_bytes(axes: Mapping[str, int]) -> int:

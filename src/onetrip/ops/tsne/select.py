@@ -32,8 +32,10 @@ _LAUNCH_MS = 0.06
 # Time of the kernels on an H100, in issue slots at the rate of multiply-adds: of a pair in the
 # push, of an entry in the pull, of a pair that is pulled by its distance; of a pair in the search
 # of widths, in a pass that counts, in one that fills lists; of a distance beside its 2 D
-# operations. The push issues 10.6 instructions a pair; a gather waits for the cache.
+# operations. The push issues 10.6 instructions a pair; a gather waits for the cache, and tiles for
+# memory: 2 bytes a pair.
 _PUSH, _PULL, _PULL_ALL, _SEARCH, _COUNT, _FILL = 12.0, 120.0, 125.0, 410.0, 110.0, 190.0
+_PULL_TILES = 30.0
 _DISTANCE, _DISTANCE_SHARE = 36.0, 0.66
 _STEP_MS = 0.02
 # What the host takes for the launches of an iteration: of few samples, the device waits for it.
@@ -91,7 +93,8 @@ def workspace_bytes(impl: str, problem: Problem, config: Config) -> int:
     if impl == "torch":
         kept = _keeps(problem, config["tile"])
         return plan.workspace_bytes(problem.axes, problem.dtype, config["tile"], components, kept)
-    return plan.device_workspace_bytes(problem.axes, components, config["splits"], _budget(problem))
+    kept = plan.kept_workspace_bytes(N, components, _entries(problem), _budget(problem))
+    return plan.device_workspace_bytes(problem.axes, components, config["splits"], kept)
 
 
 def expected_bytes(impl: str, problem: Problem, config: Config, backward: bool) -> int:
@@ -132,16 +135,22 @@ def _predict_triton_ms(problem: Problem, device: Device) -> float:
     N, D = problem.axes["N"], problem.axes["D"]
     rate = device.tflops_for("float32") * 1e9 / 2  # a millisecond
     pairs = N * N
-    entries = plan.expected_entries(N)
+    entries = _entries(problem)
     distances = (2 * D + _DISTANCE) / _DISTANCE_SHARE * pairs
-    if plan.keeps_lists(entries, _budget(problem), device.memory_bytes):
+    kept = plan.kept(N, entries, _budget(problem), device.memory_bytes)
+    if kept is not None:
         before = 3 * distances + (_SEARCH + _COUNT + _FILL) * pairs
-        iteration = _PUSH * pairs + _PULL * entries
+        iteration = _PUSH * pairs + (_PULL * entries if kept == "lists" else _PULL_TILES * pairs)
     else:
         before = 2 * distances + (_SEARCH + _COUNT) * pairs
         iteration = (_PUSH + _PULL_ALL) * pairs + distances
     iterations = _number(problem, "max_iter", 1000)
     return before / rate + iterations * max(iteration / rate + _STEP_MS, _LAUNCHES_MS)
+
+
+def _entries(problem: Problem) -> int:
+    """Pairs that count: as the option "counted_share" of an estimate says, or one in twenty."""
+    return plan.expected_entries(problem.axes["N"], _number(problem, "counted_share", 0.05))
 
 
 def _keeps(problem: Problem, tile: int) -> bool:

@@ -34,10 +34,10 @@ class Lists:
 
 
 class KernelAffinities:
-    """Joint probabilities of the samples x [N, D], as lists where they fit the budget.
+    """Joint probabilities of the samples x [N, D], as lists or tiles where they fit the budget.
 
-    A pair is on the lists if ``p(j | i) + p(i | j)`` exceeds `plan.least_share` over N. What is
-    dropped is at most N times that bound, and is summed: `dropped`.
+    A pair is kept if ``p(j | i) + p(i | j)`` exceeds `plan.LEAST_SHARE` over N. What is dropped is
+    at most N times that bound, and is summed: `dropped`.
 
     Attributes
     ----------
@@ -46,9 +46,12 @@ class KernelAffinities:
     row : rows, block and warps of programs that go over whole rows.
     beta, log_sum : Tensor [stride], float32
         Of each sample's neighbourhood: ``p(j | i) = exp(-beta[i] d_ij - log_sum[i])``.
-    lists : Lists, or None where they do not fit.
+    lists : Lists, or None where they do not fit or tiles are smaller.
+    tiles : Tensor [tiles, SIDE, SIDE], float32, or None
+        Affinities on and above the diagonal, the tiles of each strip of rows in order; 0 of pairs
+        that do not count.
     mass, neg_entropy : sums of p and of p log p over the pairs that are kept.
-    dropped : sum of p over the others; kept too where there are no lists.
+    dropped : sum of p over the others; they count too where nothing is kept.
     """
 
     def __init__(self, x: Tensor, perplexity: float, memory_budget: int | None) -> None:
@@ -74,9 +77,10 @@ class KernelAffinities:
         blocks = torch.div(counts + (plan.LIST_BLOCK - 1), plan.LIST_BLOCK, rounding_mode="floor")
         torch.cumsum(blocks * plan.LIST_BLOCK, 0, out=start[1:])
         total = int(start[-1])
-        self.lists: Lists | None = None
-        if plan.keeps_lists(total, memory_budget, _memory_bytes(x.device)):
-            self.lists = self._fill(start, total)
+        kept = plan.kept(self.N, total, memory_budget, _memory_bytes(x.device))
+        self.lists = self._fill(start, total) if kept == "lists" else None
+        self.tiles = self._fill_tiles() if kept == "tiles" else None
+        if kept is not None:
             del self._x, self._strip
 
     def strips(self) -> Iterator[tuple[int, int, Tensor]]:
@@ -157,6 +161,24 @@ class KernelAffinities:
                 **self.row,
             )
         return Lists(start, index, p)
+
+    def _fill_tiles(self) -> Tensor:
+        options: dict[str, Any] = self.row | {"SIDE": plan.SIDE}
+        tiles = self._x.new_zeros(plan.tile_count(self.N), plan.SIDE, plan.SIDE)
+        for begin, end, d in self.strips():
+            kernels._tsne_tiles_kernel[self.row_grid(begin, end)](
+                d,
+                self.beta,
+                self.log_sum,
+                tiles,
+                begin,
+                self.N,
+                self.stride,
+                plan.sides(self.N),
+                plan.LEAST_SHARE / self.N,
+                **options,
+            )
+        return tiles
 
 
 def _memory_bytes(device: torch.device) -> int:

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from onetrip.core.selection import Config
+from onetrip.ops.tsne import kernel_tiles, plan
 from onetrip.ops.tsne import kernel_triton as kernels
-from onetrip.ops.tsne import plan
 from onetrip.ops.tsne.triton_affinities import KernelAffinities
 
 # Samples of a program that moves them.
@@ -64,6 +64,11 @@ class KernelWalk:
         self._shares = start.new_empty(math.prod(self._push_grid))
         self._squares = start.new_empty(math.prod(self._step_grid))
         self._p_log_t = start.new_empty(self._N)
+        if self._affinities.tiles is not None:
+            strips = plan.sides(self._N)
+            self._of_rows = start.new_empty(plan.PULL_PARTS, self._M, self._stride)
+            self._of_columns = start.new_empty(strips, self._M, self._stride)
+            self._p_log_t = start.new_empty(plan.PULL_PARTS * (-(-strips // 2)))
         self._exaggeration = 1.0
         self.rest()
 
@@ -119,6 +124,9 @@ class KernelWalk:
 
     def _pull_all(self, wanted: bool) -> None:
         found = self._affinities
+        if found.tiles is not None:
+            self._pull_by_tiles(found.tiles, wanted)
+            return
         options: dict[str, Any] = found.row | {"M": self._M, "WANTED": wanted}
         if found.lists is not None:
             options |= {"BLOCK": plan.LIST_BLOCK, "num_warps": 1}
@@ -149,6 +157,30 @@ class KernelWalk:
                 self._stride,
                 **options,
             )
+
+    def _pull_by_tiles(self, tiles: Tensor, wanted: bool) -> None:
+        strips = plan.sides(self._N)
+        tile: dict[str, Any] = {"M": self._M, "SIDE": plan.SIDE}
+        pull: dict[str, Any] = tile | {"WANTED": wanted} | kernel_tiles.PULL
+        add: dict[str, Any] = tile | {"STRIPS": kernel_tiles.STRIPS}
+        kernel_tiles._tsne_pull_tiles_kernel[(-(-strips // 2), plan.PULL_PARTS)](
+            self._planes,
+            tiles,
+            self._of_rows,
+            self._of_columns,
+            self._p_log_t,
+            strips,
+            self._stride,
+            **pull,
+        )
+        kernel_tiles._tsne_pulled_kernel[(strips, self._M)](
+            self._of_rows,
+            self._of_columns,
+            self._pull,
+            self._stride,
+            plan.PULL_PARTS,
+            **add,
+        )
 
     def _move(self, exaggeration: float, momentum: float, wanted: bool) -> None:
         options: dict[str, Any] = {"WIDTH": self._width, "LOOKS": wanted, "BLOCK": _STEP_BLOCK}
