@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from onetrip.core import tuning
 from onetrip.core.cost import ITEMSIZE
 from onetrip.core.device import Device
-from onetrip.core.selection import Choice, Config, Problem, unmeasured
+from onetrip.core.selection import Choice, Config, Problem
 from onetrip.ops.tsne import plan
 
 OPERATOR = "tsne"
@@ -72,15 +72,14 @@ def search_space(impl: str, problem: Problem) -> Mapping[str, tuple[int, ...]]:
 
 def choose(problem: Problem) -> Choice:
     """What ``impl="auto"`` runs, and why."""
-    known = tuning.known_choice(OPERATOR, problem, unsupported_reason, default_config)
-    if known is not None:
-        return known
-    if problem.device_kind == "cuda" and unsupported_reason("triton", problem) is None:
-        why = "every pair pushes, listed neighbours pull" + unmeasured(problem, "h100")
-        return Choice("triton", default_config("triton", problem), why)
-    why = "each pair once, in tiles that stay in cache"
-    why += unmeasured(problem)
-    return Choice("torch", default_config("torch", problem), why)
+    return tuning.kernel_or_torch(
+        OPERATOR,
+        problem,
+        unsupported_reason,
+        default_config,
+        kernel="every pair pushes, listed neighbours pull",
+        torch="each pair once, in tiles that stay in cache",
+    )
 
 
 def workspace_bytes(impl: str, problem: Problem, config: Config) -> int:
