@@ -6,7 +6,7 @@ difference form in float64, and sorted. Where the list was too short to be certa
 query goes through the corpus once more and evaluates all that its bound lets through.
 
 Scores of float64 data are of float32 on a CPU, at half of the time; where those leave too many
-queries uncertain, of float64.
+queries uncertain, of float64. A corpus that is one tile needs no list (`one_tile.py`).
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +18,8 @@ from torch import Tensor
 
 from onetrip.core.selection import Config
 from onetrip.ops.kneighbors.few import nearest_of_few
-from onetrip.ops.kneighbors.metric import Metric, make_metric
+from onetrip.ops.kneighbors.metric import Differences, Metric, make_metric
+from onetrip.ops.kneighbors.one_tile import OneTile
 from onetrip.ops.kneighbors.plan import (
     CAREFUL_ROWS,
     Tiling,
@@ -127,9 +128,33 @@ def search(
         parts = run_side_by_side([partial(_search_rows, part, 0, Q) for part in calls])
         return merge(parts, [part.first for part in calls], k)
     rows = rows_of_a_worker(Q, workers, tiling)
-    parts = run_side_by_side(
-        [partial(_search_rows, call, begin, min(begin + rows, Q)) for begin in range(0, Q, rows)]
+    take = partial(_search_rows, call)
+    if certified and x.is_cpu and N <= tiling.columns and not isinstance(scores, Differences):
+        corpus = OneTile.of(y, k, call.metric, exclude_self, tiling.group)
+        take = partial(_search_tile, call, corpus)
+    return _joined(
+        run_side_by_side(
+            [partial(take, begin, min(begin + rows, Q)) for begin in range(0, Q, rows)]
+        )
     )
+
+
+@torch.no_grad()
+def _search_tile(call: Search, corpus: OneTile, begin: int, end: int) -> Found:
+    """The answer for a worker's queries, a tile of them at a time."""
+    step = rows_of_a_tile(end - begin, call.tiling)
+    parts = []
+    for start in range(begin, end, step):
+        stop = min(start + step, end)
+        found = corpus.nearest(call.x[start:stop], start)
+        parts.append(_search_rows(call, start, stop) if found is None else Found(*found))
+    return _joined(parts)
+
+
+def _joined(parts: Sequence[Found]) -> Found:
+    """What was found for consecutive queries."""
+    if len(parts) == 1:
+        return parts[0]
     return Found(
         torch.cat([part.values for part in parts]),
         torch.cat([part.indices for part in parts]),
