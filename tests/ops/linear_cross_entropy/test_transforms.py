@@ -9,6 +9,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 import onetrip
+from onetrip.ops.linear_cross_entropy.library import compiled_statistics
 
 paths = pytest.mark.parametrize("path", PATHS)
 NAMES = ("input", "linear_weight", "linear_bias")
@@ -101,6 +102,11 @@ def compiled():
     torch.compiler.reset()
 
 
+def draw_in(dtype, *sizes):
+    """`draw` with hidden states and head in `dtype`."""
+    return {k: v.to(dtype) if v.is_floating_point() else v for k, v in draw(*sizes).items()}
+
+
 OPTIONS = {
     "plain": {},
     "none": {"reduction": "none"},
@@ -140,15 +146,29 @@ def test_compiled_with_frozen_tensors(path, wrt, compiled):
 
 
 @pytest.mark.parametrize("path", ["rows", "triton"])
-def test_compiled_keeps_exponentials_as_eager_does(path, compiled):
-    tensors = draw(20, 8, 1100)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=str)
+def test_compiled_keeps_columns_as_eager_does(path, dtype, compiled):
+    tensors = draw_in(dtype, 20, 8, 1100)
     call = on_path(path, memory_budget=1 << 22)
     for ours, eager in zip(both(compiled(call), tensors), both(call, tensors), strict=True):
         torch.testing.assert_close(ours, eager, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("impl", ["torch", "triton"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=str)
+def test_what_the_compiler_is_told_of_shapes_is_true(impl, dtype):
+    tensors = draw_in(dtype, 20, 8, 1100)
+    x, head, bias = (tensors[name] for name in ("input", "linear_weight", "linear_bias"))
+    plain = (-100, 1.0, None, "lse", "input weight bias", impl, 1 << 22, "")
+    given = (x, head, bias, None, tensors["target"], *plain)
+    kept = compiled_statistics(*given)[-1]
+    assert (kept.shape[1] > 0) == (impl == "triton")
+    torch.library.opcheck(compiled_statistics, given, test_utils="test_faketensor")
+
+
 @pytest.mark.parametrize("path", ["rows", "triton"])
-def test_one_graph_serves_every_number_of_tokens(path, compiled):
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=str)
+def test_one_graph_serves_every_number_of_tokens(path, dtype, compiled):
     graphs = []
 
     def count(graph, inputs):
@@ -159,7 +179,7 @@ def test_one_graph_serves_every_number_of_tokens(path, compiled):
     call = on_path(path, reduction="sum", memory_budget=160_000)
     whole = compiled(call, backend=count)
     for N in (20, 33):
-        tensors = draw(N, 8, 1100)
+        tensors = draw_in(dtype, N, 8, 1100)
         given, leaves = leaves_of(tensors)
         for name in ("input", "target"):
             torch._dynamo.mark_dynamic(given[name], 0)
