@@ -172,10 +172,12 @@ def gradient_coefficients(
     not_target = -torch.expm1(log_p)
     at_target = log_p.exp() * (slope - g_entropy * log_p) + g_logprob * not_target
     at_target = at_target - g_smooth * target_weight
-    # Of exp(z - lse) instead of p.
-    of_p = (slope - g_logprob + g_entropy * stats.mass.log()) / stats.mass
-    of_log_p = -g_entropy / stats.mass
-    coefficients = torch.stack([stats.lse, of_p, at_target, of_log_p, g_smooth])
+    of_p = slope - g_logprob
+    if stats.entropy is not None:
+        of_p = of_p + g_entropy * stats.mass.log()
+    coefficients = torch.stack([stats.lse, of_p, at_target, -g_entropy, g_smooth])
+    # From p to exp(z - lse).
+    coefficients[1:4:2] /= stats.mass
     coefficients[1:] *= logit_scale
     if softcap is not None:
         coefficients[2] *= 1 - (ref / softcap).square()
