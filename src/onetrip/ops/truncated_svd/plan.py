@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from onetrip.ops.truncated_svd import device_room
+
 # Oversampling and power iterations of the randomized solver where the caller names none.
 OVERSAMPLES = 10
 # A float64 product takes about twice a float32 one; half of a symmetric one is left out.
@@ -83,15 +85,22 @@ def gram_parts(smaller: int, block: int, programs: int) -> int:
     return max(1, 2 * programs // (tiles * (tiles + 1)))
 
 
-def workspace_bytes(axes: Mapping[str, int], tile_elements: int) -> int:
+def workspace_bytes(
+    axes: Mapping[str, int], tile_elements: int, *, on_device: bool = False, solver: str = "auto"
+) -> int:
     """Bytes of Gram matrix, its eigenvectors and their workspace, and of tiles in float64."""
     N, D = axes["N"], axes["D"]
     smaller, larger = min(N, D), max(N, D)
     if not smaller:
         return 0
     tile = min(tile_rows(tile_elements, smaller), larger) * smaller
-    # Six squares: the matrix, a copy, eigenvectors, and LAPACK's own 2·S² + 6·S.
-    squares = 8 * smaller * (6 * smaller + 8)
+    columns = min(smaller, max(axes["K"], 1) + OVERSAMPLES)
+    # LAPACK's own 2·S² + 6·S, or what a device takes for the same.
+    room = device_room.eigen_bytes(smaller) if on_device else 8 * smaller * (2 * smaller + 6)
+    if on_device and (N < D or solver == "randomized" or smaller > _ALWAYS_EXACT):
+        room = max(room, device_room.orthonormal_bytes(D, columns))
+    # Four squares: the matrix, a copy, and eigenvectors.
+    squares = 8 * smaller * (4 * smaller + 2)
     # Vectors of the wider side in float64, once as products and once as results.
-    vectors = 8 * 6 * D * min(smaller, max(axes["K"], 1) + OVERSAMPLES + smaller)
-    return squares + vectors + 8 * 4 * tile + 8 * 8 * D
+    vectors = 8 * 6 * D * smaller
+    return squares + room + vectors + 8 * 4 * tile + 8 * 8 * D

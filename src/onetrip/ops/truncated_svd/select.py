@@ -6,7 +6,7 @@ from onetrip.core import tuning
 from onetrip.core.cost import ITEMSIZE
 from onetrip.core.device import Device
 from onetrip.core.selection import Choice, Config, Problem
-from onetrip.ops.truncated_svd import plan
+from onetrip.ops.truncated_svd import device_room, plan
 from onetrip.ops.truncated_svd.cost import estimate_cost
 
 OPERATOR = "truncated_svd"
@@ -88,14 +88,19 @@ def choose(problem: Problem) -> Choice:
 
 
 def workspace_bytes(impl: str, problem: Problem, config: Config) -> int:
-    """Bytes beyond inputs and outputs."""
+    """Bytes beyond inputs and outputs, of one solver or the other."""
     N, D = problem.axes["N"], problem.axes["D"]
     smaller = min(N, D)
+    on_device = problem.device_kind != "cpu"
     if impl == "reference":
         width = max(4, ITEMSIZE[problem.dtype])
+        room = device_room.svd_bytes(N, D, width) if on_device else 0
         # The working dtype, the centred copy, what LAPACK overwrites, left and right vectors.
-        return 5 * width * N * D + 4 * width * smaller * (smaller + D)
-    needed = plan.workspace_bytes(problem.axes, config["tile_elements"])
+        return 5 * width * N * D + 4 * width * smaller * (smaller + D) + room
+    solver = str(problem.options.get("solver", "auto"))
+    needed = plan.workspace_bytes(
+        problem.axes, config["tile_elements"], on_device=on_device, solver=solver
+    )
     if impl == "triton":
         parts = plan.gram_parts(smaller, config["BLOCK_S"], config["programs"])
         needed += 8 * parts * smaller * (smaller + 1)
@@ -103,12 +108,16 @@ def workspace_bytes(impl: str, problem: Problem, config: Config) -> int:
 
 
 def expected_bytes(impl: str, problem: Problem, config: Config, backward: bool) -> int:
-    """What one call takes: on a GPU, the Gram matrix and its parts, unless these need mending."""
+    """What one call takes: on a GPU, the Gram matrix and its parts, unless these need mending.
+
+    The parts are gone when the matrix, a copy of it and its eigenvectors need room.
+    """
     if impl != "triton":
         return workspace_bytes(impl, problem, config)
     smaller = min(problem.axes["N"], problem.axes["D"])
     parts = plan.gram_parts(smaller, config["BLOCK_S"], config["programs"])
-    return 8 * smaller * (parts * (smaller + 1) + smaller)
+    eigen_bytes = 8 * 3 * smaller * smaller + device_room.eigen_bytes(smaller)
+    return max(8 * smaller * (parts * (smaller + 1) + smaller), eigen_bytes)
 
 
 def predict_ms(
