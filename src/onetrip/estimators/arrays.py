@@ -118,8 +118,10 @@ def take(
     if isinstance(X, Tensor):
         return _take_tensor(estimator, X, reset, where, dtypes, min_samples, finite)
     wanted = [_NUMPY_DTYPES[dtype] for dtype in dtypes if dtype in _NUMPY_DTYPES]
-    checked: Any = X
-    if not _is_plain(estimator, X, reset, wanted, min_samples):
+    checked: Any
+    if _is_plain(estimator, X, reset, wanted, min_samples):
+        checked = np.ascontiguousarray(X)
+    else:
         checked = validate_data(
             estimator,
             X,
@@ -149,13 +151,13 @@ def take(
 def _is_plain(
     estimator: BaseEstimator, X: Any, reset: bool, wanted: list[Any], min_samples: int
 ) -> bool:
-    """Whether `validate_data` would hand back `X` as it is, which it takes 200 µs to find out.
+    """Whether `validate_data` would take `X` as it is, which it takes 200 µs to find out.
 
     Then the features are noted as it does, or are those of the fit.
     """
     if type(X) is not np.ndarray or X.ndim != 2 or X.dtype not in wanted:
         return False
-    if not X.flags.c_contiguous or X.shape[0] < max(1, min_samples) or X.shape[1] < 1:
+    if X.shape[0] < max(1, min_samples) or X.shape[1] < 1:
         return False
     if reset:
         _note_features(estimator, X.shape[1])

@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from onetrip.estimators.arrays import as_tensor
-from onetrip.estimators.neighbor_targets import as_array, take_targets, weights_of
+from onetrip.estimators.neighbor_targets import as_array, take_targets, weighted_means, weights_of
 from onetrip.estimators.neighbors_vote import NeighborsVote
 
 
@@ -76,14 +76,7 @@ class KNeighborsRegressor(RegressorMixin, NeighborsVote):
         given = self._corpus.given if queries is None else queries
         found = self._nearest(queries, None)
         weights = weights_of(found.distances, self.weights, given)
-        targets = self._targets[found.indices]  # [Q, k] or [Q, k, outputs]
-        if weights is None:
-            predicted = targets.mean(1)
-        else:
-            weights = weights / weights.sum(1, keepdim=True)
-            if targets.dim() == 3:
-                weights = weights[:, :, None]
-            predicted = (weights * targets).sum(1)
+        predicted = weighted_means(self._targets, found.indices, weights)
         return predicted if self._answers_tensors else predicted.cpu().numpy()
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:

@@ -1,5 +1,7 @@
 """What the neighbours estimators share: parameters, `fit`, `kneighbors` and its graph."""
 
+import functools
+import inspect
 from numbers import Integral, Real
 from typing import Any
 
@@ -8,7 +10,11 @@ import torch
 from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.neighbors import VALID_METRICS
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import (
+    Interval,
+    StrOptions,
+    validate_parameter_constraints,
+)
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
@@ -26,6 +32,8 @@ _METRICS = {
     "inner_product": "inner_product",
 }
 _KNOWN = {"inner_product", *(name for names in VALID_METRICS.values() for name in names)}
+# Parameters of these kinds that were right once are right again.
+_UNCHANGING = (str, int, float, type(None))
 # Where a k-d tree of SciPy's beat the operator on two cores: docs/estimators/nearest_neighbors.md.
 _TREE_FEATURES = 6
 _TREE_SAMPLES = 2000
@@ -56,6 +64,14 @@ class NeighborsBase(BaseEstimator):
     n_jobs: int | None
     precision: str
     device: Any
+
+    def _validate_params(self) -> None:
+        """Hold the parameters to scikit-learn's rules: 150 µs, where they are new."""
+        values = [getattr(self, name) for name in _parameters(type(self))]
+        if all(type(value) in _UNCHANGING for value in values):
+            _check_parameters(type(self), *values)
+        else:
+            super()._validate_params()
 
     def _fit_corpus(self, X: Any) -> Given:
         """Check and keep the samples, and decide how they will be searched."""
@@ -197,6 +213,19 @@ class NeighborsBase(BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+@functools.cache
+def _parameters(kind: type[NeighborsBase]) -> tuple[str, ...]:
+    """Names of the parameters of an estimator."""
+    return tuple(inspect.signature(kind).parameters)
+
+
+@functools.lru_cache(maxsize=64, typed=True)
+def _check_parameters(kind: type[NeighborsBase], *values: object) -> None:
+    """Raise scikit-learn's error where one is wrong; those that pass are remembered."""
+    parameters = dict(zip(_parameters(kind), values, strict=True))
+    validate_parameter_constraints(kind._parameter_constraints, parameters, kind.__name__)
 
 
 def as_answered(distances: Tensor, given: Given) -> Tensor:

@@ -1,0 +1,79 @@
+"""What a small fit and a small question are spared: checks that cost more than the work."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+
+from onetrip.estimators import arrays, neighbor_targets, neighbors_base
+from onetrip.estimators.neighbor_targets import weighted_means
+from onetrip.neighbors import KNeighborsClassifier, KNeighborsRegressor, NearestNeighbors
+
+X, Y = load_digits(return_X_y=True)
+MODELS = [KNeighborsClassifier, KNeighborsRegressor]
+
+
+def _refuse(*args, **options):
+    raise RuntimeError("this look was to be spared")
+
+
+@pytest.fixture
+def without_checks(monkeypatch):
+    """scikit-learn's checks of arrays and parameters may not be asked."""
+    monkeypatch.setattr(arrays, "validate_data", _refuse)
+    monkeypatch.setattr(neighbor_targets, "check_array", _refuse)
+    monkeypatch.setattr(neighbors_base, "validate_parameter_constraints", _refuse)
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("order", ["strided", "fortran", "rows"])
+def test_plain_arrays_are_taken_as_they_are(model, order, request):
+    lay = {"strided": lambda x: x[::2], "fortran": np.asfortranarray, "rows": np.array}[order]
+    in_rows, y = np.ascontiguousarray(lay(X)), np.ascontiguousarray(lay(Y))
+    expected = model(3).fit(in_rows, y).predict(in_rows)
+    request.getfixturevalue("without_checks")
+    np.testing.assert_array_equal(model(3).fit(lay(X), lay(Y)).predict(lay(X)), expected)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_targets_that_are_no_plain_numbers_are_checked(model):
+    y = Y.astype(float)
+    y[7] = np.nan
+    with pytest.raises(ValueError, match="contains NaN"):
+        model().fit(X, y)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        model().fit(X, Y[:-1])
+    with pytest.raises(ValueError, match="dim 3"):
+        model().fit(X, np.zeros((len(X), 2, 2)))
+
+
+def test_parameters_that_passed_are_not_checked_again(monkeypatch):
+    NearestNeighbors(n_neighbors=4).fit(X)
+    monkeypatch.setattr(neighbors_base, "validate_parameter_constraints", _refuse)
+    NearestNeighbors(n_neighbors=4).fit(X)
+    with pytest.raises(RuntimeError, match="spared"):
+        NearestNeighbors(n_neighbors=4, radius=2.5).fit(X)
+
+
+def test_wrong_parameters_are_refused_each_time():
+    """Equal is not the same: a whole float is no number of neighbours."""
+    NearestNeighbors(n_neighbors=4).fit(X)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="'n_neighbors' parameter of NearestNeighbors must be"):
+            NearestNeighbors(n_neighbors=4.0).fit(X)
+        with pytest.raises(ValueError, match="'weights' parameter of KNeighborsRegressor must be"):
+            KNeighborsRegressor(weights=["distance"]).fit(X, Y)
+
+
+@pytest.mark.parametrize("outputs", [(), (1,), (3,)])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_means_are_those_of_neighbors_laid_out(outputs, weighted):
+    generator = torch.Generator().manual_seed(0)
+    targets = torch.randn(50, *outputs, generator=generator, dtype=torch.float64)
+    indices = torch.randint(50, (20, 4), generator=generator)
+    weights = torch.rand(20, 4, generator=generator, dtype=torch.float64)
+    shares = weights / weights.sum(1, keepdim=True) if weighted else torch.full((20, 4), 0.25)
+    expected = (targets[indices] * shares.double().view(20, 4, *(1 for _ in outputs))).sum(1)
+    found = weighted_means(targets, indices, weights if weighted else None)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    assert found.shape == (20, *outputs)
