@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from sklearn import neighbors
 from sklearn.datasets import load_digits
 
-from onetrip.estimators import arrays, neighbor_targets, neighbors_base
+from onetrip.estimators import arrays, neighbor_search, neighbor_targets, neighbors_base
 from onetrip.estimators.neighbor_targets import weighted_means
 from onetrip.neighbors import KNeighborsClassifier, KNeighborsRegressor, NearestNeighbors
 
@@ -77,3 +78,23 @@ def test_means_are_those_of_neighbors_laid_out(outputs, weighted):
     found = weighted_means(targets, indices, weights if weighted else None)
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
     assert found.shape == (20, *outputs)
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("weights", ["uniform", None, "distance", lambda d: 1.0 / (1.0 + d)])
+def test_order_is_asked_for_where_distances_weigh(model, weights, monkeypatch):
+    asked = []
+    find = neighbor_search.find
+
+    def noting(*args, ranked, **options):
+        asked.append(ranked)
+        return find(*args, ranked=ranked, **options)
+
+    monkeypatch.setattr(neighbor_search, "find", noting)
+    fitted = model(3, weights=weights).fit(X[::2], Y[::2])
+    theirs = getattr(neighbors, model.__name__)(3, weights=weights).fit(X[::2], Y[::2])
+    same = np.isclose(fitted.predict(X[1::2]), theirs.predict(X[1::2]), rtol=1e-9)
+    # scikit-learn breaks ties of the last neighbour as it finds them.
+    assert same.mean() > 0.99
+    fitted.kneighbors(X[1::2])
+    assert asked == [weights not in ("uniform", None), True]

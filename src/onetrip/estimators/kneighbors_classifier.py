@@ -8,13 +8,12 @@ import torch
 from sklearn.base import ClassifierMixin
 from sklearn.exceptions import DataConversionWarning
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from onetrip.core.errors import ArgumentError
 from onetrip.estimators.arrays import Given
 from onetrip.estimators.labels import check_labels
-from onetrip.estimators.neighbor_targets import as_array, take_targets, weights_of
+from onetrip.estimators.neighbor_targets import as_array, take_targets
 from onetrip.estimators.neighbors_vote import NeighborsVote
 
 
@@ -139,11 +138,7 @@ class KNeighborsClassifier(ClassifierMixin, NeighborsVote):
 
     def _votes(self, X: Any) -> tuple[list[Tensor], Given]:
         """Weights of each class, float64 [Q, n_classes] for each output."""
-        check_is_fitted(self)
-        queries = self._take_queries(X)
-        given = self._corpus.given if queries is None else queries
-        found = self._nearest(queries, None)
-        weights = weights_of(found.distances, self.weights, given)
+        found, weights, given = self._voters(X)
         if weights is None:
             weights = torch.ones_like(found.distances)
         elif bool((weights == 0).all(1).any()):

@@ -4,11 +4,10 @@ from typing import Any, Self
 
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
-from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from onetrip.estimators.arrays import as_tensor
-from onetrip.estimators.neighbor_targets import as_array, take_targets, weighted_means, weights_of
+from onetrip.estimators.neighbor_targets import as_array, take_targets, weighted_means
 from onetrip.estimators.neighbors_vote import NeighborsVote
 
 
@@ -71,11 +70,7 @@ class KNeighborsRegressor(RegressorMixin, NeighborsVote):
         -------
         y : float64 of shape (n_queries,) or (n_queries, n_outputs), of the kind of `fit`'s `y`
         """
-        check_is_fitted(self)
-        queries = self._take_queries(X)
-        given = self._corpus.given if queries is None else queries
-        found = self._nearest(queries, None)
-        weights = weights_of(found.distances, self.weights, given)
+        found, weights, _ = self._voters(X)
         predicted = weighted_means(self._targets, found.indices, weights)
         return predicted if self._answers_tensors else predicted.cpu().numpy()
 

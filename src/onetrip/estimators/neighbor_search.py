@@ -58,24 +58,27 @@ class Corpus:
         """Rows of the corpus."""
         return self.given.shape[0]
 
-    def nearest(self, queries: Given | None, k: int) -> Neighbors:
-        """The `k` nearest samples of every query; None: of every sample, itself excluded."""
-        found = self._nearest(queries, k)
+    def nearest(self, queries: Given | None, k: int, *, ranked: bool = True) -> Neighbors:
+        """The `k` nearest samples of every query; None: of every sample, itself excluded.
+
+        Without `ranked` they may come in any order, and distances say nothing.
+        """
+        found = self._nearest(queries, k, ranked)
         self.reevaluated_share = found.reevaluated / max(1, found.indices.shape[0])
         return found
 
-    def _nearest(self, queries: Given | None, k: int) -> Neighbors:
+    def _nearest(self, queries: Given | None, k: int, ranked: bool) -> Neighbors:
         if self.given.csr is not None or (queries is not None and queries.csr is not None):
             return self._nearest_sparse(queries, k)
         y = self.given.samples
         if queries is None:
             if self.tree is not None:
                 return self._nearest_in_tree(y, k, own=True)
-            return self._ask(y, y, k, exclude_self=True)
+            return self._ask(y, y, k, exclude_self=True, ranked=ranked)
         if self.tree is not None:
             return self._nearest_in_tree(queries.samples, k, own=False)
         x, y = _alike(queries.samples, y)
-        return self._ask(x, y, k)
+        return self._ask(x, y, k, ranked=ranked)
 
     def within(self, queries: Given | None, radius: float) -> Lists:
         """Distances and indices of all samples within `radius` of each query, by index."""
@@ -114,11 +117,14 @@ class Corpus:
                 indices.append(places)
         return distances, indices
 
-    def _ask(self, x: Tensor, y: Any, k: int, *, exclude_self: bool = False) -> Neighbors:
-        found = find(
-            x, y, k, metric=self.metric, exclude_self=exclude_self, precision=self.precision
-        )
-        distances = make_metric(self.metric, x, x[:0]).finish(found.values)
+    def _ask(
+        self, x: Tensor, y: Any, k: int, *, exclude_self: bool = False, ranked: bool = True
+    ) -> Neighbors:
+        asked = {"metric": self.metric, "precision": self.precision, "ranked": ranked}
+        found = find(x, y, k, exclude_self=exclude_self, **asked)
+        distances = found.values
+        if ranked:
+            distances = make_metric(self.metric, x, x[:0]).finish(distances)
         return Neighbors(distances, found.indices, found.reevaluated)
 
     def _nearest_in_tree(self, x: Tensor, k: int, *, own: bool) -> Neighbors:

@@ -128,8 +128,13 @@ class NeighborsBase(BaseEstimator):
             return None
         return take(self, X, reset=False, device=self.device, accept_sparse=True)
 
-    def _nearest(self, queries: Given | None, n_neighbors: int | None) -> Neighbors:
-        """The neighbours of checked queries, on the device that computed them."""
+    def _nearest(
+        self, queries: Given | None, n_neighbors: int | None, *, ranked: bool = True
+    ) -> Neighbors:
+        """The neighbours of checked queries, on the device that computed them.
+
+        Without `ranked` they may come in any order, and distances say nothing.
+        """
         k = self.n_neighbors if n_neighbors is None else n_neighbors
         if not isinstance(k, Integral):
             raise TypeError(f"n_neighbors does not take {type(k)} value, enter integer value")
@@ -145,7 +150,7 @@ class NeighborsBase(BaseEstimator):
                 f"n_samples_fit = {N}, n_samples = {asking}"
             )
         with on_threads(self.n_jobs):
-            return self._corpus.nearest(queries, k)
+            return self._corpus.nearest(queries, k, ranked=ranked)
 
     @property
     def reevaluated_share_(self) -> float:

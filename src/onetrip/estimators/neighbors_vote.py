@@ -4,7 +4,12 @@ from typing import Any
 
 import torch
 from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
 
+from onetrip.estimators.arrays import Given
+from onetrip.estimators.neighbor_search import Neighbors
+from onetrip.estimators.neighbor_targets import weights_of
 from onetrip.estimators.neighbors_base import NeighborsBase
 
 
@@ -41,3 +46,15 @@ class NeighborsVote(NeighborsBase):
         self.n_jobs = n_jobs
         self.precision = precision
         self.device = device
+
+    def _voters(self, X: Any) -> tuple[Neighbors, Tensor | None, Given]:
+        """The neighbours of each query, their weights, and the samples that asked.
+
+        Without weights (all the same) the neighbours come in any order.
+        """
+        check_is_fitted(self)
+        queries = self._take_queries(X)
+        given = self._corpus.given if queries is None else queries
+        ranked = self.weights not in (None, "uniform")
+        found = self._nearest(queries, None, ranked=ranked)
+        return found, weights_of(found.distances, self.weights, given), given

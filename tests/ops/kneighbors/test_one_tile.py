@@ -4,9 +4,11 @@ import pytest
 import torch
 from neighbor_data import KINDS, draw, truth
 
+import onetrip
 from onetrip.core.tuning import override
 from onetrip.ops.kneighbors import torch_impl
 from onetrip.ops.kneighbors.api import find
+from onetrip.ops.kneighbors.metric import Metric
 from onetrip.ops.kneighbors.one_tile import OneTile
 
 # So small that a corpus of a few hundred rows is more than one.
@@ -123,3 +125,35 @@ def test_precision_fast_has_lists(with_lists):
     x, y = draw("normal", 40, seed=1), draw("normal", 300, seed=2)
     find(x, y, 5, precision="fast")
     assert with_lists
+
+
+@pytest.mark.parametrize("kind", ["normal", "integers", "twins"])
+@pytest.mark.parametrize("k", [1, 5])
+def test_without_ranks_only_choices_are_evaluated(kind, k, monkeypatch):
+    """The same neighbours in some order; where only k may be nearest there is no choice."""
+    evaluated = []
+    exact = Metric.exact
+
+    def counting(self, x, y, rows, columns):
+        evaluated.append(torch.unique_consecutive(rows, return_counts=True)[1])
+        return exact(self, x, y, rows, columns)
+
+    monkeypatch.setattr(Metric, "exact", counting)
+    x = draw("integers" if kind == "integers" else "normal", 300, seed=1)
+    y = _twins(400, seed=2) if kind == "twins" else draw(kind, 800, seed=2)
+    found = find(x, y, k, ranked=False)
+    assert torch.equal(found.indices.sort(1).values, truth(x, y, k)[1].sort(1).values)
+    counts = torch.cat(evaluated)
+    assert bool((counts > k).all())
+    assert kind != "normal" or len(counts) < 100
+    assert find(x, y, k).reevaluated == found.reevaluated
+
+
+def test_order_is_kept_by_all_who_show_it():
+    x, y = draw("normal", 40, seed=1), draw("normal", 300, seed=2)
+    values, indices = truth(x, y, 5)
+    ways = ({}, {"impl": "reference", "ranked": False}, {"precision": "fast", "ranked": False})
+    for options in ways:
+        assert torch.equal(find(x, y, 5, **options).indices, indices)
+    distances, _ = onetrip.kneighbors(x.double(), y.double(), n_neighbors=5)
+    torch.testing.assert_close(distances, values.sqrt(), rtol=1e-14, atol=0)

@@ -122,13 +122,19 @@ def find(
     metric: str = "euclidean",
     exclude_self: bool = False,
     precision: str = "certified",
+    ranked: bool = True,
     impl: str = "auto",
 ) -> Found:
-    """As `kneighbors`, with float64 values and the number of queries that were reevaluated."""
+    """As `kneighbors`, with float64 values and the number of queries that were reevaluated.
+
+    Without `ranked` neighbours may come in any order, and without values.
+    """
     if isinstance(corpus, Tensor):
         check_matrix("corpus", corpus, like=queries)
         if corpus.device == queries.device:
-            return _find_in(queries, corpus, n_neighbors, metric, exclude_self, precision, impl)
+            return _find_in(
+                queries, corpus, n_neighbors, metric, exclude_self, precision, impl, ranked
+            )
         corpus = chunks_of(corpus, queries.device)
     if exclude_self:
         way_out = "Ask for one neighbour more and drop the sample itself."
@@ -165,6 +171,7 @@ def _find_in(
     exclude_self: bool,
     precision: str,
     impl: str,
+    ranked: bool = True,
 ) -> Found:
     axes = {"Q": queries.shape[0], "N": corpus.shape[0], "D": queries.shape[1], "K": k}
     options = {
@@ -189,6 +196,8 @@ def _find_in(
         exclude_self=exclude_self,
         certified=precision == "certified",
         config=config,
+        # Other implementations rank what they find.
+        **({"ranked": ranked} if chosen == "torch" else {}),
     )
 
 

@@ -31,19 +31,33 @@ class OneTile:
     k: int
     metric: Metric
     exclude_self: bool
+    ranked: bool
     prepared: Tensor
     norm_max: Tensor
     groups: int
 
     @classmethod
-    def of(cls, y: Tensor, k: int, metric: Metric, exclude_self: bool, group: int) -> "OneTile":
-        """Prepare a corpus; groups have up to `group` members."""
+    def of(
+        cls,
+        y: Tensor,
+        k: int,
+        metric: Metric,
+        *,
+        exclude_self: bool = False,
+        ranked: bool = True,
+        group: int,
+    ) -> "OneTile":
+        """Prepare a corpus; groups have up to `group` members.
+
+        Without `ranked` neighbours come in any order, and only queries that have a choice are
+        evaluated: for the others, values are zeros.
+        """
         members = max(1, min(group, y.shape[0] // (_GROUPS_PER_NEIGHBOR * k)))
         groups = -(-y.shape[0] // members)
         with torch.no_grad(), on_one_thread():
             room = torch.empty(members * groups, y.shape[1] + 1, dtype=metric.work)
             prepared, norm_max = metric.prepare_corpus(y, room)
-        return cls(y, k, metric, exclude_self, prepared, norm_max, groups)
+        return cls(y, k, metric, exclude_self, ranked, prepared, norm_max, groups)
 
     def nearest(self, x: Tensor, first: int) -> tuple[Tensor, Tensor, int] | None:
         """Exact values and indices [R, k] of the nearest, and how many rows scores left open.
@@ -67,8 +81,8 @@ class OneTile:
         counts = np.bincount(rows, minlength=len(limit))
         if counts.max() > _MOST_PASSING * len(tile):
             return None
-        values = self.metric.exact(x, self.y, torch.from_numpy(rows), torch.from_numpy(columns))
-        return _sorted(values.numpy(), columns, counts, self.k, doubt.numpy())
+        values = self._evaluate(x, rows, columns, counts)
+        return _sorted(values, columns, counts, self.k, doubt.numpy())
 
     def _passing(
         self, tile: Tensor, places: np.ndarray, limit: np.ndarray
@@ -89,6 +103,16 @@ class OneTile:
         pairs.sort()
         rows = pairs // C
         return rows, pairs - rows * C
+
+    def _evaluate(
+        self, x: Tensor, rows: np.ndarray, columns: np.ndarray, counts: np.ndarray
+    ) -> np.ndarray:
+        """Exact values of pairs, of which a query has `counts` [R]."""
+        values = np.zeros(len(rows))
+        wanted = slice(None) if self.ranked else np.flatnonzero((counts > self.k)[rows])
+        pairs = torch.from_numpy(rows[wanted]), torch.from_numpy(columns[wanted])
+        values[wanted] = self.metric.exact(x, self.y, *pairs)
+        return values
 
 
 def _sorted(

@@ -107,9 +107,13 @@ def search(
     *,
     exclude_self: bool = False,
     certified: bool = True,
+    ranked: bool = True,
     config: Config,
 ) -> Found:
-    """Find the `k` nearest rows of `y` [N, D] for every row of `x` [Q, D]."""
+    """Find the `k` nearest rows of `y` [N, D] for every row of `x` [Q, D].
+
+    Without `ranked` they may come in any order, and without values.
+    """
     Q, N = x.shape[0], y.shape[0]
     if certified and x.is_cpu and evaluates_all(Q, N, x.shape[1]):
         plain = Metric(metric, torch.float64, None)
@@ -130,8 +134,8 @@ def search(
     rows = rows_of_a_worker(Q, workers, tiling)
     take = partial(_search_rows, call)
     if certified and x.is_cpu and N <= tiling.columns and not isinstance(scores, Differences):
-        corpus = OneTile.of(y, k, call.metric, exclude_self, tiling.group)
-        take = partial(_search_tile, call, corpus)
+        asked = {"exclude_self": exclude_self, "ranked": ranked, "group": tiling.group}
+        take = partial(_search_tile, call, OneTile.of(y, k, call.metric, **asked))
     return _joined(
         run_side_by_side(
             [partial(take, begin, min(begin + rows, Q)) for begin in range(0, Q, rows)]
