@@ -40,6 +40,7 @@ _NUMPY_DTYPES = {
     torch.int8: np.int8,
     torch.uint8: np.uint8,
 }
+_TORCH_DTYPES = {np.dtype(kind): dtype for dtype, kind in _NUMPY_DTYPES.items()}
 # What is larger may lose its square, or a sum of a million of them, to infinity.
 _LARGEST = {torch.float64: 2.0**499, torch.float32: 2.0**51, torch.bfloat16: 2.0**51}
 # Elements whose squares one thread adds up in less than it takes to wake another.
@@ -134,7 +135,7 @@ def take(
         )
     values = checked.data if sparse.issparse(checked) else checked
     if finite and values.dtype.kind == "f" and values.size and not get_config()["assume_finite"]:
-        dtype = as_tensor(values[:0]).dtype
+        dtype = _TORCH_DTYPES[values.dtype]
         if not _is_surely_small(values, dtype):
             # As scikit-learn's own check, a trip that stores nothing, which tells the size besides.
             with np.errstate(invalid="ignore"):
@@ -178,6 +179,8 @@ def _is_surely_small(values: np.ndarray, dtype: torch.dtype) -> bool:
     limit = _LARGEST.get(dtype, 0.0)
     if values.dtype not in (np.float32, np.float64) or not values.flags.c_contiguous:
         return False
+    if values.size < _WORTH_A_THREAD:
+        return float(np.vdot(values, values)) <= limit**2
     flat = as_tensor(values).view(-1)
     shares = min(worker_count(), values.size // _WORTH_A_THREAD)
     if shares <= 1:

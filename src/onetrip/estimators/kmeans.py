@@ -3,9 +3,9 @@
 import warnings
 from typing import Any, ClassVar, Self
 
+import numpy as np
 import torch
 import torch.distributed as dist
-from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import StrOptions
@@ -15,7 +15,7 @@ from onetrip.estimators.arrays import Given
 from onetrip.estimators.kmeans_base import BaseKMeans
 from onetrip.estimators.kmeans_start import is_array, start_centers
 from onetrip.ops.kmeans.lloyd import Solution
-from onetrip.tile.side_by_side import on_one_thread
+from onetrip.ops.kmeans.movement import worth_bounds
 
 
 class KMeans(BaseKMeans):
@@ -122,7 +122,6 @@ class KMeans(BaseKMeans):
         self.precision = precision
         self.device = device
 
-    @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None, sample_weight=None) -> Self:
         """Cluster samples.
 
@@ -138,6 +137,7 @@ class KMeans(BaseKMeans):
         -------
         self
         """
+        self._validate_params()
         given = self._take(X, reset=True)
         self._check_enough_samples(given.shape[0])
         starts = self._starts()
@@ -150,7 +150,8 @@ class KMeans(BaseKMeans):
         # A generator takes longer to make than a small start that needs none.
         random = None if is_array(self.init) else check_random_state(self.random_state)
         group = dist.group.WORLD if self.process_group == "world" else self.process_group
-        points = self._points(given, sample_weight, group)
+        all_at_once = not worth_bounds(*given.shape, self.n_clusters)
+        points = self._points(given, sample_weight, group, with_columns=all_at_once)
         best = None
         for start in range(starts):
             centers = start_centers(self.init, self.n_clusters, points, given, random)
@@ -177,8 +178,7 @@ class KMeans(BaseKMeans):
         self.inertia_ = float(best.inertia)
         self.n_iter_ = best.n_iter
         self.reevaluated_share_ = best.reevaluated_share
-        with on_one_thread():
-            distinct = int(torch.bincount(best.labels).count_nonzero())
+        distinct = _distinct(best.labels)
         if distinct < self.n_clusters and self.process_group is None:
             warnings.warn(
                 f"Number of distinct clusters ({distinct}) found smaller than n_clusters "
@@ -186,6 +186,13 @@ class KMeans(BaseKMeans):
                 ConvergenceWarning,
                 stacklevel=3,
             )
+
+
+def _distinct(labels: Tensor) -> int:
+    """How many clusters have samples."""
+    if labels.is_cpu:
+        return int(np.count_nonzero(np.bincount(labels.numpy())))
+    return int(torch.bincount(labels).count_nonzero())
 
 
 def _same_clustering(one: Tensor, other: Tensor, clusters: int) -> bool:

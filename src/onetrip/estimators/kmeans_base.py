@@ -23,6 +23,7 @@ from torch import Tensor
 from onetrip.core.errors import ArgumentError, ShapeError, complaint
 from onetrip.estimators.arrays import DEVICES, Given, as_tensor, take
 from onetrip.estimators.kmeans_start import is_array
+from onetrip.estimators.parameter_checks import meets_constraints
 from onetrip.ops.kmeans.distances import distances_to
 from onetrip.ops.kmeans.labels import labels_of
 from onetrip.ops.kmeans.lloyd import Solution
@@ -61,6 +62,11 @@ class BaseKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
     def _get_param_names(cls):
         # Read from a signature every time that a fit checks its parameters, otherwise.
         return super()._get_param_names()
+
+    def _validate_params(self):
+        # scikit-learn's own check makes its rules anew at each call, and has the words of errors.
+        if not meets_constraints(self):
+            super()._validate_params()
 
     def fit_predict(self, X, y=None, sample_weight=None):
         """Fit, and return `labels_`."""
@@ -126,9 +132,15 @@ class BaseKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
         return given
 
     def _points(
-        self, given: Given, sample_weight: Any, group: dist.ProcessGroup | None = None
+        self,
+        given: Given,
+        sample_weight: Any,
+        group: dist.ProcessGroup | None = None,
+        *,
+        with_columns: bool = False,
     ) -> Points:
-        return prepare(given.samples, weights_of(given, sample_weight), self._metric, group)
+        weight = weights_of(given, sample_weight)
+        return prepare(given.samples, weight, self._metric, group, with_columns=with_columns)
 
     def _centers(self, points: Placed) -> Tensor:
         return self._fitted_centers().to(points.x)

@@ -71,12 +71,12 @@ def fixed_centers(init: Any, clusters: int, like: Tensor) -> Tensor:
     """
     dtype: Any = np.float64 if like.dtype == torch.float64 else np.float32
     if isinstance(init, Tensor):
-        centers = init.detach().to(like)
+        centers = init.detach().to(like, copy=True)
     elif isinstance(init, np.ndarray) and init.dtype == dtype and _is_finite_table(init):
         # What a general check would find, at a tenth of its time.
         centers = torch.from_numpy(init.copy(order="C")).to(like.device)
     else:
-        centers = as_tensor(check_array(init, dtype=dtype, order="C")).to(like.device)
+        centers = as_tensor(check_array(init, dtype=dtype, order="C", copy=True)).to(like.device)
     expected = (clusters, like.shape[1])
     if tuple(centers.shape) != expected:
         raise ShapeError(
@@ -87,7 +87,7 @@ def fixed_centers(init: Any, clusters: int, like: Tensor) -> Tensor:
                 "does not match the number of clusters or the number of features of the data",
             )
         )
-    return centers.clone()
+    return centers
 
 
 def _is_finite_table(init: np.ndarray) -> bool:

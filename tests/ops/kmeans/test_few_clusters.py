@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from onetrip.ops.kmeans import few_lloyd, few_nearest, resolve
+from onetrip.ops.kmeans import few_lloyd, few_nearest, few_points, resolve
 from onetrip.ops.kmeans.few_lloyd import lloyd_of_few
 from onetrip.ops.kmeans.few_nearest import FewNearest
 from onetrip.ops.kmeans.lloyd import Solution, lloyd
@@ -40,9 +40,9 @@ def nearest(x: torch.Tensor, centers: torch.Tensor) -> np.ndarray:
 @pytest.mark.parametrize("max_iter", [0, 1, 4, 100])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("kept", [0, 1 << 18])
-def test_iterations_are_those_of_torch(monkeypatch, kept, dtype, weighted, max_iter):
-    monkeypatch.setattr(few_lloyd, "_MOST_KEPT", kept)
+@pytest.mark.parametrize("products", [0, 1 << 18])
+def test_iterations_are_those_of_torch(monkeypatch, products, dtype, weighted, max_iter):
+    monkeypatch.setattr(few_lloyd, "_PRODUCTS", products)
     generator = torch.Generator().manual_seed(max_iter)
     x = (torch.randn(700, 5, generator=generator) + 3.0).to(dtype)
     weight = torch.rand(700, generator=generator) if weighted else None
@@ -59,7 +59,7 @@ def test_tiles_and_threads_leave_no_trace(monkeypatch):
     stop = {"max_iter": 30, "tol": 0.0}
     whole = lloyd_of_few(points, x[:8].clone(), ALONE, **stop)
     monkeypatch.setattr(few_nearest, "TILE_SCORES", 0)
-    monkeypatch.setattr(few_nearest, "_MOST_COPIED", 0)
+    monkeypatch.setattr(few_lloyd, "_MOST_COPIED", 0)
     monkeypatch.setattr("onetrip.ops.kmeans.workers.WORTH_THREADS", 0)
     with rows_workers(x) as workers:
         assert_same(lloyd_of_few(points, x[:8].clone(), workers, **stop), whole)
@@ -89,7 +89,7 @@ def test_rows_between_centres_go_where_float64_says(monkeypatch, dtype, offset, 
     x = 0.5 * (centers[one] + centers[other])
     x[::3] *= 1.0 + torch.finfo(dtype).eps
     search = FewNearest(place(x, None, torch.full((7,), offset)), 40)
-    assert np.array_equal(search.label(centers, ALONE), nearest(x, centers))
+    assert np.array_equal(search.label(centers.numpy(), ALONE), nearest(x, centers))
     assert 0 < search.anew <= search.looks == 3000
 
 
@@ -100,7 +100,7 @@ def test_equal_centres_give_the_first(monkeypatch, held):
     x = torch.randn(300, 4, generator=torch.Generator().manual_seed(4))
     centers = x[:2].repeat(MOST_CENTERS // 2 + 1, 1)[:MOST_CENTERS]
     search = FewNearest(place(x, None, torch.zeros(4)), MOST_CENTERS)
-    assert np.array_equal(search.label(centers, ALONE), nearest(x, centers[:2]))
+    assert np.array_equal(search.label(centers.numpy(), ALONE), nearest(x, centers[:2]))
 
 
 def test_the_doubts_of_a_task_are_settled_together(monkeypatch):
@@ -112,8 +112,45 @@ def test_the_doubts_of_a_task_are_settled_together(monkeypatch):
     x[::700] = 0.5 * (centers[3] + centers[4])
     search = FewNearest(place(x, None, torch.zeros(6)), 9)
     for workers in (ALONE, Workers(2, None)):
-        assert np.array_equal(search.label(centers, workers), nearest(x, centers))
+        assert np.array_equal(search.label(centers.numpy(), workers), nearest(x, centers))
     assert search.anew >= 2 * len(x[::700])
+
+
+def test_the_reach_follows_the_centres():
+    """It is kept for centres of nearly the same norm, and found anew for others."""
+    generator = torch.Generator().manual_seed(6)
+    near = torch.randn(5, 8, generator=generator)
+    far = near + 300.0
+    x = torch.cat((near[:2].mean(0, keepdim=True), far[:2].mean(0, keepdim=True)))
+    x = torch.cat((x, torch.randn(300, 8, generator=generator)))
+    points = place(x, None, torch.zeros(8))
+    search, doubts = FewNearest(points, 5, few_points.by_columns(x.numpy())), []
+    for centers in (near, far, far * (1.0 - 2.0**-10), near, near * 1.01):
+        before = search.anew
+        assert np.array_equal(search.label(centers.numpy(), ALONE), nearest(x, centers))
+        doubts.append(search.anew - before)
+    fresh = FewNearest(points, 5, few_points.by_columns(x.numpy()))
+    assert np.array_equal(fresh.label(near.numpy(), ALONE), nearest(x, near))
+    assert doubts[0] == doubts[3] == fresh.anew
+    assert doubts[1] > 0
+
+
+@pytest.mark.parametrize("held", [0, 1 << 20])
+def test_doubts_are_settled_alike_by_all_centres_and_by_candidates(monkeypatch, held):
+    generator = torch.Generator().manual_seed(7)
+    centers = torch.randn(6, 5, generator=generator)
+    x = 0.5 * (centers[:3] + centers[3:])
+    among = np.zeros((6, 3), bool)
+    among[[0, 1], [0, 1]] = among[[4, 3], [0, 1]] = True  # of the third none, which is all
+    monkeypatch.setattr(resolve, "_FEW_DIFFERENCES", held)
+    points = place(x, None, torch.zeros(5))
+    found = resolve.labels_among(points, centers, np.arange(3), among.copy())
+    wide = (x.double()[:, None] - centers.double()).square().sum(2).numpy()
+    assert found.tolist() == [
+        min((0, 4), key=wide[0].__getitem__),
+        min((1, 3), key=wide[1].__getitem__),
+        wide[2].argmin(),
+    ]
 
 
 def test_who_is_of_few():

@@ -28,3 +28,29 @@ def test_few_points_are_as_many_are(monkeypatch, dtype, metric, offset, weighted
     assert few.magics == many.magics
     assert few.variance == pytest.approx(many.variance, rel=1e-6)
     assert few.group is many.group is None
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("offset", [0.0, 5.0])
+def test_columns_are_the_centred_samples_and_ones(dtype, offset):
+    x = torch.randn(40, 3, generator=torch.Generator().manual_seed(1)).to(dtype) + offset
+    plain, few = prepare(x, None, "euclidean"), prepare(x, None, "euclidean", with_columns=True)
+    assert plain.columns is None
+    assert few.columns is not None
+    assert torch.equal(torch.from_numpy(few.columns[:3]), plain.centred.T)
+    assert (few.columns[3] == 1.0).all()
+    assert (few.centred is few.x) == (offset == 0.0)
+    for name in ("x", "centred", "offset"):
+        assert torch.equal(getattr(few, name), getattr(plain, name))
+    torch.testing.assert_close(few.norm, plain.norm, rtol=1e-6, atol=0.0)
+    assert few.variance == pytest.approx(plain.variance, rel=1e-6)
+    assert few.magics == plain.magics
+
+
+@pytest.mark.parametrize("offset", [0.999, 1.0, 1.001, 1.01])
+def test_an_offset_pays_where_it_is_larger_than_the_spread(offset):
+    """A sum that is near enough decides alone only beyond doubt."""
+    x = torch.tensor([[offset + 1.0], [offset - 1.0]]).repeat(500, 1)
+    points = prepare(x, None, "euclidean")
+    assert (points.centred is x) == (offset <= 1.0)
+    assert points.variance == pytest.approx(1.0, rel=1e-5)

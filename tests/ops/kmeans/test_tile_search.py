@@ -4,13 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from onetrip.ops.kmeans.tile_search import MOST_CENTERS, TileSearch
+from onetrip.ops.kmeans.few_points import by_columns
+from onetrip.ops.kmeans.tile_search import MOST_CENTERS, Rounding, TileSearch
 from onetrip.tile.certified import score_bound
 
 
 def searched(x: torch.Tensor, centers: torch.Tensor, search: TileSearch | None = None):
     search = search or TileSearch(*centers.shape, x.dtype)
-    return search.nearest(x.T, x.norm(dim=1).numpy(), search.aim(centers), with_second=True)
+    aim = search.aim().at(centers.numpy())
+    return search.nearest(
+        x.numpy().T, search.reach(x.norm(dim=1).numpy(), aim), aim, with_second=True
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -55,3 +59,49 @@ def test_a_tile_serves_fewer_rows_and_then_more():
         found, alone = searched(x[:rows], centers, search), searched(x[:rows], centers)
         for ours, theirs in zip(found, alone, strict=True):
             assert np.array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("clusters", [3, 200])
+def test_a_row_of_ones_brings_the_squares_into_the_product(dtype, clusters):
+    """Products in pieces and in one, of columns that are contiguous and that are not."""
+    generator = torch.Generator().manual_seed(clusters)
+    x = torch.randn(3000, 16, generator=generator).to(dtype)
+    centers = 3.0 * torch.randn(clusters, 16, generator=generator).to(dtype)
+    search, norm = TileSearch(*centers.shape, x.dtype), x.norm(dim=1)
+    aim = search.aim().at(centers.numpy())
+    reach = search.reach(norm.numpy(), aim)
+    plain = search.nearest(x.numpy().T, reach, aim)
+    wide = centers.double()
+    truth = (wide.square().sum(1) - 2.0 * x.double() @ wide.T).numpy()
+    label = truth.argmin(1)
+    for columns in (x.T.contiguous().numpy(), by_columns(x.numpy())):
+        found = search.nearest(columns, reach, aim)
+        # Half of it is what rounding may do to one score.
+        assert bool((np.abs(found.best - truth.min(1)) <= 0.5 * reach).all())
+        certain = np.setdiff1d(np.arange(3000), found.doubtful)
+        assert certain.size > 2950
+        assert np.array_equal(found.label[certain], label[certain])
+        assert np.abs(plain.best - found.best).max() <= reach.max()
+
+
+@pytest.mark.parametrize("features", [1, 64, 1000])
+def test_the_reach_is_twice_what_rounding_may_do_to_a_score(features):
+    """D + 4 roundings of a product and of a square, and of a square that is one more term D + 1."""
+    norm, largest, unit = 3.0, 5.0, 2.0**-24
+    product = (features + 4) * unit * 2.0 * norm * largest
+    square = (features + 4 + features + 1) * unit * largest**2
+    reach = Rounding(0.0, features, "float32").reach(largest)
+    found = float(reach.of(np.array([norm]))[0])
+    assert 2.0 * (product + square) < found < 4.0 * (product + square)
+
+
+def test_two_marks_of_one_row_do_not_stand_in_for_none_of_another():
+    """As many marks as rows, and still two rows in doubt."""
+    x = torch.eye(4)[:, :3].contiguous()
+    x[1] = torch.nan
+    centers = torch.tensor([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    x[3] = centers[2]
+    found = searched(x, centers)
+    assert found.doubtful.tolist() == [0, 1]
+    assert found.candidates.sum(0).tolist() == [2, 0]

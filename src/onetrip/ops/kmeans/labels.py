@@ -8,7 +8,7 @@ from onetrip.ops.kmeans.few_nearest import TILE_SCORES, FewNearest, labels_of_ti
 from onetrip.ops.kmeans.movement import Movement
 from onetrip.ops.kmeans.points import Placed
 from onetrip.ops.kmeans.solve import problem_of, resolve
-from onetrip.ops.kmeans.tile_search import MOST_CENTERS
+from onetrip.ops.kmeans.tile_search import MOST_CENTERS, quiet
 from onetrip.ops.kmeans.torch_impl import TorchAssigner
 from onetrip.ops.kmeans.workers import WORTH_THREADS, Workers, rows_workers
 
@@ -26,12 +26,14 @@ def labels_of(points: Placed, centers: Tensor, precision: str) -> np.ndarray:
     clusters = centers.shape[0]
     few = clusters <= MOST_CENTERS and precision == "certified"
     if few and points.norm.shape[0] * clusters <= TILE_SCORES:
-        return labels_of_tile(points, centers)
+        return labels_of_tile(points, centers.numpy())
     if few and points.x.numel() < WORTH_THREADS:
-        return FewNearest(points, clusters).label(centers, Workers(1, None))
+        with quiet():
+            return FewNearest(points, clusters).label(centers.numpy(), Workers(1, None))
     with torch.no_grad(), rows_workers(points.x) as workers:
         if few:
-            return FewNearest(points, clusters).label(centers, workers)
+            with quiet():
+                return FewNearest(points, clusters).label(centers.numpy(), workers)
         _, config = resolve("torch", problem_of(points.x, clusters, {"max_iter": 0}))
         assigner = TorchAssigner(points, clusters, config, precision == "certified")
         assigner.finish(centers, Movement(clusters, centers.device), workers)

@@ -189,7 +189,15 @@ def inertia_of(points: Points, centers: Tensor, labels: Tensor, workers: Workers
         difference = centers.index_select(0, labels[rows]).sub_(points.x[rows])
         per_row[rows] = difference.square_().sum(1)
 
-    workers.map(measure, slices(slice(0, labels.shape[0]), pass_rows(points.x)))
+    def measure_on_host(rows: slice) -> None:
+        """The same bits, in calls that take less time than the work."""
+        difference = centers.numpy().take(labels.numpy()[rows], 0)
+        difference -= points.x.numpy()[rows]
+        difference *= difference
+        per_row.numpy()[rows] = torch.from_numpy(difference).sum(1).numpy()
+
+    each = measure_on_host if points.x.is_cpu else measure
+    workers.map(each, slices(slice(0, labels.shape[0]), pass_rows(points.x)))
     if points.weight is not None:
         per_row *= points.weight
     return exact_total(per_row, points.group)

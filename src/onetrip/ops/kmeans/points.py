@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
@@ -70,6 +71,7 @@ class Points(Placed):
     group : processes that hold the other samples, or None
     lost : Tensor [N], what float16 takes from each row of `centred`, where a device has found it
     longest : float, the largest norm of these rows, where a device has found it
+    columns : array [D + 1, N], `by_columns` of `centred`, where somebody asked for it
     """
 
     total_weight: float
@@ -78,6 +80,7 @@ class Points(Placed):
     group: dist.ProcessGroup | None
     lost: Tensor | None = None
     longest: float | None = None
+    columns: np.ndarray | None = None
 
     def terms(self, rows: Tensor) -> Tensor:
         """Weighted rows [R, D · grids] of `x` in float64, on the grids: their sums are exact."""
@@ -126,6 +129,8 @@ def prepare(
     metric: str,
     group: dist.ProcessGroup | None = None,
     meanwhile: Callable[[], object] = lambda: None,
+    *,
+    with_columns: bool = False,
 ) -> Points:
     """Make samples ready: one pass for mean and norms, one more far from the origin.
 
@@ -136,6 +141,8 @@ def prepare(
     metric : {"euclidean", "cosine"}
     group : processes over which the samples are split, optional
     meanwhile : what the host does while a device reads, optional
+    with_columns : whether few samples on a CPU get their `columns` too, which is for those who
+        search all of them again and again
     """
     x = (x if x.dtype == torch.float64 else x.float()).contiguous()
     if metric == "cosine":
@@ -155,7 +162,7 @@ def prepare(
     if x.is_cpu and group is None and x.numel() < WORTH_THREADS:
         from onetrip.ops.kmeans.few_points import prepare_few
 
-        return prepare_few(x, weight, total_weight)
+        return prepare_few(x, weight, total_weight, with_columns=with_columns)
     with rows_workers(x) as workers:
         block_rows = pass_rows(x) if x.is_cpu else max(1, _DEVICE_ELEMENTS // x.shape[1])
         blocks = slices(slice(0, rows), block_rows)

@@ -86,6 +86,11 @@ def labels_among(
     array([0])
     """
     candidates |= ~candidates.any(0)
+    if rows.size * centers.numel() <= _FEW_DIFFERENCES:
+        wide = points.x.numpy().take(rows, 0).astype(np.float64)[:, None]
+        square = torch.from_numpy(wide - centers.numpy()).square_().sum(2).numpy()  # [M, K]
+        square[~candidates.T] = math.inf
+        return square.argmin(1)
     place, column = candidates.T.nonzero()
     if place.size * centers.shape[1] > _SCORES:
         return nearest_anew(points, centers, torch.from_numpy(rows)).label.numpy()

@@ -56,10 +56,15 @@ def solve(
     room: "Room | None" = None,
 ) -> Solution:
     """Run Lloyd's iterations from `centers` [K, D]; ``max_iter=0`` labels the rows and no more."""
+    spherical, certified = metric == "cosine", precision == "certified"
+    is_few = certified and not spherical and is_of_few(points, centers)
+    if is_few and impl in ("auto", "torch"):
+        start = centers.to(points.x.dtype).contiguous()
+        with rows_workers(points.x) as workers:
+            return lloyd_of_few(points, start, workers, max_iter=max_iter, tol=tol)
     if config is None:
         # No iteration: one process of several may hold fewer samples than there are clusters.
         impl, config = resolve(impl, problem_of(points.x, centers.shape[0], {"max_iter": 0}))
-    spherical, certified = metric == "cosine", precision == "certified"
     start = centers.to(points.x.dtype).contiguous()
     if spherical:
         start = F.normalize(start, dim=1)
@@ -69,8 +74,6 @@ def solve(
 
         return lloyd_on_device(points, start, impl, config, certified, room=room, **stop)
     with torch.no_grad(), rows_workers(points.x) as workers:
-        if certified and not spherical and is_of_few(points, start):
-            return lloyd_of_few(points, start, workers, max_iter=max_iter, tol=tol)
         assigner = TorchAssigner(points, centers.shape[0], config, certified)
         return lloyd(points, start, assigner, workers, **stop)
 

@@ -2,7 +2,7 @@
 
 What a search of a thousand rows takes is calls: NumPy begins one in half a microsecond, torch in
 two to ten. And it is passes over the scores: marks of a byte take a quarter of the time of marks
-in float32. The product is torch's, whose BLAS is the faster for a handful of centres.
+in float32. The product is NumPy's where its BLAS has kernels for small matrices, else torch's.
 """
 
 import functools
@@ -11,22 +11,35 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from onetrip.tile.certified import UNIT_ROUNDOFF, score_bound
 
 # Columns that a byte numbers. It counts them as well: 256 marks count to none, which is not one.
 MOST_CENTERS = 256
+# A product of samples by columns takes pieces of so many terms, for which NumPy's BLAS asks no
+# other thread, and has kernels that take a half to nine tenths of the time of torch's: measured on
+# one core for 4 to 128 centres of 4 to 128 features, where a piece has this many samples.
+_PIECE = 1 << 18
+_LEAST_COLUMNS = 128
 
 
 class Reach(NamedTuple):
     """How far beyond the least score of a row of norm n another may be less in truth.
 
     It is ``slope * n + level``: all rounding of `TileSearch` is a line over the norm.
+
+    >>> Reach(2.0, 1.0).of(np.array([0.0, 3.0]))
+    array([1., 7.])
     """
 
     slope: float
     level: float
+
+    def of(self, norm: np.ndarray) -> np.ndarray:
+        """The reach of rows of these norms [R]."""
+        reach = norm * self.slope
+        reach += self.level
+        return reach
 
 
 class Rounding:
@@ -44,7 +57,8 @@ class Rounding:
         # when a reach is added to it, and by one more.
         unit = 2.0 * UNIT_ROUNDOFF[accumulator]
         self._slope = 2.0 * (float(of_product) + unit)
-        self._level = 2.0 * (float(of_centers) + unit)
+        # A square that is one more term of the product is rounded once as often.
+        self._level = 2.0 * (2.0 * float(of_centers) + unit)
 
     def reach(self, largest: float) -> Reach:
         """The reach for centres of which the largest norm is this."""
@@ -57,12 +71,28 @@ def rounding_of(unit_roundoff: float, D: int, accumulator: str) -> Rounding:
     return Rounding(unit_roundoff, D, accumulator)
 
 
-class Aim(NamedTuple):
-    """Centres to be searched: ``-2 c`` [K, D], squared norms [K, 1], what rounding reaches."""
+class Aim:
+    """Centres to be searched, one set after the other, in the same memory.
 
-    factors: Tensor
-    square: Tensor
-    reach: Reach
+    Attributes
+    ----------
+    factors : array [K, D + 1], ``-2 c`` and ``|c|²``: their product with a sample and a one is a
+        score
+    largest : float, the largest norm of a centre
+    """
+
+    def __init__(self, clusters: int, features: int, dtype: np.dtype) -> None:
+        self.factors = np.empty((clusters, features + 1), dtype)
+        self.largest = 0.0
+        self._twice, self._square = self.factors[:, :features], self.factors[:, features]
+
+    def at(self, centred: np.ndarray) -> "Aim":
+        """Take centres [K, D]."""
+        # A factor of two rounds nothing.
+        np.multiply(centred, -2.0, out=self._twice)
+        np.vecdot(centred, centred, out=self._square)
+        self.largest = math.sqrt(max(self._square.tolist()))
+        return self
 
 
 class Found(NamedTuple):
@@ -87,9 +117,9 @@ class Found(NamedTuple):
 class _Tile:
     """What one thread writes [K, R]: scores, which of them are within reach, their columns."""
 
-    def __init__(self, clusters: int, rows: int, dtype: torch.dtype) -> None:
+    def __init__(self, clusters: int, rows: int, dtype: np.dtype) -> None:
         self._clusters = clusters
-        self._scores = torch.empty(clusters * rows, dtype=dtype)
+        self._scores = np.empty(clusters * rows, dtype)
         self._within = np.empty(clusters * rows, bool)
         self._columns = np.empty(clusters * rows, np.uint8)
         self.rows = 0
@@ -104,32 +134,42 @@ class _Tile:
             return False
         shape = self._clusters, rows
         self.rows = rows
-        self.scores = self._scores[:used].view(shape)
-        self.scores_array = self.scores.numpy()
+        self.scores = self._scores[:used].reshape(shape)
         self.within = self._within[:used].reshape(shape)
+        self.marks = self.within.view(np.uint8)
         self.columns = self._columns[:used].reshape(shape)
         return True
 
 
+# Of what is infinite or not a number; the rows concerned are in doubt.
+quiet = functools.partial(np.errstate, invalid="ignore", over="ignore")
+
+
 class TileSearch:
-    """What searches for the nearest of `clusters` centres of `features` have in common."""
+    """What searches for the nearest of `clusters` centres of `features` have in common.
+
+    Its methods are called under `quiet`, which costs as much as one of them.
+    """
 
     def __init__(self, clusters: int, features: int, dtype: torch.dtype) -> None:
+        self._shape = clusters, features
+        self._piece = _PIECE // (clusters * (features + 1))
         self._rounding = rounding_of(0.0, features, str(dtype).removeprefix("torch."))
         self._numbers = np.arange(clusters, dtype=np.uint8)[:, None]
-        self._dtype = dtype
+        self._none = np.empty(0, np.int64), np.empty((clusters, 0), bool)
+        self._dtype = torch.empty(0, dtype=dtype).numpy().dtype
         self._spare: list[_Tile] = []
 
-    def aim(self, centred: Tensor) -> Aim:
-        """What `nearest` needs to know of centres [K, D]."""
-        values = centred.numpy()
-        square = np.einsum("kd,kd->k", values, values)
-        reach = self._rounding.reach(math.sqrt(square.max()))
-        # A factor of two rounds nothing.
-        return Aim(torch.from_numpy(values * -2.0), torch.from_numpy(square[:, None]), reach)
+    def aim(self) -> Aim:
+        """Memory for the centres to be searched."""
+        return Aim(*self._shape, self._dtype)
+
+    def reach(self, norm: np.ndarray, aim: Aim) -> np.ndarray:
+        """How far beyond the least score of rows of such norms [R] another may be the less."""
+        return self._rounding.reach(aim.largest).of(norm)
 
     def nearest(
-        self, columns: Tensor, norm: np.ndarray, aim: Aim, *, with_second: bool = False
+        self, columns: np.ndarray, reach: np.ndarray, aim: Aim, *, with_second: bool = False
     ) -> Found:
         """Column of the least score of each row, and the rows where another may be less in truth.
 
@@ -138,42 +178,56 @@ class TileSearch:
 
         Parameters
         ----------
-        columns : Tensor [D, R], samples
-        norm : array [R], of the samples
-        aim : of the centres
+        columns : array [D, R], samples; or [D + 1, R], with a row of ones
+        reach : array [R], of the samples, at least that of these centres
+        aim : at the centres
         with_second : whether the second least score is to be known too
 
         Examples
         --------
         >>> search = TileSearch(2, 1, torch.float32)
-        >>> aim = search.aim(torch.tensor([[2.0], [1.0]]))
-        >>> found = search.nearest(torch.tensor([[1.0, 1.5]]), np.array([1.0, 1.5], "f4"), aim)
+        >>> aim = search.aim().at(np.array([[2.0], [1.0]], "f4"))
+        >>> reach = search.reach(np.array([1.0, 1.5], "f4"), aim)
+        >>> found = search.nearest(np.array([[1.0, 1.5]], "f4"), reach, aim)
         >>> int(found.label[0]), found.doubtful.tolist()
         (1, [1])
         """
-        tile = self._tile(norm.size)
-        # A product that adds as well takes longer, and so does NumPy's addition.
-        torch.mm(aim.factors, columns, out=tile.scores).add_(aim.square)
-        best = np.minimum.reduce(tile.scores_array, 0)
-        with np.errstate(invalid="ignore", over="ignore"):
-            limit = norm * aim.reach.slope
-            limit += aim.reach.level
-            limit += best
-            marks = np.less_equal(tile.scores_array, limit, out=tile.within).view(np.uint8)
-        label = np.bitwise_or.reduce(np.multiply(marks, self._numbers, out=tile.columns), 0)
+        tile = self._tile(reach.size)
+        scores = tile.scores
+        self._score(aim.factors, columns, scores)
+        best = np.minimum.reduce(scores, 0)
+        limit = best + reach
+        np.less_equal(scores, limit, out=tile.within)
+        label = np.bitwise_or.reduce(np.multiply(tile.marks, self._numbers, out=tile.columns), 0)
         # What is not a number is within no reach: no mark of it, and so in doubt.
-        doubtful = (np.add.reduce(marks, 0, dtype=np.uint8) != 1).nonzero()[0]
-        candidates = tile.within.take(doubtful, 1)
+        if np.count_nonzero(tile.within) == tile.rows and not math.isnan(np.maximum.reduce(limit)):
+            doubtful, candidates = self._none
+        else:
+            doubtful = (np.add.reduce(tile.marks, 0, dtype=np.uint8) != 1).nonzero()[0]
+            candidates = tile.within.take(doubtful, 1)
         second = self._second(tile, label, doubtful) if with_second else None
         self._spare.append(tile)
         return Found(label, doubtful, candidates, best, second)
+
+    def _score(self, factors: np.ndarray, columns: np.ndarray, out: np.ndarray) -> None:
+        """Scores [K, R] of samples."""
+        features, rows = columns.shape
+        taken = factors[:, :features]
+        if self._piece >= _LEAST_COLUMNS and columns.strides[1] == columns.itemsize:
+            for start in range(0, rows, self._piece):
+                part = slice(start, start + self._piece)
+                np.matmul(taken, columns[:, part], out=out[:, part])
+        else:
+            torch.mm(*map(torch.from_numpy, (taken, columns)), out=torch.from_numpy(out))
+        if features < factors.shape[1]:
+            out += factors[:, features:]
 
     def _second(self, tile: _Tile, label: np.ndarray, doubtful: np.ndarray) -> np.ndarray:
         """Least score of each row but for that of its label; the scores are used up."""
         # The numbers of several marks make none of them, and perhaps one that no column has.
         label[doubtful] = 0
-        tile.scores_array[label, np.arange(label.size)] = math.inf
-        return np.minimum.reduce(tile.scores_array, 0)
+        tile.scores[label, np.arange(label.size)] = math.inf
+        return np.minimum.reduce(tile.scores, 0)
 
     def _tile(self, rows: int) -> _Tile:
         """A tile that no other thread has; one that was used spares the faults of new pages."""

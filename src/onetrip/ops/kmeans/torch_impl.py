@@ -16,7 +16,13 @@ from onetrip.core.selection import Config
 from onetrip.ops.kmeans.movement import Bounds, Movement, Rest, worth_bounds
 from onetrip.ops.kmeans.points import Placed
 from onetrip.ops.kmeans.resolve import nearest_anew
-from onetrip.ops.kmeans.tile_search import MOST_CENTERS, Aim, TileSearch, search_of
+from onetrip.ops.kmeans.tile_search import (
+    MOST_CENTERS,
+    Aim,
+    TileSearch,
+    quiet,
+    search_of,
+)
 from onetrip.ops.kmeans.two_nearest import two_least
 from onetrip.ops.kmeans.workers import Workers, slices
 from onetrip.tile.certified import UNIT_ROUNDOFF, distance_bound, score_bound
@@ -122,7 +128,10 @@ class TorchAssigner:
         centred = centers - self.points.offset
         square = centred.square().sum(1)
         N = self.labels.shape[0]
-        aim = None if self._search is None else self._search.aim(centred)
+        aim = None
+        if self._search is not None:
+            with quiet():
+                aim = self._search.aim().at(centred.numpy())
         target = Target(centers, centred, square, square.max().sqrt(), aim)
         share = N // (1 if workers.threads == 1 else _TASKS)
         task_rows = max(self._least_rows, min(_BLOCKS_PER_TASK * self._block_rows, share))
@@ -207,7 +216,9 @@ class TorchAssigner:
         with_second = self._bounds is not None
         found, doubtful, start = [], [], 0
         for x, norm in self._blocks(rows):
-            part = search.nearest(x.T, norm.numpy(), aim, with_second=with_second)
+            with quiet():
+                reach = search.reach(norm.numpy(), aim)
+                part = search.nearest(x.numpy().T, reach, aim, with_second=with_second)
             found.append(part)
             doubtful.append(part.doubtful + start)
             start += x.shape[0]
