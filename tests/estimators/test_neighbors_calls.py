@@ -98,3 +98,30 @@ def test_order_is_asked_for_where_distances_weigh(model, weights, monkeypatch):
     assert same.mean() > 0.99
     fitted.kneighbors(X[1::2])
     assert asked == [weights not in ("uniform", None), True]
+
+
+@pytest.mark.parametrize("weights", ["uniform", "distance"])
+def test_few_samples_wake_no_threads(weights, monkeypatch):
+    """A thread of a BLAS or of torch, once awake, takes a core for 10 ms to look for work."""
+    vdot, scatter_add = np.vdot, torch.Tensor.scatter_add_
+    sizes, threads = [], []
+
+    def dotting(a, b):
+        sizes.append(a.size)
+        return vdot(a, b)
+
+    def scattering(*args):
+        threads.append(torch.get_num_threads())
+        return scatter_add(*args)
+
+    monkeypatch.setattr(np, "vdot", dotting)
+    monkeypatch.setattr(torch.Tensor, "scatter_add_", scattering)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        KNeighborsClassifier(weights=weights).fit(X[:100], Y[:100]).predict_proba(X[100:900])
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert max(sizes) <= 10_000
+    assert threads == [1]

@@ -45,6 +45,8 @@ _TORCH_DTYPES = {np.dtype(kind): dtype for dtype, kind in _NUMPY_DTYPES.items()}
 _LARGEST = {torch.float64: 2.0**499, torch.float32: 2.0**51, torch.bfloat16: 2.0**51}
 # Elements whose squares one thread adds up in less than it takes to wake another.
 _WORTH_A_THREAD = 1 << 19
+# Elements that OpenBLAS leaves to one thread: another one, once awake, looks for work for 10 ms.
+_WORTH_A_THREAD_OF_BLAS = 10_000
 # What `device` may be, by scikit-learn's rules of parameters.
 DEVICES = [str, torch.device]
 
@@ -179,7 +181,7 @@ def _is_surely_small(values: np.ndarray, dtype: torch.dtype) -> bool:
     limit = _LARGEST.get(dtype, 0.0)
     if values.dtype not in (np.float32, np.float64) or not values.flags.c_contiguous:
         return False
-    if values.size < _WORTH_A_THREAD:
+    if values.size <= _WORTH_A_THREAD_OF_BLAS:
         return float(np.vdot(values, values)) <= limit**2
     flat = as_tensor(values).view(-1)
     shares = min(worker_count(), values.size // _WORTH_A_THREAD)

@@ -15,6 +15,10 @@ from onetrip.estimators.arrays import Given
 from onetrip.estimators.labels import check_labels
 from onetrip.estimators.neighbor_targets import as_array, take_targets
 from onetrip.estimators.neighbors_vote import NeighborsVote
+from onetrip.tile.side_by_side import on_one_thread
+
+# Votes that one thread counts in less than a second one takes to wake and to fall asleep.
+_WORTH_THREADS = 1 << 17
 
 
 class KNeighborsClassifier(ClassifierMixin, NeighborsVote):
@@ -147,9 +151,10 @@ class KNeighborsClassifier(ClassifierMixin, NeighborsVote):
                 "to avoid this case if you are using a user-defined function."
             )
         votes = []
-        for classes, codes in zip(self._class_lists(), self._codes, strict=True):
-            counts = weights.new_zeros(weights.shape[0], len(classes))
-            votes.append(counts.scatter_add_(1, codes[found.indices], weights))
+        with on_one_thread(where=weights.numel() < _WORTH_THREADS):
+            for classes, codes in zip(self._class_lists(), self._codes, strict=True):
+                counts = weights.new_zeros(weights.shape[0], len(classes))
+                votes.append(counts.scatter_add_(1, codes[found.indices], weights))
         return votes, given
 
     def _class_lists(self) -> list[Any]:
