@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import onetrip
+from onetrip.ops.kneighbors import triton_impl
 from onetrip.ops.kneighbors.api import find
 
 pytestmark = [
@@ -69,6 +70,26 @@ def test_data_that_bounds_do_not_tell_apart(kind, D):
     values, indices = truth(x, y, 10)
     assert torch.equal(found.indices, indices)
     torch.testing.assert_close(found.values, values, rtol=1e-14, atol=0)
+
+
+@pytest.mark.parametrize("exclude_self", [False, True])
+def test_groups_far_apart(exclude_self, monkeypatch):
+    """Distances of 16 between norms of a thousand: each group is searched about its centre."""
+    generator = torch.Generator("cuda").manual_seed(12)
+    centres = 100 * torch.randn(20, 128, generator=generator, device="cuda")
+    y = torch.randn(20_000, 128, generator=generator, device="cuda") + centres.repeat(1000, 1)
+    y[5000:5100] = y[:100]
+    left = []
+    monkeypatch.setattr(triton_impl, "_search_differences", lambda call: left.append(call.left))
+    found = find(y, y, 10, metric="sqeuclidean", exclude_self=exclude_self, impl="triton")
+    rows = torch.arange(0, 20_000, 67, device="cuda")
+    values, indices = truth(y[rows], y, 11)
+    if exclude_self:
+        others = indices != rows[:, None]
+        values, indices = values[others].view(-1, 10), indices[others].view(-1, 10)
+    assert torch.equal(found.indices[rows], indices[:, :10])
+    torch.testing.assert_close(found.values[rows], values[:, :10], rtol=1e-14, atol=0)
+    assert [int(of_call.sum()) for of_call in left] == [0]
 
 
 def test_nobody_is_their_own_neighbor():

@@ -11,6 +11,7 @@ from onetrip.ops.kneighbors.api import find
 from onetrip.ops.kneighbors.device_plan import list_width, make_blocks
 from onetrip.ops.kneighbors.device_products import _bounds
 from onetrip.ops.kneighbors.halves import offset_and_tops, round_rows
+from onetrip.ops.kneighbors.regions import regions
 from onetrip.tile.problem import is_interpreting
 
 pytestmark = pytest.mark.skipif(
@@ -70,6 +71,55 @@ def test_what_a_bound_leaves_is_compared_by_differences(left, little_room):
     """Norms of 3000 and distances of 1: a product certifies nothing, a difference everything."""
     assert_exact(draw("two-ends", 6, seed=1), draw("two-ends", 140, seed=2), 2)
     assert left == {"differences": 6, "torch": 0}
+
+
+def groups(sizes, D=6, seed=7):
+    """Clusters of width 1 whose centres are thousands apart; every fourth row is a duplicate."""
+    generator = torch.Generator().manual_seed(seed)
+    centres = 5000.0 * torch.randn(len(sizes), D, generator=generator)
+    label = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes))
+    label = label[torch.randperm(sum(sizes), generator=generator)]
+    x = centres[label] + torch.randn(sum(sizes), D, generator=generator)
+    x[3::4] = x[2::4][: len(x[3::4])]
+    return x
+
+
+@pytest.mark.parametrize("exclude_self", [False, True])
+def test_groups_far_apart_are_searched_each_about_its_centre(
+    exclude_self, left, little_room, monkeypatch
+):
+    monkeypatch.setattr(triton_impl, "_MANY_LEFT", 1)
+    y = groups([70, 70, 60])
+    found = find(y, y, 1, metric="sqeuclidean", exclude_self=exclude_self, impl="triton")
+    squares = torch.cdist(y.double(), y.double(), compute_mode="donot_use_mm_for_euclid_dist") ** 2
+    if exclude_self:
+        squares.fill_diagonal_(torch.inf)
+    expected = squares.sort(dim=1, stable=True)
+    assert torch.equal(found.indices, expected.indices[:, :1])
+    assert left == {"differences": 0, "torch": 0}
+
+
+def test_a_group_that_is_too_small_looks_beyond_itself(left, little_room, monkeypatch):
+    monkeypatch.setattr(triton_impl, "_MANY_LEFT", 1)
+    y = groups([90, 60, 2])
+    assert_exact(y, y, 5)
+
+
+@pytest.mark.parametrize("k", [1, 7])
+def test_regions_hold_all_neighbors(k):
+    x, y = groups([40, 30, 5], seed=1)[::3], groups([40, 30, 5], seed=1)
+    found = regions(x, y, k)
+    assert sorted(torch.cat([rows for rows, _ in found]).tolist()) == list(range(25))
+    _, indices = truth(x, y, k)
+    for rows, near in found:
+        assert torch.isin(indices[rows], near).all()
+        assert (near.diff() > 0).all()
+
+
+@pytest.mark.filterwarnings("ignore:(overflow|invalid value):RuntimeWarning")
+@pytest.mark.parametrize("kind", ["normal", "all-equal", "huge"])
+def test_rows_in_no_groups_have_no_regions(kind):
+    assert regions(draw(kind, 500, seed=1), draw(kind, 500, seed=1), 3) == []
 
 
 def test_more_equals_than_there_is_room_for(left, little_room):
