@@ -19,6 +19,13 @@ SVD_PEAKS = {
     **{(5000, 64): 9_388_544, (5000, 256): 21_795_328, (20000, 64): 36_268_544},
     **{(64, 5000): 10_668_544},
 }
+# Shape -> peak of torch.linalg.qr in float64.
+ORTHONORMAL_PEAKS = {
+    **{(15, 15): 6_297_088, (210, 15): 6_320_640, (210, 54): 6_407_680, (1000, 10): 6_374_400},
+    **{(1000, 32): 6_557_184, (1000, 100): 7_174_144, (1000, 500): 14_296_064},
+    **{(5000, 64): 8_885_760, (5000, 256): 17_327_104, (20000, 64): 21_269_504},
+    **{(100_000, 20): 32_268_800},
+}
 # What a device hands out comes in blocks of 512 bytes: a copy, results, workspace, a flag.
 ROUNDED = 8 * 512
 
@@ -36,6 +43,13 @@ def test_singular_vectors_take_what_was_measured(shape):
     results = 2 * most * least + least * least + least
     said = 4 * results + device_room.svd_bytes(*shape, 4)
     assert abs(SVD_PEAKS[shape] - said) <= ROUNDED
+
+
+@pytest.mark.parametrize("shape", ORTHONORMAL_PEAKS, ids=str)
+def test_orthonormal_columns_take_no_more_than_is_said_and_hardly_less(shape):
+    N, K = shape
+    said = 8 * (N * K + K * K + K) + device_room.orthonormal_bytes(N, K)
+    assert 0.96 * said <= ORTHONORMAL_PEAKS[shape] <= said
 
 
 def test_estimates_of_many_features_hold_the_eigenvectors():
