@@ -31,3 +31,14 @@ def test_equal_values_of_another_kind_are_not_the_same(kind, name, right, wrong)
     model.set_params(**{name: "no such thing"})
     with pytest.raises(InvalidParameterError, match=f"The '{name}' parameter of {kind.__name__}"):
         model.fit(np.zeros((4, 2)))
+
+
+def test_the_first_batch_checks_parameters_and_later_ones_do_not():
+    model = MiniBatchKMeans(0)
+    with pytest.raises(InvalidParameterError, match="'n_clusters' parameter of MiniBatchKMeans"):
+        model.partial_fit(np.eye(4))
+    model.set_params(n_clusters=2).partial_fit(np.eye(4)).set_params(tol=-1.0).partial_fit(
+        np.eye(4)
+    )
+    with pytest.raises(InvalidParameterError, match="'tol' parameter of MiniBatchKMeans"):
+        model.fit(np.eye(4))

@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 from torch import Tensor
@@ -147,7 +146,6 @@ class MiniBatchKMeans(BaseKMeans):
         self.precision = precision
         self.device = device
 
-    @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None, sample_weight=None) -> Self:
         """Cluster samples by random batches.
 
@@ -163,15 +161,17 @@ class MiniBatchKMeans(BaseKMeans):
         -------
         self
         """
+        self._validate_params()
         given, weight = self._host(X, sample_weight, reset=True)
         with on_one_thread(where=given.samples.numel() < WORTH_THREADS):
             self._fit(given, weight)
         return self
 
-    @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y=None, sample_weight=None) -> Self:
         """Move the centres by one batch; the first call draws them from it."""
         first = not hasattr(self, "cluster_centers_")
+        if first:
+            self._validate_params()
         given, weight = self._host(X, sample_weight, reset=first)
         target = self._target(given)
         if first:

@@ -1,5 +1,6 @@
 """A batch that is one tile: labels of exact arithmetic, and centres that got nothing stay."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -7,6 +8,7 @@ from onetrip.ops.kmeans import mini_batch
 from onetrip.ops.kmeans.labels import labels_of
 from onetrip.ops.kmeans.mini_batch import Batch, mini_batch_step
 from onetrip.ops.kmeans.points import place, prepare, rows_of
+from onetrip.ops.kmeans.tile_search import TileSearch
 from onetrip.ops.kmeans.workers import block_workers
 
 
@@ -95,3 +97,34 @@ def test_a_large_batch_is_read_in_pieces_by_threads(monkeypatch, clusters, weigh
     torch.testing.assert_close(whole.centers, found[0].centers, rtol=2e-7, atol=1e-7)
     torch.testing.assert_close(whole.counts, found[0].counts, rtol=1e-12, atol=0.0)
     assert whole.inertia == pytest.approx(found[0].inertia, rel=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("clusters", [1, 7, 40])
+def test_a_few_rows_are_labelled_as_in_the_order_of_columns(dtype, clusters):
+    """One search after the other in the same memory; more rows than calls count for too."""
+    generator = torch.Generator().manual_seed(clusters)
+    search = TileSearch(clusters, 12, dtype)
+    for rows in (300, 4000, 20):
+        x = torch.randn(rows, 12, generator=generator).to(dtype)
+        centers = torch.randn(clusters, 12, generator=generator).to(dtype).numpy()
+        norm = x.norm(dim=1).numpy()
+        found = search.nearest_of_few(x.numpy(), norm, centers)
+        aim = search.aim().at(centers)
+        columns = x.T.contiguous().numpy()
+        other = search.nearest(columns, search.reach(norm, aim), aim)
+        certain = np.setdiff1d(np.arange(rows), np.union1d(found.doubtful, other.doubtful))
+        assert certain.size > 0.99 * rows
+        assert np.array_equal(found.label[certain], other.label[certain])
+        assert np.abs(found.best - other.best).max() <= search.reach(norm, aim).max()
+
+
+@pytest.mark.parametrize("products", [0, 1 << 18])
+def test_a_step_tells_its_least_and_largest_weight(monkeypatch, products):
+    monkeypatch.setattr(mini_batch, "_FEW_PRODUCTS", products)
+    x = torch.randn(200, 3, generator=torch.Generator().manual_seed(8))
+    counts = torch.tensor([5.0, 0.5, 7.0], dtype=torch.float64)
+    found = mini_batch_step(place(x, None, torch.zeros(3)), x[:3], counts, "certified")
+    assert (found.least, found.largest) == (float(found.counts.min()), float(found.counts.max()))
+    exact = mini_batch_step(prepare(x, None, "euclidean"), x[:3], counts, "certified")
+    torch.testing.assert_close(found.centers, exact.centers, rtol=2e-7, atol=1e-7)

@@ -5,12 +5,17 @@ import pytest
 import torch
 
 from onetrip.ops.kmeans.few_points import by_columns
-from onetrip.ops.kmeans.tile_search import MOST_CENTERS, Rounding, TileSearch
+from onetrip.ops.kmeans.tile_search import MOST_CENTERS, Rounding, TileSearch, quiet
 from onetrip.tile.certified import score_bound
 
 
 def searched(x: torch.Tensor, centers: torch.Tensor, search: TileSearch | None = None):
     search = search or TileSearch(*centers.shape, x.dtype)
+    with quiet():
+        return _searched(x, centers, search)
+
+
+def _searched(x: torch.Tensor, centers: torch.Tensor, search: TileSearch):
     aim = search.aim().at(centers.numpy())
     return search.nearest(
         x.numpy().T, search.reach(x.norm(dim=1).numpy(), aim), aim, with_second=True

@@ -101,9 +101,8 @@ def labels_of_tile(points: Placed, centers: np.ndarray) -> np.ndarray:
     search = search_of(*centers.shape, points.x.dtype)
     offset = None if points.centred is points.x else points.offset.numpy()
     with quiet():
-        aim = search.aim().at(centers if offset is None else centers - offset)
-        reach = search.reach(points.norm.numpy(), aim)
-        found = search.nearest(points.centred.numpy().T, reach, aim)
+        about = centers if offset is None else centers - offset
+        found = search.nearest_of_few(points.centred.numpy(), points.norm.numpy(), about)
     return _settled(found, points, centers)
 
 

@@ -15,13 +15,19 @@ from onetrip.ops.kmeans.workers import WORTH_THREADS, pass_rows, rows_workers, s
 # Samples of one step of a pass on a device, which stores nothing of their size.
 _DEVICE_ELEMENTS = 1 << 30
 
+_OF_NUMPY = (torch.float32, torch.float64)
 # Consecutive rows, which are not copied, or rows by number [R].
 Rows = slice | Tensor
 
 
 def rows_of(tensor: Tensor, rows: Rows) -> Tensor:
     """Some rows of a tensor."""
-    return tensor[rows] if isinstance(rows, slice) else tensor.index_select(0, rows)
+    if isinstance(rows, slice):
+        return tensor[rows]
+    if tensor.is_cpu and tensor.dtype in _OF_NUMPY:
+        # A third of the time of torch's call, for a small batch.
+        return torch.from_numpy(tensor.numpy().take(rows.numpy(), 0))
+    return tensor.index_select(0, rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +59,13 @@ class Placed:
     def rows(self, rows: Rows) -> "Placed":
         """Some of the samples."""
         x = rows_of(self.x, rows)
-        centred = x if self.centred is self.x else rows_of(self.centred, rows)
+        if self.centred is self.x:
+            centred = x
+        elif x.is_cpu and not isinstance(rows, slice):
+            # A difference takes less time than rows from here and there.
+            centred = torch.from_numpy(x.numpy() - self.offset.numpy())
+        else:
+            centred = rows_of(self.centred, rows)
         weight = None if self.weight is None else rows_of(self.weight, rows)
         return Placed(x, centred, self.offset, rows_of(self.norm, rows), weight)
 

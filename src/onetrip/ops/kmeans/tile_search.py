@@ -21,6 +21,8 @@ MOST_CENTERS = 256
 # one core for 4 to 128 centres of 4 to 128 features, where a piece has this many samples.
 _PIECE = 1 << 18
 _LEAST_COLUMNS = 128
+# Samples that lie row by row take as long or longer, but for so few that calls count.
+_FEW_PRODUCTS = 1 << 19
 
 
 class Reach(NamedTuple):
@@ -81,8 +83,12 @@ class Aim:
     largest : float, the largest norm of a centre
     """
 
-    def __init__(self, clusters: int, features: int, dtype: np.dtype) -> None:
-        self.factors = np.empty((clusters, features + 1), dtype)
+    def __init__(
+        self, clusters: int, features: int, dtype: np.dtype, *, by_rows: bool = False
+    ) -> None:
+        # A product with samples that lie row by row is faster with centres that do not.
+        order = "F" if by_rows else "C"
+        self.factors = np.empty((clusters, features + 1), dtype, order)
         self.largest = 0.0
         self._twice, self._square = self.factors[:, :features], self.factors[:, features]
 
@@ -158,11 +164,21 @@ class TileSearch:
         self._numbers = np.arange(clusters, dtype=np.uint8)[:, None]
         self._none = np.empty(0, np.int64), np.empty((clusters, 0), bool)
         self._dtype = torch.empty(0, dtype=dtype).numpy().dtype
+        # What no thread is at; used again, it spares calls and the faults of new pages.
         self._spare: list[_Tile] = []
+        self._aims: list[Aim] = []
 
     def aim(self) -> Aim:
         """Memory for the centres to be searched."""
         return Aim(*self._shape, self._dtype)
+
+    def nearest_of_few(self, x: np.ndarray, norm: np.ndarray, centred: np.ndarray) -> Found:
+        """`nearest` of samples [R, D] of these norms [R] to centres [K, D], in few calls."""
+        aim = self._aims.pop() if self._aims else Aim(*self._shape, self._dtype, by_rows=True)
+        aim.at(centred)
+        found = self.nearest(x.T, self.reach(norm, aim), aim)
+        self._aims.append(aim)
+        return found
 
     def reach(self, norm: np.ndarray, aim: Aim) -> np.ndarray:
         """How far beyond the least score of rows of such norms [R] another may be the less."""
@@ -213,7 +229,8 @@ class TileSearch:
         """Scores [K, R] of samples."""
         features, rows = columns.shape
         taken = factors[:, :features]
-        if self._piece >= _LEAST_COLUMNS and columns.strides[1] == columns.itemsize:
+        is_fast = columns.strides[1] == columns.itemsize or taken.size * rows <= _FEW_PRODUCTS
+        if self._piece >= _LEAST_COLUMNS and is_fast:
             for start in range(0, rows, self._piece):
                 part = slice(start, start + self._piece)
                 np.matmul(taken, columns[:, part], out=out[:, part])
