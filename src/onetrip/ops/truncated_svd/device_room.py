@@ -37,7 +37,7 @@ def svd_bytes(N: int, D: int, itemsize: int) -> int:
 
 
 def orthonormal_bytes(N: int, K: int) -> int:
-    """Of orthonormal columns [N, K] and a triangle in float64, at most: to 4 % of what was measured.
+    """Of orthonormal columns [N, K] and a triangle in float64, at most: 4 % over what was asked.
 
     >>> orthonormal_bytes(210, 15) >> 20
     6
