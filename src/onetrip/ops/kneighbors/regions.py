@@ -6,6 +6,7 @@ is near enough to be searched.
 """
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -76,6 +77,7 @@ def _distances(x: Tensor, centre: Tensor) -> Tensor:
     return torch.cat([torch.linalg.vector_norm(part - centre, dim=1) for part in _blocks(x)])
 
 
-def _blocks(x: Tensor) -> list[Tensor]:
-    rows = max(1, _ELEMENTS // max(1, x.shape[1], _GROUPS))
-    return [part.float() for part in x.split(rows)]
+def _blocks(x: Tensor) -> Iterator[Tensor]:
+    """Rows in float32, a block at a time."""
+    for part in x.split(max(1, _ELEMENTS // max(x.shape[1], _GROUPS))):
+        yield part.float()
