@@ -116,6 +116,12 @@ def test_regions_hold_all_neighbors(k):
         assert (near.diff() > 0).all()
 
 
+def test_a_region_reaches_twice_its_radius_beyond_the_nearest_of_its_centre():
+    x = torch.tensor([[-1.0], [1.0], [1000.0], [1000.0]])
+    y = torch.tensor([[1.5], [-3.4], [1000.0]])  # the second is the nearest of the first query
+    assert [near.tolist() for _, near in regions(x, y, 1)] == [[0, 1], [2]]
+
+
 @pytest.mark.filterwarnings("ignore:(overflow|invalid value):RuntimeWarning")
 @pytest.mark.parametrize("kind", ["normal", "all-equal", "huge"])
 def test_rows_in_no_groups_have_no_regions(kind):
