@@ -5,11 +5,18 @@ import threading
 import time
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 
 from onetrip.core.errors import ArgumentError
-from onetrip.tile.side_by_side import on_threads, run_side_by_side, thread_pool, worker_count
+from onetrip.tile.side_by_side import (
+    on_threads,
+    run_side_by_side,
+    thread_pool,
+    total_square,
+    worker_count,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -83,3 +90,15 @@ def test_jobs_are_threads_of_torch(n_jobs, threads):
 def test_no_jobs_are_refused():
     with pytest.raises(ArgumentError, match="`n_jobs` must be a number of threads"), on_threads(0):
         pass
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("rows", [1, 8192, 9000])
+def test_the_thread_that_asks_adds_up_squares(monkeypatch, dtype, rows):
+    """OpenBLAS would wake another for many of float64."""
+    asked = []
+    product = np.vdot
+    monkeypatch.setattr(np, "vdot", lambda x, y: (asked.append(x.size), product(x, y))[1])
+    x = np.random.default_rng(0).standard_normal((rows, 2)).astype(dtype)[:, :1].copy()
+    assert total_square(x) == pytest.approx(float((x.astype(np.float64) ** 2).sum()), rel=1e-5)
+    assert asked == ([] if dtype is np.float64 and rows > 8192 else [rows])

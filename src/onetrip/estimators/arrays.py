@@ -26,7 +26,12 @@ from onetrip.core.errors import (
     UnsupportedError,
     complaint,
 )
-from onetrip.tile.side_by_side import on_one_thread, run_side_by_side, worker_count
+from onetrip.tile.side_by_side import (
+    on_one_thread,
+    run_side_by_side,
+    total_square,
+    worker_count,
+)
 
 FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
@@ -182,7 +187,7 @@ def _is_surely_small(values: np.ndarray, dtype: torch.dtype) -> bool:
     if values.dtype not in (np.float32, np.float64) or not values.flags.c_contiguous:
         return False
     if values.size <= _WORTH_A_THREAD_OF_BLAS:
-        return float(np.vdot(values, values)) <= limit**2
+        return total_square(values) <= limit**2
     flat = as_tensor(values).view(-1)
     shares = min(worker_count(), values.size // _WORTH_A_THREAD)
     if shares <= 1:

@@ -13,11 +13,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
+import numpy as np
 import torch
 
 from onetrip.core.errors import ArgumentError, complaint
 
 T = TypeVar("T")
+# Float64 that OpenBLAS multiplies by itself on the thread that asks; of float32 any number.
+_ALONE = 8192
 
 
 def worker_count() -> int:
@@ -52,6 +55,21 @@ def run_side_by_side(tasks: Sequence[Callable[[], T]]) -> list[T]:
     finally:
         # The last number that anybody set is what threads of the future begin with.
         torch.set_num_threads(threads)
+
+
+def total_square(x: np.ndarray) -> float:
+    """Sum of all squares of `x`, by the thread that asks.
+
+    OpenBLAS shares longer products of float64 with a thread that then looks for more work for
+    milliseconds: 800 µs for 115,000 where a plain loop takes 50.
+
+    >>> total_square(np.array([[3.0], [4.0]]))
+    25.0
+    """
+    if x.dtype == np.float32 or x.size <= _ALONE:
+        return float(np.vdot(x, x))
+    flat = x.reshape(-1)
+    return float(np.einsum("i,i->", flat, flat))
 
 
 class _Crew:

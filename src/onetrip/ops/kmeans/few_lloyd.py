@@ -14,6 +14,7 @@ from onetrip.ops.kmeans.lloyd import Solution, averages, inertia_of
 from onetrip.ops.kmeans.points import Points
 from onetrip.ops.kmeans.tile_search import quiet
 from onetrip.ops.kmeans.workers import Workers, slices
+from onetrip.tile.side_by_side import total_square
 
 # Terms of one pass over rows: 256 KiB of float64, which stay in a core's cache.
 _TERMS = 1 << 15
@@ -47,7 +48,7 @@ def lloyd_of_few(
             before, means = means, sums.averages(means, labels)
             step = means.astype(np.float64)
             step -= before
-            if np.vdot(step, step) <= least:
+            if total_square(step) <= least:
                 break
         if labels is None or not settled:
             labels = search.label(means, workers)

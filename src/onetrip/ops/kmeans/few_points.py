@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from onetrip.ops.kmeans.points import Points, grids
+from onetrip.tile.side_by_side import total_square
 
 # Share of the mean square that belongs to the mean, above the half where an offset pays.
 _FAR = 0.501
@@ -27,7 +28,7 @@ def prepare_few(
     columns = by_columns(values) if with_columns else None
     # Beyond doubt far from the origin, by a sum that one rounding or another changes little.
     square = None
-    if away <= _FAR * float(np.vdot(values, values)) / rows:
+    if away <= _FAR * total_square(values) / rows:
         square = _squares(values)
         variance = float(square.sum(dtype=np.float64)) / rows - away
     if square is None or away > variance:
