@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from onetrip.cluster import KMeans, MiniBatchKMeans
 from onetrip.estimators.arrays import Given
 from onetrip.estimators.kmeans_start import start_centers
-from onetrip.ops.kmeans.points import prepare
+from onetrip.ops.kmeans.prepare import prepare
 
 DIGITS = load_digits().data
 

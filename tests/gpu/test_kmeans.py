@@ -5,9 +5,10 @@ import torch
 
 import onetrip
 from onetrip.cluster import MiniBatchKMeans
+from onetrip.ops.kmeans.batches import DeviceBatch
 from onetrip.ops.kmeans.distances import distances_to
-from onetrip.ops.kmeans.mini_batch import DeviceBatch, mini_batch_step
-from onetrip.ops.kmeans.points import prepare
+from onetrip.ops.kmeans.mini_batch import mini_batch_step
+from onetrip.ops.kmeans.prepare import prepare
 from onetrip.ops.kmeans.reference import make_inputs
 from onetrip.ops.kmeans.select import unsupported_reason
 from onetrip.ops.kmeans.solve import problem_of

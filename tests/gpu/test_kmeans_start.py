@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from onetrip.cluster import KMeans
-from onetrip.ops.kmeans.points import prepare
+from onetrip.ops.kmeans.prepare import prepare
 from onetrip.ops.kmeans.seeding import kmeans_plus_plus
 
 pytestmark = [

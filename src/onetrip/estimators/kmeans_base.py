@@ -27,7 +27,8 @@ from onetrip.estimators.parameter_checks import meets_constraints
 from onetrip.ops.kmeans.distances import distances_to
 from onetrip.ops.kmeans.labels import labels_of
 from onetrip.ops.kmeans.lloyd import Solution
-from onetrip.ops.kmeans.points import Placed, Points, place, prepare
+from onetrip.ops.kmeans.points import Placed, Points, place
+from onetrip.ops.kmeans.prepare import prepare
 from onetrip.ops.kmeans.solve import solve
 
 

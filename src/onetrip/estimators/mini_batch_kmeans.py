@@ -27,16 +27,10 @@ from onetrip.estimators.mini_batch_rows import (
 )
 from onetrip.estimators.stages import LABEL_ROWS
 from onetrip.estimators.staging import sent, staged, with_next
-from onetrip.ops.kmeans.mini_batch import (
-    Batch,
-    DeviceBatch,
-    Step,
-    device_steps,
-    is_shared,
-    label_on_device,
-    mini_batch_step,
-)
-from onetrip.ops.kmeans.points import Placed, prepare
+from onetrip.ops.kmeans.batches import Batch, DeviceBatch, Step
+from onetrip.ops.kmeans.mini_batch import device_steps, is_shared, label_on_device, mini_batch_step
+from onetrip.ops.kmeans.points import Placed
+from onetrip.ops.kmeans.prepare import prepare
 from onetrip.ops.kmeans.wide_products import has_wide_products
 from onetrip.ops.kmeans.workers import WORTH_THREADS, block_workers
 from onetrip.tile.side_by_side import on_one_thread

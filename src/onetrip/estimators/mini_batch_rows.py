@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from onetrip.estimators.arrays import Given
-from onetrip.ops.kmeans.mini_batch import Batch
-from onetrip.ops.kmeans.points import Placed, Points, Rows, place, prepare, rows_of
+from onetrip.ops.kmeans.batches import Batch
+from onetrip.ops.kmeans.points import Placed, Points, Rows, place, rows_of
+from onetrip.ops.kmeans.prepare import prepare
 from onetrip.ops.kmeans.wide_products import has_wide_products
 
 # Products of float64 up to which a device labels samples in one launch: of 1M x 128 with 100

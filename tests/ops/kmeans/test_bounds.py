@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from onetrip.ops.kmeans.movement import Movement
-from onetrip.ops.kmeans.points import prepare
+from onetrip.ops.kmeans.prepare import prepare
 from onetrip.ops.kmeans.select import default_config
 from onetrip.ops.kmeans.solve import problem_of
 from onetrip.ops.kmeans.torch_impl import TorchAssigner

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
+from onetrip.ops.kmeans.batches import DeviceBatch
 from onetrip.ops.kmeans.device_mini_batch import DeviceSteps
-from onetrip.ops.kmeans.mini_batch import DeviceBatch, mini_batch_step
-from onetrip.ops.kmeans.points import prepare
+from onetrip.ops.kmeans.mini_batch import mini_batch_step
+from onetrip.ops.kmeans.prepare import prepare
 
 
 def drawn(rows=90, features=7, clusters=13, scale=1.0, dtype=torch.float32):

@@ -6,7 +6,7 @@ import torch
 import onetrip
 from onetrip.ops.kmeans import device_points
 from onetrip.ops.kmeans.device_points import below_halves, measured, prepare_on_device
-from onetrip.ops.kmeans.points import prepare
+from onetrip.ops.kmeans.prepare import prepare
 from onetrip.ops.kmeans.reference import make_inputs
 from onetrip.ops.kmeans.solve import solve
 

@@ -7,7 +7,7 @@ import torch
 
 from onetrip.ops.kmeans import device_seeding
 from onetrip.ops.kmeans.device_seeding import chosen_on_device
-from onetrip.ops.kmeans.points import prepare
+from onetrip.ops.kmeans.prepare import prepare
 from onetrip.ops.kmeans.seeding import kmeans_plus_plus
 
 

@@ -8,7 +8,8 @@ from onetrip.ops.kmeans import few_lloyd, few_nearest, few_points, resolve
 from onetrip.ops.kmeans.few_lloyd import lloyd_of_few
 from onetrip.ops.kmeans.few_nearest import FewNearest
 from onetrip.ops.kmeans.lloyd import Solution, lloyd
-from onetrip.ops.kmeans.points import Points, place, prepare
+from onetrip.ops.kmeans.points import Points, place
+from onetrip.ops.kmeans.prepare import prepare
 from onetrip.ops.kmeans.select import default_config
 from onetrip.ops.kmeans.solve import is_of_few, problem_of
 from onetrip.ops.kmeans.tile_search import MOST_CENTERS

@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from onetrip.ops.kmeans import points
-from onetrip.ops.kmeans.points import prepare
+from onetrip.ops.kmeans.prepare import prepare
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16])
@@ -16,7 +15,7 @@ def test_few_points_are_as_many_are(monkeypatch, dtype, metric, offset, weighted
     x = (torch.randn(300, 7, generator=generator) + offset).to(dtype)
     weight = 3.0 * torch.rand(300, generator=generator) if weighted else None
     few = prepare(x, weight, metric)
-    monkeypatch.setattr(points, "WORTH_THREADS", 0)
+    monkeypatch.setattr("onetrip.ops.kmeans.prepare.WORTH_THREADS", 0)
     many = prepare(x, weight, metric)
     assert (few.centred is few.x) == (many.centred is many.x) == (offset == 0.0)
     for name in ("x", "centred", "offset", "norm"):

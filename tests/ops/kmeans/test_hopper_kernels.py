@@ -17,7 +17,7 @@ from triton.experimental import gluon
 
 from onetrip.ops.kmeans import gluon_impl, kernel_ahead_gluon, kernel_gluon
 from onetrip.ops.kmeans.device_search import Search
-from onetrip.ops.kmeans.points import prepare
+from onetrip.ops.kmeans.prepare import prepare
 from onetrip.ops.kmeans.reference import make_inputs
 from onetrip.ops.kmeans.select import default_config
 from onetrip.ops.kmeans.solve import problem_of

@@ -7,7 +7,7 @@ import torch
 import onetrip
 from onetrip.core.errors import ArgumentError, DtypeError, ShapeError, UnsupportedError
 from onetrip.ops.kmeans import reference
-from onetrip.ops.kmeans.points import prepare
+from onetrip.ops.kmeans.prepare import prepare
 from onetrip.ops.kmeans.reference import make_inputs
 from onetrip.ops.kmeans.solve import solve
 

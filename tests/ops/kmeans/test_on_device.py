@@ -8,7 +8,7 @@ import onetrip
 from onetrip.ops.kmeans.device_search import Search, _scale
 from onetrip.ops.kmeans.exact_sums import exact_total
 from onetrip.ops.kmeans.kernel_update_triton import _kmeans_total_kernel
-from onetrip.ops.kmeans.points import prepare
+from onetrip.ops.kmeans.prepare import prepare
 from onetrip.ops.kmeans.reference import make_inputs
 from onetrip.ops.kmeans.select import default_config
 from onetrip.ops.kmeans.solve import problem_of

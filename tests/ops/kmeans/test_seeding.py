@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from onetrip.ops.kmeans import seeding
-from onetrip.ops.kmeans.points import Points, prepare
+from onetrip.ops.kmeans.points import Points
+from onetrip.ops.kmeans.prepare import prepare
 from onetrip.ops.kmeans.workers import Workers, rows_workers
 
 

@@ -5,9 +5,11 @@ import pytest
 import torch
 
 from onetrip.ops.kmeans import mini_batch
+from onetrip.ops.kmeans.batches import Batch
 from onetrip.ops.kmeans.labels import labels_of
-from onetrip.ops.kmeans.mini_batch import Batch, mini_batch_step
-from onetrip.ops.kmeans.points import place, prepare, rows_of
+from onetrip.ops.kmeans.mini_batch import mini_batch_step
+from onetrip.ops.kmeans.points import place, rows_of
+from onetrip.ops.kmeans.prepare import prepare
 from onetrip.ops.kmeans.tile_search import TileSearch
 from onetrip.ops.kmeans.workers import block_workers
 

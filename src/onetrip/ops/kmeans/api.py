@@ -9,7 +9,7 @@ from torch import Tensor
 
 from onetrip.core import recording
 from onetrip.core.errors import ArgumentError, DtypeError, ShapeError, complaint
-from onetrip.ops.kmeans.points import prepare
+from onetrip.ops.kmeans.prepare import prepare
 from onetrip.ops.kmeans.reference import kmeans_reference
 from onetrip.ops.kmeans.solve import problem_of, resolve, room_for, solve
 

@@ -11,12 +11,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from onetrip.ops.kmeans.batches import DeviceBatch, Step
 from onetrip.ops.kmeans.kernel_batch_triton import (
     _kmeans_batch_add_kernel,
     _kmeans_batch_label_kernel,
     _kmeans_batch_move_kernel,
 )
-from onetrip.ops.kmeans.mini_batch import DeviceBatch, Step
 from onetrip.tile.launches import Launches, blocks, launches_for
 
 # Rows of a program that labels, centres of a tile, features of a step.

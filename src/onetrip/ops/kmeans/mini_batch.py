@@ -6,16 +6,16 @@ ever given, so a batch moves it by its weight over the weight so far.
 
 import functools
 import math
-from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from onetrip.ops.kmeans.batches import Batch, DeviceBatch, Step
 from onetrip.ops.kmeans.labels import labels_of
 from onetrip.ops.kmeans.lloyd import ClusterSums
-from onetrip.ops.kmeans.points import Placed, Points, Rows
+from onetrip.ops.kmeans.points import Placed, Points
 from onetrip.ops.kmeans.solve import solve
 from onetrip.ops.kmeans.workers import Workers, rows_workers, slices
 
@@ -34,48 +34,6 @@ _FEW_PRODUCTS = 1 << 18
 # A divisor for what is zero.
 _LEAST_WEIGHT = float(np.finfo(np.float64).tiny)
 ALONE = Workers(1, None)
-
-
-class Batch(NamedTuple):
-    """`size` samples on a CPU, some of which `rows` gathers and places when a thread asks."""
-
-    size: int
-    rows: Callable[[Rows], Placed]
-
-
-class DeviceBatch(NamedTuple):
-    """Samples `x` [N, D] on a device, all of them or those by `numbers` [R], which the host has.
-
-    `weight` [R], float64, there too, or None where all are 1.
-    """
-
-    x: Tensor
-    numbers: Tensor | None = None
-    weight: Tensor | None = None
-
-    @property
-    def size(self) -> int:
-        """How many samples there are."""
-        return (self.x if self.numbers is None else self.numbers).shape[0]
-
-    def rows(self, rows: Tensor) -> "DeviceBatch":
-        """Some of the samples, by number [M] in the batch, without their weights."""
-        numbers = rows if self.numbers is None else self.numbers[rows.cpu()]
-        return DeviceBatch(self.x.index_select(0, numbers.to(self.x.device)))
-
-
-class Step(NamedTuple):
-    """Centres [K, D] and their weights so far [K], float64, after a batch.
-
-    `inertia` is that of the batch before, 0 where nobody asked for it; `least` and `largest` of the
-    weights are told where they were found on the way.
-    """
-
-    centers: Tensor
-    counts: Tensor
-    inertia: float
-    least: float | None = None
-    largest: float | None = None
 
 
 class _Share(NamedTuple):
