@@ -9,7 +9,14 @@ from torch import Tensor
 
 from onetrip.bench.roofline import full_float32
 from onetrip.testing.contract import Case
-from onetrip.testing.contract.evaluate import Forward, Truth, forward, random_grad_outputs, truth
+from onetrip.testing.contract.evaluate import (
+    Forward,
+    Truth,
+    forward,
+    random_grad_outputs,
+    stands_at,
+    truth,
+)
 
 
 def find_truth(
@@ -38,7 +45,8 @@ def find_truth(
             for leaf, gradient in eager.backward(grads).items()
         }
         eager_outputs = {output: tensor.detach() for output, tensor in eager.outputs.items()}
-    return Truth(eager_outputs, gold_outputs, eager_gradients, gold_gradients, grads)
+    judged = stands_at(case, inputs)
+    return Truth(eager_outputs, gold_outputs, eager_gradients, gold_gradients, grads, judged)
 
 
 def reference_forward(

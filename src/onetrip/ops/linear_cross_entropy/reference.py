@@ -78,10 +78,10 @@ def logit_at(
     logit_scale: float = 1.0,
     **_: object,
 ) -> Tensor:
-    """Logit [N] of the class at `place` [N] of each row; NaN where that is no class."""
+    """Logit [N], float64, of the class at `place` [N] of each row; NaN where that is no class."""
     inside = (place >= 0) & (place < linear_weight.shape[0])
     row = torch.where(inside, place, 0)
-    z = torch.linalg.vecdot(input, linear_weight[row])
+    z = torch.linalg.vecdot(input.double(), linear_weight[row].double())
     if linear_bias is not None:
         z = z + linear_bias[row]
     z = z * logit_scale

@@ -97,11 +97,17 @@ def truth(
         eager_gradients=eager.backward(grads),
         gold_gradients=gold.backward(grads),
         grad_outputs=grads,
-        stands_at={
-            name: functools.partial(function, **wide, **case.workload.options)
-            for name, function in case.operator.stands_at.items()
-        },
+        stands_at=stands_at(case, inputs),
     )
+
+
+def stands_at(case: Case, inputs: Mapping[str, Tensor]) -> dict[str, Callable[[Tensor], Tensor]]:
+    """What says, for each output of places that may nearly tie, what stands there, in float64."""
+    options = case.workload.options
+    return {
+        name: functools.partial(function, **inputs, **options)
+        for name, function in case.operator.stands_at.items()
+    }
 
 
 def random_grad_outputs(case: Case, result: Forward, seed: int) -> dict[str, Tensor]:
