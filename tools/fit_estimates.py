@@ -46,6 +46,12 @@ CONSTANTS = {
             ("START_TURN_MS", "START_TRIPS", "BATCH_MS", "DISTANCES_SHARE"),
         ),
     ),
+    "kneighbors": (
+        (
+            "onetrip.estimators.stage_times",
+            ("NEIGHBORS_FIXED_MS", "VOTE_TRIPS", "CLASS_TRIPS", "MEAN_TRIPS"),
+        ),
+    ),
     "truncated_svd": (
         ("onetrip.estimators.stage_times", ("PROJECTION_TRIPS", "PROJECTION_SHARE")),
     ),

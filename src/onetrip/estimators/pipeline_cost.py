@@ -208,9 +208,8 @@ def _estimate_stage(step: str, stage: Stage, device: Device, dtype: str) -> Stag
         floor_ms = stage.cost.floor_ms(device, dtype)
         known = stage.latency_ms is not None and is_fitted(device)
         latency_ms = stage.latency_ms(device) if known and stage.latency_ms else None
-        return replace(
-            answer, floor_ms=floor_ms, peak_bytes=stage.held_bytes, latency_ms=latency_ms
-        )
+        peak_bytes = stage.held_bytes + (stage.cpu_bytes if device.kind == "cpu" else 0)
+        return replace(answer, floor_ms=floor_ms, peak_bytes=peak_bytes, latency_ms=latency_ms)
     if not stage.operator:
         return answer
     found = estimate(

@@ -32,6 +32,14 @@ DISTANCES_SHARE = 0.328
 PROJECTION_TRIPS = 1.8
 PROJECTION_SHARE = 0.76
 
+# Predictions from neighbours: launches and checks; for a vote, the 16 bytes of its index and its
+# weight so many times, for a class its votes; for a neighbour's targets as much as so many of them
+# at least, as they are gathered row by row.
+NEIGHBORS_FIXED_MS = 0.13
+VOTE_TRIPS = 5.48
+CLASS_TRIPS = 2.14
+MEAN_TRIPS = 35.2
+
 # Samples' features are halves of two, and three of their products are summed.
 _PRODUCTS = 3
 
@@ -62,6 +70,18 @@ def projection_ms(N: int, D: int, K: int, device: Device) -> float:
     memory_ms = PROJECTION_TRIPS * 4 * N * (D + K) / device.bandwidth_gbps * 1e-6
     compute_ms = 2 * N * D * K / (PROJECTION_SHARE * device.tflops_for("float32")) * 1e-9
     return max(memory_ms, compute_ms)
+
+
+def votes_ms(Q: int, K: int, C: int, device: Device) -> float:
+    """The most voted of C classes, of Q queries with K neighbours each."""
+    trips = 16 * VOTE_TRIPS * Q * K + 8 * CLASS_TRIPS * Q * C
+    return NEIGHBORS_FIXED_MS + trips / device.bandwidth_gbps * 1e-6
+
+
+def means_ms(Q: int, K: int, outputs: int, device: Device) -> float:
+    """Means of the targets of K neighbours of Q queries."""
+    trips = 8 * Q * K * max(MEAN_TRIPS, outputs)
+    return NEIGHBORS_FIXED_MS + trips / device.bandwidth_gbps * 1e-6
 
 
 def model_ms(D: int, C: int, device: Device) -> float:

@@ -37,9 +37,9 @@ class Stage:
     """One thing that an estimator does.
 
     Either `operator` runs on `axes`, `times` over, with `held_bytes` beside what it takes; or
-    `cost` says the least that must be done, with `held_bytes` in memory, and `latency_ms` how long
-    that takes on a device for which it was fitted. `dtype` is in which, where it is not the
-    samples' own.
+    `cost` says the least that must be done, with `held_bytes` in memory, `cpu_bytes` more on a CPU,
+    and `latency_ms` how long that takes on a device for which it was fitted. `dtype` is in which,
+    where it is not the samples' own.
     """
 
     does: str
@@ -49,6 +49,7 @@ class Stage:
     times: int = 1
     cost: Cost | None = None
     held_bytes: int = 0
+    cpu_bytes: int = 0
     latency_ms: Callable[[Device], float] | None = None
     dtype: str = ""
     note: str = ""
@@ -189,24 +190,43 @@ def _neighbors(sizes: Sizes) -> Plan:
 
 def _neighbors_vote(sizes: Sizes) -> Plan:
     note = "votes of the neighbours"
+    classes = sizes.get("n_classes", 1)
     # Of each neighbour its weight and its class.
-    return _neighbors_then(sizes, sizes.get("n_classes", 1), codes=1, taken=2, note=note)
+    return _neighbors_then(sizes, classes, stage_times.votes_ms, codes=1, note=note)
 
 
 def _neighbors_mean(sizes: Sizes) -> Plan:
     outputs, note = sizes.get("n_outputs", 1), "means of the neighbours' targets"
-    return _neighbors_then(sizes, outputs, codes=outputs, taken=outputs, note=note)
+    times = stage_times.means_ms
+    return _neighbors_then(sizes, outputs, times, codes=outputs, added=True, note=note)
 
 
-def _neighbors_then(sizes: Sizes, columns: int, *, codes: int, taken: int, note: str) -> Plan:
-    """A search, then `columns` numbers a query; `codes` are kept a sample, `taken` a neighbour."""
+def _neighbors_then(
+    sizes: Sizes,
+    columns: int,
+    latency_ms: Callable[[int, int, int, Device], float],
+    *,
+    codes: int,
+    added: bool = False,
+    note: str,
+) -> Plan:
+    """A search, then `columns` numbers a query, counted or `added`; `codes` are kept a sample."""
     (search,) = _neighbors(sizes).stages
     Q, N, D, K = (search.axes[axis] for axis in "QNDK")
     cost = Cost(Q * K * columns, Q * K * 16, 8 * Q * columns)
-    # Distances and indices are held throughout, all numbers with 64 bits.
-    numbers = N * codes + Q * K * (2 + taken) + Q * columns
+    # Distances and indices are held throughout; labels or weights, and where they are counted or
+    # added: torch keeps two more numbers of a sum, on a CPU one and one of each neighbour. All
+    # numbers have 64 bits.
+    numbers = N * codes + Q * K * 4 + Q * (columns + 2 * added)
     held_bytes = (N + Q) * D * sizes.itemsize + 8 * numbers
-    predict = Stage("predict", cost=cost, held_bytes=held_bytes, note=note)
+    predict = Stage(
+        "predict",
+        cost=cost,
+        held_bytes=held_bytes,
+        cpu_bytes=8 * added * Q * (K - 1),
+        latency_ms=lambda device: latency_ms(Q, K, columns, device),
+        note=note,
+    )
     return Plan((search, predict), None)
 
 
