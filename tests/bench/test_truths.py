@@ -22,8 +22,9 @@ def test_chunks_give_the_whole_truth(name, rows, monkeypatch):
     for name, gold in whole.gold.items():
         torch.testing.assert_close(found.gold[name], gold, rtol=1e-12, atol=1e-12)
         torch.testing.assert_close(found.eager[name], whole.eager[name], rtol=1e-4, atol=1e-4)
-    for name, says in whole.stands_at.items():
-        assert torch.equal(found.stands_at[name](whole.gold[name]), says(whole.gold[name]))
+    for name in whole.stands_at.keys() & whole.gold.keys():
+        says = whole.stands_at[name](whole.gold[name])
+        assert torch.equal(found.stands_at[name](whole.gold[name]), says)
     for name, gold in whole.gold_gradients.items():
         assert gold is not None
         torch.testing.assert_close(found.gold_gradients[name], gold, rtol=1e-10, atol=1e-12)
