@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 from sklearn import neighbors
+from sklearn.base import BaseEstimator
 from sklearn.datasets import load_digits
 
-from onetrip.estimators import arrays, neighbor_search, neighbor_targets, neighbors_base
+from onetrip.estimators import arrays, neighbor_search, neighbor_targets
 from onetrip.estimators.neighbor_targets import weighted_means
 from onetrip.neighbors import KNeighborsClassifier, KNeighborsRegressor, NearestNeighbors
 
@@ -23,7 +24,7 @@ def without_checks(monkeypatch):
     """scikit-learn's checks of arrays and parameters may not be asked."""
     monkeypatch.setattr(arrays, "validate_data", _refuse)
     monkeypatch.setattr(neighbor_targets, "check_array", _refuse)
-    monkeypatch.setattr(neighbors_base, "validate_parameter_constraints", _refuse)
+    monkeypatch.setattr(BaseEstimator, "_validate_params", _refuse)
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -48,12 +49,11 @@ def test_targets_that_are_no_plain_numbers_are_checked(model):
         model().fit(X, np.zeros((len(X), 2, 2)))
 
 
-def test_parameters_that_passed_are_not_checked_again(monkeypatch):
-    NearestNeighbors(n_neighbors=4).fit(X)
-    monkeypatch.setattr(neighbors_base, "validate_parameter_constraints", _refuse)
-    NearestNeighbors(n_neighbors=4).fit(X)
+def test_only_wrong_parameters_are_taken_to_scikit_learn(monkeypatch):
+    monkeypatch.setattr(BaseEstimator, "_validate_params", _refuse)
+    NearestNeighbors(n_neighbors=4, radius=2.5).fit(X)
     with pytest.raises(RuntimeError, match="spared"):
-        NearestNeighbors(n_neighbors=4, radius=2.5).fit(X)
+        NearestNeighbors(n_neighbors=4, radius=-2.5).fit(X)
 
 
 def test_wrong_parameters_are_refused_each_time():

@@ -1,7 +1,5 @@
 """What the neighbours estimators share: parameters, `fit`, `kneighbors` and its graph."""
 
-import functools
-import inspect
 from numbers import Integral, Real
 from typing import Any
 
@@ -10,17 +8,14 @@ import torch
 from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.neighbors import VALID_METRICS
-from sklearn.utils._param_validation import (
-    Interval,
-    StrOptions,
-    validate_parameter_constraints,
-)
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from onetrip.core.errors import ArgumentError, UnsupportedError, complaint
 from onetrip.estimators.arrays import DEVICES, Given, take
 from onetrip.estimators.neighbor_search import Corpus, Neighbors
+from onetrip.estimators.parameter_checks import meets_constraints
 from onetrip.tile.side_by_side import on_threads
 
 # scikit-learn's name -> the operator's.
@@ -32,8 +27,6 @@ _METRICS = {
     "inner_product": "inner_product",
 }
 _KNOWN = {"inner_product", *(name for names in VALID_METRICS.values() for name in names)}
-# Parameters of these kinds that were right once are right again.
-_UNCHANGING = (str, int, float, type(None))
 # Where a k-d tree of SciPy's beat the operator on two cores: docs/estimators/nearest_neighbors.md.
 _TREE_FEATURES = 6
 _TREE_SAMPLES = 2000
@@ -66,11 +59,8 @@ class NeighborsBase(BaseEstimator):
     device: Any
 
     def _validate_params(self) -> None:
-        """Hold the parameters to scikit-learn's rules: 150 µs, where they are new."""
-        values = [getattr(self, name) for name in _parameters(type(self))]
-        if all(type(value) in _UNCHANGING for value in values):
-            _check_parameters(type(self), *values)
-        else:
+        # scikit-learn's own check makes its rules anew at each call, and has the words of errors.
+        if not meets_constraints(self):
             super()._validate_params()
 
     def _fit_corpus(self, X: Any) -> Given:
@@ -218,19 +208,6 @@ class NeighborsBase(BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-
-@functools.cache
-def _parameters(kind: type[NeighborsBase]) -> tuple[str, ...]:
-    """Names of the parameters of an estimator."""
-    return tuple(inspect.signature(kind).parameters)
-
-
-@functools.lru_cache(maxsize=64, typed=True)
-def _check_parameters(kind: type[NeighborsBase], *values: object) -> None:
-    """Raise scikit-learn's error where one is wrong; those that pass are remembered."""
-    parameters = dict(zip(_parameters(kind), values, strict=True))
-    validate_parameter_constraints(kind._parameter_constraints, parameters, kind.__name__)
 
 
 def as_answered(distances: Tensor, given: Given) -> Tensor:
