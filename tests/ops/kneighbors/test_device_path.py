@@ -89,9 +89,10 @@ def test_groups_far_apart_are_searched_each_about_its_centre(
     exclude_self, left, little_room, monkeypatch
 ):
     monkeypatch.setattr(triton_impl, "_MANY_LEFT", 1)
-    y = groups([70, 70, 60])
-    found = find(y, y, 1, metric="sqeuclidean", exclude_self=exclude_self, impl="triton")
-    squares = torch.cdist(y.double(), y.double(), compute_mode="donot_use_mm_for_euclid_dist") ** 2
+    y = groups([34, 33, 33])
+    x = y if exclude_self else y[::5]
+    found = find(x, y, 1, metric="sqeuclidean", exclude_self=exclude_self, impl="triton")
+    squares = torch.cdist(x.double(), y.double(), compute_mode="donot_use_mm_for_euclid_dist") ** 2
     if exclude_self:
         squares.fill_diagonal_(torch.inf)
     expected = squares.sort(dim=1, stable=True)
@@ -99,10 +100,12 @@ def test_groups_far_apart_are_searched_each_about_its_centre(
     assert left == {"differences": 0, "torch": 0}
 
 
-def test_a_group_that_is_too_small_looks_beyond_itself(left, little_room, monkeypatch):
+def test_a_group_that_is_too_small_looks_beyond_itself(little_room, monkeypatch):
     monkeypatch.setattr(triton_impl, "_MANY_LEFT", 1)
     y = groups([90, 60, 2])
-    assert_exact(y, y, 5)
+    values, _ = truth(y, y, 5)
+    lonely = values[:, 4].topk(2).indices
+    assert_exact(y[torch.cat([torch.arange(0, 152, 9), lonely])], y, 5)
 
 
 @pytest.mark.parametrize("k", [1, 7])
