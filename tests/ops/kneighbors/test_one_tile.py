@@ -6,10 +6,11 @@ from neighbor_data import KINDS, draw, truth
 
 import onetrip
 from onetrip.core.tuning import override
-from onetrip.ops.kneighbors import torch_impl
+from onetrip.ops.kneighbors import plan, torch_impl
 from onetrip.ops.kneighbors.api import find
 from onetrip.ops.kneighbors.metric import Metric
 from onetrip.ops.kneighbors.one_tile import OneTile
+from onetrip.tile.side_by_side import worker_count
 
 # So small that a corpus of a few hundred rows is more than one.
 TILES = {"rows": 16, "columns": 64, "group": 4}
@@ -157,3 +158,25 @@ def test_order_is_kept_by_all_who_show_it():
         assert torch.equal(find(x, y, 5, **options).indices, indices)
     distances, _ = onetrip.kneighbors(x.double(), y.double(), n_neighbors=5)
     torch.testing.assert_close(distances, values.sqrt(), rtol=1e-14, atol=0)
+
+
+@pytest.mark.parametrize(("queries", "threads"), [(40, 1), (41, 2)])
+def test_few_pairs_are_one_threads_work(queries, threads, monkeypatch):
+    """And torch has its threads back afterwards."""
+    seen, shared = [], torch_impl._search_shared
+
+    def look(*arguments, **named):
+        seen.append(worker_count())
+        return shared(*arguments, **named)
+
+    monkeypatch.setattr(plan, "_PAIRS_OF_ONE_THREAD", 40 * 300)
+    monkeypatch.setattr(torch_impl, "_search_shared", look)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        y = torch.randn(300, 90, generator=torch.Generator().manual_seed(0))
+        find(y[:queries], y, 3, impl="torch")
+        assert seen == [threads]
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

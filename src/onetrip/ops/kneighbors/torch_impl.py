@@ -29,9 +29,10 @@ from onetrip.ops.kneighbors.plan import (
     rows_of_a_tile,
     rows_of_a_worker,
     splits_corpus,
+    suits_one_thread,
 )
 from onetrip.ops.kneighbors.running import Running, pad_rows, true_places
-from onetrip.tile.side_by_side import run_side_by_side, worker_count
+from onetrip.tile.side_by_side import on_one_thread, run_side_by_side, worker_count
 
 # Where fewer queries are certain, going through the corpus anew for the others takes longer than
 # wider scores for all.
@@ -124,8 +125,16 @@ def search(
     call = Search(x, y, 0, k, scores, exclude_self, certified, width, tiling)
     if certified and x.is_cpu and (narrow := scores.narrowed()) is not None:
         call = replace(call, metric=narrow, wider=scores)
+    with on_one_thread(where=x.is_cpu and suits_one_thread(Q, N)):
+        return _search_shared(call, scores, ranked=ranked)
+
+
+def _search_shared(call: Search, scores: Metric, *, ranked: bool) -> Found:
+    """The answer, queries or corpus divided among workers; `scores` are those of the data."""
+    x, y, k, tiling = call.x, call.y, call.k, call.tiling
+    Q, N = x.shape[0], y.shape[0]
     workers = worker_count() if x.device.type == "cpu" else 1
-    if splits_corpus(Q, N, width, workers, tiling):
+    if splits_corpus(Q, N, call.width, workers, tiling):
         # Few queries: each worker prepares and searches a part of the corpus for all of them.
         rows = -(-N // workers)
         calls = [replace(call, y=y[n : n + rows], first=n) for n in range(0, N, rows)]
@@ -133,8 +142,8 @@ def search(
         return merge(parts, [part.first for part in calls], k)
     rows = rows_of_a_worker(Q, workers, tiling)
     take = partial(_search_rows, call)
-    if certified and x.is_cpu and N <= tiling.columns and not isinstance(scores, Differences):
-        asked = {"exclude_self": exclude_self, "ranked": ranked, "group": tiling.group}
+    if call.certified and x.is_cpu and N <= tiling.columns and not isinstance(scores, Differences):
+        asked = {"exclude_self": call.exclude_self, "ranked": ranked, "group": tiling.group}
         take = partial(_search_tile, call, OneTile.of(y, k, call.metric, **asked))
     return _joined(
         run_side_by_side(
