@@ -16,18 +16,24 @@ pytestmark = [
 CONFIG = {"BLOCK_I": 32, "BLOCK_J": 32, "num_warps": 1, "splits": 8}
 
 
+def assert_forces_of_the_cpu(ours, x, y):
+    """Hold the forces at y to those of float64; returns them."""
+    truth = torch_impl.make_forces(x.double(), y.shape[1], 30.0, None, {"tile": 512})
+    gradient, divergence = ours.forces(12.0)
+    expected, true_divergence = truth(y.double(), 12.0, True)
+    scale = float(expected.abs().max())
+    torch.testing.assert_close(gradient.cpu().double(), expected, rtol=0, atol=1e-5 * scale)
+    assert divergence == pytest.approx(true_divergence, rel=1e-5)
+    return gradient
+
+
 @pytest.mark.parametrize("budget", [0, None])
 @pytest.mark.parametrize("components", [1, 2, 3])
 def test_forces_are_those_of_the_cpu(components, budget):
     x = make_inputs({"N": 2011, "D": 50}, dtype=torch.float32)["x"]
     y = 10.0 * torch.randn(2011, components, generator=torch.Generator().manual_seed(0))
     ours = triton_impl.KernelWalk(x.cuda(), y.cuda(), 50.0, 30.0, budget, CONFIG)
-    truth = torch_impl.make_forces(x.double(), components, 30.0, None, {"tile": 512})
-    gradient, divergence = ours.forces(12.0)
-    expected, true_divergence = truth(y.double(), 12.0, True)
-    scale = float(expected.abs().max())
-    torch.testing.assert_close(gradient.cpu().double(), expected, rtol=0, atol=1e-5 * scale)
-    assert divergence == pytest.approx(true_divergence, rel=1e-5)
+    assert_forces_of_the_cpu(ours, x, y)
 
 
 @pytest.mark.parametrize("components", [1, 2, 3])
@@ -38,14 +44,8 @@ def test_forces_by_tiles_are_those_of_the_cpu(components):
     y = 10.0 * torch.randn(4500, components, generator=generator)
     ours = triton_impl.KernelWalk(x.cuda(), y.cuda(), 50.0, 30.0, None, CONFIG)
     assert ours._affinities.tiles is not None
-    truth = torch_impl.make_forces(x.double(), components, 30.0, None, {"tile": 512})
-    gradient, divergence = ours.forces(12.0)
-    expected, true_divergence = truth(y.double(), 12.0, True)
-    scale = float(expected.abs().max())
-    torch.testing.assert_close(gradient.cpu().double(), expected, rtol=0, atol=1e-5 * scale)
-    assert divergence == pytest.approx(true_divergence, rel=1e-5)
-    again = ours.forces(12.0)
-    assert torch.equal(gradient, again[0])
+    gradient = assert_forces_of_the_cpu(ours, x, y)
+    assert torch.equal(gradient, ours.forces(12.0)[0])
 
 
 def test_tiles_take_half_of_all_pairs():

@@ -130,31 +130,26 @@ def _mean_errors(inputs: Inputs, answer: Any) -> dict[str, float]:
     return {"off": float(off.abs().max())}
 
 
-def _vote_race(name: str, Q: int, K: int, classes: int) -> Race:
+def _predict_race(
+    name: str, Q: int, K: int, *, n_classes: int | None = None, n_outputs: int = 1
+) -> Race:
+    """Votes for classes where there are some, else means of outputs."""
     N, D = 10_000, 16
+    if n_classes is None:
+        kind, columns, options = KNeighborsRegressor, n_outputs, {"n_outputs": n_outputs}
+        by_calls, errors, allowed = _means_by_calls, _mean_errors, {"off": 2.0**-40}
+    else:
+        kind, columns, options = KNeighborsClassifier, n_classes, {"n_classes": n_classes}
+        by_calls, errors, allowed = _votes_by_calls, _vote_errors, {"wrong_share": 0.0}
     return Race(
         name,
         {"Q": Q, "N": N, "D": D, "K": K},
-        lambda: _make_fitted(KNeighborsClassifier(K, device="cuda"), Q, N, D, classes),
-        {"onetrip": _predict, "torch": _votes_by_calls},
-        _vote_errors,
-        {"wrong_share": 0.0},
-        options={"n_classes": classes},
-        runs="KNeighborsClassifier.predict",
-    )
-
-
-def _mean_race(name: str, Q: int, K: int, outputs: int) -> Race:
-    N, D = 10_000, 16
-    return Race(
-        name,
-        {"Q": Q, "N": N, "D": D, "K": K},
-        lambda: _make_fitted(KNeighborsRegressor(K, device="cuda"), Q, N, D, outputs),
-        {"onetrip": _predict, "torch": _means_by_calls},
-        _mean_errors,
-        {"off": 2.0**-40},
-        options={"n_outputs": outputs},
-        runs="KNeighborsRegressor.predict",
+        lambda: _make_fitted(kind(K, device="cuda"), Q, N, D, columns),
+        {"onetrip": _predict, "torch": by_calls},
+        errors,
+        allowed,
+        options=options,
+        runs=f"{kind.__name__}.predict",
     )
 
 
@@ -164,11 +159,11 @@ RACES = (
     _race("one-query", 1, 10_000_000, 128, 10),
     _race("many-neighbors", 100_000, 100_000, 128, 64),
     _race("far-away", 10_000, 100_000, 8, 10, offset=100.0),
-    _vote_race("votes-10k-10", 10_000, 5, 10),
-    _vote_race("votes-1m-10", 1_000_000, 10, 10),
-    _vote_race("votes-1m-100", 1_000_000, 64, 100),
-    _vote_race("votes-200k-1000", 200_000, 10, 1000),
-    _mean_race("means-10k-1", 10_000, 5, 1),
-    _mean_race("means-1m-1", 1_000_000, 10, 1),
-    _mean_race("means-200k-32", 200_000, 10, 32),
+    _predict_race("votes-10k-10", 10_000, 5, n_classes=10),
+    _predict_race("votes-1m-10", 1_000_000, 10, n_classes=10),
+    _predict_race("votes-1m-100", 1_000_000, 64, n_classes=100),
+    _predict_race("votes-200k-1000", 200_000, 10, n_classes=1000),
+    _predict_race("means-10k-1", 10_000, 5, n_outputs=1),
+    _predict_race("means-1m-1", 1_000_000, 10, n_outputs=1),
+    _predict_race("means-200k-32", 200_000, 10, n_outputs=32),
 )
