@@ -33,7 +33,7 @@ def watching(as_json: bool) -> Iterator[Watcher]:
         yield LineWatcher(console)
         return
     watcher = LiveWatcher(console)
-    with Live(get_renderable=watcher.render, console=console, refresh_per_second=4, transient=True):
+    with watcher.live:
         yield watcher
 
 
@@ -75,7 +75,7 @@ class LineWatcher(Watcher):
 
 
 class LiveWatcher(Watcher):
-    """Keeps what was last seen; `render` draws it, called a few times a second."""
+    """Keeps what was last seen; `live` draws it, a few times a second and for each candidate."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -85,6 +85,10 @@ class LiveWatcher(Watcher):
         self._trials: Sequence[Trial] = ()
         self._trying: tuple[Claim, str] | None = None
         self._deadline = 0.0
+        # Last: it draws once as it is made.
+        self.live = Live(
+            get_renderable=self.render, console=console, refresh_per_second=4, transient=True
+        )
 
     def note(self, text: str) -> None:
         """Print a line above the live part."""
@@ -100,8 +104,9 @@ class LiveWatcher(Watcher):
         self._trials, self._opened = trials, opened
 
     def trying(self, claim: Claim, stage: str) -> None:
-        """Keep what is being tried."""
+        """Show what is being tried, however short it runs."""
         self._trying = (claim, stage)
+        self.live.refresh()
 
     def judged(self, trials: Sequence[Trial], experiment_id: int) -> None:
         """Keep the study as it stands now."""
