@@ -1,5 +1,7 @@
 """Few clusters on a CPU: the iterations in NumPy end where those in torch do, bit by bit."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -14,9 +16,7 @@ from onetrip.ops.kmeans.select import default_config
 from onetrip.ops.kmeans.solve import is_of_few, problem_of
 from onetrip.ops.kmeans.tile_search import MOST_CENTERS
 from onetrip.ops.kmeans.torch_impl import TorchAssigner
-from onetrip.ops.kmeans.workers import Workers, rows_workers
-
-ALONE = Workers(1, None)
+from onetrip.ops.kmeans.workers import ALONE, Workers, rows_workers
 
 
 def by_torch(points: Points, start: torch.Tensor, **stop) -> Solution:
@@ -30,6 +30,11 @@ def assert_same(one: Solution, other: Solution) -> None:
     assert torch.equal(one.labels, other.labels)
     assert torch.equal(one.inertia, other.inertia)
     assert one.n_iter == other.n_iter
+
+
+def in_small_tiles(monkeypatch) -> None:
+    monkeypatch.setattr(few_nearest, "ONE_TILE_SCORES", 0)
+    monkeypatch.setattr(few_nearest, "_TILE_SCORES", 0)
 
 
 def nearest(x: torch.Tensor, centers: torch.Tensor) -> np.ndarray:
@@ -59,7 +64,7 @@ def test_tiles_and_threads_leave_no_trace(monkeypatch):
     points = prepare(x, None, "euclidean")
     stop = {"max_iter": 30, "tol": 0.0}
     whole = lloyd_of_few(points, x[:8].clone(), ALONE, **stop)
-    monkeypatch.setattr(few_nearest, "TILE_SCORES", 0)
+    in_small_tiles(monkeypatch)
     monkeypatch.setattr(few_lloyd, "_MOST_COPIED", 0)
     monkeypatch.setattr("onetrip.ops.kmeans.workers.WORTH_THREADS", 0)
     with rows_workers(x) as workers:
@@ -78,12 +83,13 @@ def test_empty_clusters_take_the_farthest_rows(weighted):
     assert found.labels.unique().numel() == 6
 
 
-@pytest.mark.parametrize("scores", [0, 1 << 17])
+@pytest.mark.parametrize("tiled", [True, False])
 @pytest.mark.parametrize("offset", [0.0, 1000.0])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_rows_between_centres_go_where_float64_says(monkeypatch, dtype, offset, scores):
+def test_rows_between_centres_go_where_float64_says(monkeypatch, dtype, offset, tiled):
     """Rows on the middle of two centres, and a unit of rounding from it; in tiles, and in one."""
-    monkeypatch.setattr(few_nearest, "TILE_SCORES", scores)
+    if tiled:
+        in_small_tiles(monkeypatch)
     generator = torch.Generator().manual_seed(3)
     centers = (torch.randn(40, 7, generator=generator) + offset).to(dtype)
     one, other = torch.randint(40, (2, 3000), generator=generator)
@@ -104,17 +110,21 @@ def test_equal_centres_give_the_first(monkeypatch, held):
     assert np.array_equal(search.label(centers.numpy(), ALONE), nearest(x, centers[:2]))
 
 
-def test_the_doubts_of_a_task_are_settled_together(monkeypatch):
-    """Tiles of a task, tasks of a search: rows keep their places."""
-    monkeypatch.setattr(few_nearest, "TILE_SCORES", 0)
+@pytest.mark.parametrize("many", [0, 2, 1024])
+def test_doubts_are_settled_by_tiles_or_together(monkeypatch, many):
+    """Rows keep their places, and each doubt is counted once."""
+    in_small_tiles(monkeypatch)
+    monkeypatch.setattr(few_nearest, "_MANY_DOUBTS", many)
     generator = torch.Generator().manual_seed(5)
     centers = torch.randn(9, 6, generator=generator)
     x = centers[torch.randint(9, (5000,), generator=generator)] + 0.3
     x[::700] = 0.5 * (centers[3] + centers[4])
     search = FewNearest(place(x, None, torch.zeros(6)), 9)
-    for workers in (ALONE, Workers(2, None)):
-        assert np.array_equal(search.label(centers.numpy(), workers), nearest(x, centers))
-    assert search.anew >= 2 * len(x[::700])
+    with ThreadPoolExecutor(1) as pool:
+        for workers in (ALONE, Workers(2, pool)):
+            before = search.anew
+            assert np.array_equal(search.label(centers.numpy(), workers), nearest(x, centers))
+            assert len(x[::700]) <= search.anew - before < 100
 
 
 def test_the_reach_follows_the_centres():

@@ -32,7 +32,7 @@ def lloyd_of_few(
     """Iterate from `centers` [K, D] as `lloyd` does, for at most 255 centres on a CPU."""
     columns = points.columns
     if columns is None and max_iter > 1 and points.x.numel() <= _MOST_COPIED:
-        columns = by_columns(points.centred.numpy())
+        columns = by_columns(points.centred.numpy(), workers)
     search = FewNearest(points, centers.shape[0], columns)
     sums = _Sums(points, centers.shape[0])
     means, least = centers.numpy(), tol * points.variance

@@ -1,10 +1,13 @@
 """Few samples on a CPU made ready by NumPy: the calls of torch would take longer than the work."""
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from onetrip.ops.kmeans.points import Points, grids
+from onetrip.ops.kmeans.workers import ALONE, Workers, slices
 from onetrip.tile.side_by_side import total_square
 
 # Share of the mean square that belongs to the mean, above the half where an offset pays.
@@ -57,7 +60,7 @@ def prepare_few(
     )
 
 
-def by_columns(x: np.ndarray) -> np.ndarray:
+def by_columns(x: np.ndarray, workers: Workers = ALONE) -> np.ndarray:
     """Samples [N, D] one column after the other, and a column of ones: [D + 1, N].
 
     >>> by_columns(np.array([[1.0, 2.0], [3.0, 4.0]])).tolist()
@@ -65,8 +68,12 @@ def by_columns(x: np.ndarray) -> np.ndarray:
     """
     rows, features = x.shape
     columns = np.empty((features + 1, rows), x.dtype)
-    columns[:features] = x.T
-    columns[features] = 1.0
+
+    def copy(part: slice) -> None:
+        columns[:features, part] = x[part].T
+        columns[features, part] = 1.0
+
+    workers.map(copy, slices(slice(0, rows), math.ceil(rows / workers.threads)))
     return columns
 
 

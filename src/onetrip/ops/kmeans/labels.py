@@ -4,13 +4,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from onetrip.ops.kmeans.few_nearest import TILE_SCORES, FewNearest, labels_of_tile
+from onetrip.ops.kmeans.few_nearest import ONE_TILE_SCORES, FewNearest, labels_of_tile
 from onetrip.ops.kmeans.movement import Movement
 from onetrip.ops.kmeans.points import Placed
 from onetrip.ops.kmeans.solve import problem_of, resolve
 from onetrip.ops.kmeans.tile_search import MOST_CENTERS, quiet
 from onetrip.ops.kmeans.torch_impl import TorchAssigner
-from onetrip.ops.kmeans.workers import WORTH_THREADS, Workers, rows_workers
+from onetrip.ops.kmeans.workers import ALONE, WORTH_THREADS, rows_workers
 
 
 def labels_of(points: Placed, centers: Tensor, precision: str) -> np.ndarray:
@@ -25,11 +25,11 @@ def labels_of(points: Placed, centers: Tensor, precision: str) -> np.ndarray:
     """
     clusters = centers.shape[0]
     few = clusters <= MOST_CENTERS and precision == "certified"
-    if few and points.norm.shape[0] * clusters <= TILE_SCORES:
+    if few and points.norm.shape[0] * clusters <= ONE_TILE_SCORES:
         return labels_of_tile(points, centers.numpy())
     if few and points.x.numel() < WORTH_THREADS:
         with quiet():
-            return FewNearest(points, clusters).label(centers.numpy(), Workers(1, None))
+            return FewNearest(points, clusters).label(centers.numpy(), ALONE)
     with torch.no_grad(), rows_workers(points.x) as workers:
         if few:
             with quiet():

@@ -17,7 +17,7 @@ from onetrip.ops.kmeans.labels import labels_of
 from onetrip.ops.kmeans.lloyd import ClusterSums
 from onetrip.ops.kmeans.points import Placed, Points
 from onetrip.ops.kmeans.solve import solve
-from onetrip.ops.kmeans.workers import Workers, rows_workers, slices
+from onetrip.ops.kmeans.workers import ALONE, Workers, rows_workers, slices
 
 if TYPE_CHECKING:
     from onetrip.ops.kmeans.device_mini_batch import DeviceSteps, Labelled
@@ -33,7 +33,6 @@ _FEW_CLUSTERS = 16
 _FEW_PRODUCTS = 1 << 18
 # A divisor for what is zero.
 _LEAST_WEIGHT = float(np.finfo(np.float64).tiny)
-ALONE = Workers(1, None)
 
 
 class _Share(NamedTuple):

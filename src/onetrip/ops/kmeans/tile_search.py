@@ -128,6 +128,7 @@ class _Tile:
         self._scores = np.empty(clusters * rows, dtype)
         self._within = np.empty(clusters * rows, bool)
         self._columns = np.empty(clusters * rows, np.uint8)
+        self._limit = np.empty(rows, dtype)
         self.rows = 0
         self.fit(rows)
 
@@ -144,6 +145,7 @@ class _Tile:
         self.within = self._within[:used].reshape(shape)
         self.marks = self.within.view(np.uint8)
         self.columns = self._columns[:used].reshape(shape)
+        self.limit = self._limit[:rows]
         return True
 
 
@@ -212,7 +214,7 @@ class TileSearch:
         scores = tile.scores
         self._score(aim.factors, columns, scores)
         best = np.minimum.reduce(scores, 0)
-        limit = best + reach
+        limit = np.add(best, reach, out=tile.limit)
         np.less_equal(scores, limit, out=tile.within)
         label = np.bitwise_or.reduce(np.multiply(tile.marks, self._numbers, out=tile.columns), 0)
         # What is not a number is within no reach: no mark of it, and so in doubt.
@@ -231,9 +233,13 @@ class TileSearch:
         taken = factors[:, :features]
         is_fast = columns.strides[1] == columns.itemsize or taken.size * rows <= _FEW_PRODUCTS
         if self._piece >= _LEAST_COLUMNS and is_fast:
-            for start in range(0, rows, self._piece):
-                part = slice(start, start + self._piece)
-                np.matmul(taken, columns[:, part], out=out[:, part])
+            whole = rows - rows % self._piece
+            if whole:
+                # One call: threads that begin many wait for each other.
+                pieces = _pieces(columns[:, :whole], self._piece)
+                np.matmul(taken, pieces, out=_pieces(out[:, :whole], self._piece))
+            if whole < rows:
+                np.matmul(taken, columns[:, whole:], out=out[:, whole:])
         else:
             torch.mm(*map(torch.from_numpy, (taken, columns)), out=torch.from_numpy(out))
         if features < factors.shape[1]:
@@ -252,6 +258,11 @@ class TileSearch:
         if tile is None or not tile.fit(rows):
             tile = _Tile(self._numbers.size, rows, self._dtype)
         return tile
+
+
+def _pieces(columns: np.ndarray, size: int) -> np.ndarray:
+    """Columns [D, R] as pieces [R / size, D, size], where they are."""
+    return columns.reshape(columns.shape[0], -1, size).transpose(1, 0, 2)
 
 
 # Of the last problems, of which mini-batches ask again and again.

@@ -5,8 +5,9 @@ a dozen barriers, and on a busy machine each waits, spinning, for the slowest co
 operations stay on one thread, in one cache, and the threads meet once.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager
 from typing import TypeVar
 
@@ -23,17 +24,47 @@ Result = TypeVar("Result")
 
 
 class Workers:
-    """`threads` workers, or none of them: then the caller does the work itself."""
+    """The caller and those that help it, `threads` in all; or the caller alone."""
 
     def __init__(self, threads: int, pool: ThreadPoolExecutor | None) -> None:
         self.threads = threads
         self._pool = pool
 
     def map(self, work: Callable[[Block], Result], blocks: Sequence[Block]) -> list[Result]:
-        """Do the work for every block, and return the results in order."""
+        """Do the work for every block, and return the results in order.
+
+        The caller begins at once and does its share: a thread that slept wakes late.
+        """
         if self._pool is None or len(blocks) == 1:
             return [work(block) for block in blocks]
-        return list(self._pool.map(work, blocks))
+        left = deque(enumerate(blocks))
+        results: dict[int, Result] = {}
+
+        def share() -> None:
+            try:
+                while True:
+                    try:
+                        place, block = left.popleft()
+                    except IndexError:
+                        return
+                    results[place] = work(block)
+            finally:
+                # Nothing, but after an error: then it is of no use.
+                left.clear()
+
+        helpers = [self._pool.submit(share) for _ in range(min(self.threads, len(blocks)) - 1)]
+        try:
+            share()
+            wait(helpers)
+        finally:
+            left.clear()
+            wait(helpers)
+        for helper in helpers:
+            helper.result()
+        return [results[place] for place in range(len(blocks))]
+
+
+ALONE = Workers(1, None)
 
 
 @contextmanager
@@ -48,12 +79,12 @@ def block_workers(device: torch.device, *, worth: bool) -> Iterator[Workers]:
     [2, 3]
     """
     if device.type != "cpu":
-        yield Workers(1, None)
+        yield ALONE
         return
     threads = worker_count()
     with on_one_thread():
         if threads == 1 or not worth:
-            yield Workers(1, None)
+            yield ALONE
         else:
             yield Workers(threads, thread_pool(threads))
 
