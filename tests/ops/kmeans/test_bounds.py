@@ -15,7 +15,8 @@ from onetrip.ops.kmeans.workers import Workers
 @pytest.mark.parametrize("clusters", [32, 140])
 def test_bounds_hold_while_centres_wander(monkeypatch, dtype, clusters):
     monkeypatch.setattr("onetrip.ops.kmeans.movement._BOUND_FROM_ALL", 0)
-    monkeypatch.setattr("onetrip.ops.kmeans.movement.Rest._FEW_SPARED", 1.0)
+    monkeypatch.setattr("onetrip.ops.kmeans.torch_impl._MANY", 1.0)
+    monkeypatch.setattr("onetrip.ops.kmeans.torch_impl._TOO_MANY", 1.0)
     generator = torch.Generator().manual_seed(clusters)
     x = torch.randn(1500, 16, generator=generator).to(dtype)
     centers = x[:clusters] * 3.0

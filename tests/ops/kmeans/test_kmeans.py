@@ -74,9 +74,10 @@ def test_rows_that_are_left_out_change_no_label(monkeypatch, dtype, clusters):
     inputs["centers"] = inputs["x"][:clusters].clone()
     points = prepare(inputs["x"], None, "euclidean")
     monkeypatch.setattr("onetrip.ops.kmeans.movement._BOUND_FROM_ALL", 0)
-    monkeypatch.setattr("onetrip.ops.kmeans.movement.Rest._FEW_SPARED", 1.0)
+    monkeypatch.setattr("onetrip.ops.kmeans.torch_impl._MANY", 1.0)
+    monkeypatch.setattr("onetrip.ops.kmeans.torch_impl._TOO_MANY", 1.0)
     eager = solve(points, inputs["centers"], max_iter=40, tol=0.0)
-    monkeypatch.setattr("onetrip.ops.kmeans.movement.Rest.is_over", lambda self: False)
+    monkeypatch.setattr("onetrip.ops.kmeans.torch_impl._MANY", -1.0)
     every = solve(points, inputs["centers"], max_iter=40, tol=0.0)
     assert every.n_iter > 10
     assert torch.equal(eager.labels, every.labels)

@@ -11,7 +11,7 @@ from onetrip.ops.kmeans.tile_search import Aim, Found, quiet, search_of
 from onetrip.ops.kmeans.workers import Workers, slices
 
 # Scores of a tile: 1 MiB of float32. Half of it would stay in a core's cache with its marks, but
-# calls that short make threads wait for each other: 2.4 ms where this takes 1.6, for 100,000 x 16 x 8.
+# in calls that short threads wait for each other: 2.4 ms where this takes 1.6, at 100,000 x 16 x 8.
 _TILE_SCORES = 1 << 18
 # Up to here one tile, by the thread that asks.
 ONE_TILE_SCORES = 1 << 17

@@ -31,13 +31,15 @@ class Movement:
 
     Attributes
     ----------
-    path : Tensor [K], length of each centre's way since the start, from above
+    last : Tensor [K], length of each centre's last step, from above
+    path : Tensor [K], sum of each centre's steps, from above
     longest : float, sum over iterations of the longest step
     shift_square : float, sum over centres of the squared last step
     """
 
     def __init__(self, clusters: int, device: torch.device, for_bounds: bool = True) -> None:
         self._for_bounds = for_bounds
+        self.last = torch.zeros(clusters, dtype=torch.float64, device=device)
         self.path = torch.zeros(clusters, dtype=torch.float64, device=device)
         self.longest = 0.0
         self.shift_square = 0.0
@@ -48,9 +50,9 @@ class Movement:
         self.shift_square = float(square.sum())
         if not self._for_bounds:
             return
-        step = square.sqrt_() * _SLACK
-        self.path += step
-        self.longest += float(step.max()) * _SLACK
+        self.last = square.sqrt_() * _SLACK
+        self.path += self.last
+        self.longest += float(self.last.max()) * _SLACK
 
 
 def worth_bounds(N: int, D: int, K: int) -> bool:
@@ -68,35 +70,3 @@ class Bounds:
     def __init__(self, N: int, device: torch.device) -> None:
         self.upper = torch.empty(N, dtype=torch.float64, device=device)
         self.lower = torch.empty(N, dtype=torch.float64, device=device)
-
-
-class Rest:
-    """When bounds are worth their price: at first and after each failure they rest.
-
-    Centres move most at the start. Where bounds spared too few rows they rest for an iteration,
-    then two, four, up to sixteen.
-
-    >>> rest = Rest()
-    >>> [rest.is_over(), rest.is_over(), rest.begins(looked_share=0.1), rest.begins(0.9)]
-    [False, True, False, True]
-    """
-
-    _MOST = 16
-    _FEW_SPARED = 0.7
-
-    def __init__(self) -> None:
-        self._iterations = 1
-        self._left = 1
-
-    def is_over(self) -> bool:
-        """Count one iteration without bounds; whether the next may use some."""
-        self._left -= 1
-        return self._left < 0
-
-    def begins(self, looked_share: float) -> bool:
-        """Whether bounds that left this share of the rows to be looked at shall rest."""
-        if looked_share <= self._FEW_SPARED:
-            return False
-        self._left = self._iterations
-        self._iterations = min(2 * self._iterations, self._MOST)
-        return True

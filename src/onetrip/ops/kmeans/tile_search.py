@@ -230,20 +230,24 @@ class TileSearch:
     def _score(self, factors: np.ndarray, columns: np.ndarray, out: np.ndarray) -> None:
         """Scores [K, R] of samples."""
         features, rows = columns.shape
-        taken = factors[:, :features]
+        taken, squares = factors[:, :features], factors[:, features:]
         is_fast = columns.strides[1] == columns.itemsize or taken.size * rows <= _FEW_PRODUCTS
-        if self._piece >= _LEAST_COLUMNS and is_fast:
-            whole = rows - rows % self._piece
-            if whole:
-                # One call: threads that begin many wait for each other.
-                pieces = _pieces(columns[:, :whole], self._piece)
-                np.matmul(taken, pieces, out=_pieces(out[:, :whole], self._piece))
-            if whole < rows:
-                np.matmul(taken, columns[:, whole:], out=out[:, whole:])
-        else:
-            torch.mm(*map(torch.from_numpy, (taken, columns)), out=torch.from_numpy(out))
-        if features < factors.shape[1]:
-            out += factors[:, features:]
+        if self._piece < _LEAST_COLUMNS or not is_fast:
+            terms = (*map(torch.from_numpy, (taken, columns)),)
+            if squares.size:
+                torch.addmm(torch.from_numpy(squares), *terms, out=torch.from_numpy(out))
+            else:
+                torch.mm(*terms, out=torch.from_numpy(out))
+            return
+        whole = rows - rows % self._piece
+        if whole:
+            # One call: threads that begin many wait for each other.
+            pieces = _pieces(columns[:, :whole], self._piece)
+            np.matmul(taken, pieces, out=_pieces(out[:, :whole], self._piece))
+        if whole < rows:
+            np.matmul(taken, columns[:, whole:], out=out[:, whole:])
+        if squares.size:
+            out += squares
 
     def _second(self, tile: _Tile, label: np.ndarray, doubtful: np.ndarray) -> np.ndarray:
         """Least score of each row but for that of its label; the scores are used up."""

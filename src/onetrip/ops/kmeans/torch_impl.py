@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from onetrip.core.selection import Config
-from onetrip.ops.kmeans.movement import Bounds, Movement, Rest, worth_bounds
+from onetrip.ops.kmeans.few_nearest import FewNearest
+from onetrip.ops.kmeans.movement import Bounds, Movement, worth_bounds
 from onetrip.ops.kmeans.points import Placed
 from onetrip.ops.kmeans.resolve import nearest_anew
 from onetrip.ops.kmeans.tile_search import (
@@ -33,8 +34,12 @@ _TIGHTEN_FROM = 128
 # tasks for the threads to end together.
 _BLOCKS_PER_TASK = 8
 _TASKS = 8
-# More doubtful rows than this share of a task: all of them, without gathering any.
+# More rows to look at than this share: all of them, without gathering any.
 _MANY = 0.5
+# More than this: the bounds are given up.
+_TOO_MANY = 0.7
+# Rows that tell whether bounds would spare the others a look.
+_SAMPLED = 256
 
 
 class Target(NamedTuple):
@@ -91,11 +96,13 @@ class TorchAssigner:
         self._block_rows = max(self._least_rows, config["scores"] // clusters)
         self._tightens = clusters >= _TIGHTEN_FROM
         self._search: TileSearch | None = None
+        self._all: FewNearest | None = None
         if certified and device.type == "cpu" and clusters <= MOST_CENTERS:
             self._search = search_of(clusters, points.x.shape[1], points.x.dtype)
+            self._all = FewNearest(points, clusters)
         self.is_bounded = worth_bounds(N, points.x.shape[1], clusters)
         self._bounds: Bounds | None = None
-        self._rest = Rest()
+        self._misses = self._pause = 0
         dtype = str(points.x.dtype).removeprefix("torch.")
         self._rounding = (0.0, points.x.shape[1], dtype)  # operands are as the product takes them
 
@@ -109,53 +116,88 @@ class TorchAssigner:
         rows : Tensor [M], int64, whose label changed
         before : Tensor [M], int32, their labels until now, -1 at the first call
         """
-        used = self._bounds
-        if self.is_bounded and used is None and self._rest.is_over():
-            self._bounds = Bounds(self.labels.shape[0], centers.device)
         before = self.labels.clone()
-        self._label(centers, movement, workers, used)
+        self._label(centers, movement, workers, goes_on=True)
         changed = _unequal(before, self.labels)
         return changed, before.index_select(0, changed)
 
     def finish(self, centers: Tensor, movement: Movement, workers: Workers) -> None:
         """Assign every row for the last time, when nobody asks what changed."""
-        self._label(centers, movement, workers, self._bounds)
+        self._label(centers, movement, workers, goes_on=False)
 
     def _label(
-        self, centers: Tensor, movement: Movement, workers: Workers, used: Bounds | None
+        self, centers: Tensor, movement: Movement, workers: Workers, *, goes_on: bool
     ) -> None:
-        """Label all rows, but for those that the bounds `used` spare."""
+        """Label all rows, but for those that bounds spare; keep bounds where it `goes_on`."""
+        target = self._target(centers)
+        N, used = self.labels.shape[0], self._bounds
+        if used is None and goes_on and self._are_bounds_due(target, movement):
+            self._bounds = Bounds(N, centers.device)
+        kept = self._bounds if goes_on else None
+        if used is None and kept is None and self._all is not None:
+            self._label_all(self._all, centers, workers)
+            return
+        share = N // (1 if workers.threads == 1 else _TASKS)
+        task_rows = max(self._least_rows, min(_BLOCKS_PER_TASK * self._block_rows, share))
+
+        def look(task: slice) -> _Done:
+            rows = task if used is None else self._doubtful(task, target, movement, used)
+            looks = rows.stop - rows.start if isinstance(rows, slice) else rows.shape[0]
+            if not looks:
+                return _Done(0, self.labels.new_empty(0, dtype=torch.int64))
+            doubtful = self._look(rows, target, movement, kept)
+            return _Done(
+                looks, doubtful + rows.start if isinstance(rows, slice) else rows[doubtful]
+            )
+
+        done = workers.map(look, slices(slice(0, N), task_rows))
+        looks = sum(part.looks for part in done)
+        if used is not None and looks > _TOO_MANY * N:
+            self._bounds = None
+        doubtful = torch.cat([part.doubtful for part in done])
+        if doubtful.numel():
+            self._look_again(doubtful, target, movement, kept)
+        self.looks += looks
+
+    def _label_all(self, search: FewNearest, centers: Tensor, workers: Workers) -> None:
+        """Label all rows, in the fewest calls."""
+        before = search.anew
+        with quiet():
+            found = search.label(centers.numpy(), workers)
+        self.labels.copy_(torch.from_numpy(found))
+        self.looks += found.size
+        self.anew += search.anew - before
+
+    def _target(self, centers: Tensor) -> Target:
         centred = centers - self.points.offset
         square = centred.square().sum(1)
-        N = self.labels.shape[0]
         aim = None
         if self._search is not None:
             with quiet():
                 aim = self._search.aim().at(centred.numpy())
-        target = Target(centers, centred, square, square.max().sqrt(), aim)
-        share = N // (1 if workers.threads == 1 else _TASKS)
-        task_rows = max(self._least_rows, min(_BLOCKS_PER_TASK * self._block_rows, share))
-        tasks = slices(slice(0, N), task_rows)
-        done = workers.map(lambda task: self._task(task, target, movement, used), tasks)
-        looks = sum(part.looks for part in done)
-        if used is not None and self._rest.begins(looks / N):
-            self._bounds = None
-        doubtful = [part.doubtful for part in done if part.doubtful.numel()]
-        if doubtful:
-            self._look_again(torch.cat(doubtful), target, movement)
-        self.looks += looks
+        return Target(centers, centred, square, square.max().sqrt(), aim)
 
-    def _task(self, task: slice, target: Target, movement: Movement, used: Bounds | None) -> _Done:
-        rows = task if used is None else self._doubtful(task, target, movement, used)
-        looks = rows.stop - rows.start if isinstance(rows, slice) else rows.shape[0]
-        if not looks:
-            return _Done(0, self.labels.new_empty(0, dtype=torch.int64))
-        doubtful = self._look(rows, target, movement)
-        if not doubtful.numel():
-            return _Done(looks, doubtful)
-        if isinstance(rows, slice):
-            return _Done(looks, doubtful + rows.start)
-        return _Done(looks, rows[doubtful])
+    def _are_bounds_due(self, target: Target, movement: Movement) -> bool:
+        """Whether bounds would spare enough; the oftener they would not, the rarer it is asked."""
+        if not self.is_bounded or movement.longest == 0.0:
+            return False
+        self._pause -= 1
+        if self._pause >= 0:
+            return False
+        if self._share_to_look_at(target, movement) <= _MANY:
+            return True
+        self._misses += 1
+        self._pause = max(0, self._misses - 2)
+        return False
+
+    def _share_to_look_at(self, target: Target, movement: Movement) -> float:
+        """Share of the rows that bounds would not spare, if the next step were like the last."""
+        N = self.labels.shape[0]
+        rows = torch.arange(0, N, max(1, N // _SAMPLED), device=self.labels.device)
+        seen = self._seen(rows, target, with_second=True)
+        upper, lower = self._distances(rows, seen, target)
+        upper += movement.last.index_select(0, seen.label)
+        return float((upper >= lower - movement.last.max()).double().mean())
 
     def _doubtful(
         self, task: slice, target: Target, movement: Movement, bounds: Bounds
@@ -183,37 +225,51 @@ class TorchAssigner:
         square = difference.square_().sum(1).double()
         return square.sqrt_().mul_(1.0 + (D + 4) * unit).add_(lengths, alpha=2.0 * unit)
 
-    def _look(self, rows: slice | Tensor, target: Target, movement: Movement) -> Tensor:
-        """Label rows and store their bounds; places of those whose label is not certain."""
-        if self._search is None or target.aim is None:
-            seen = self._by_two_least(rows, target)
-        else:
-            seen = self._by_tiles(rows, self._search, target.aim)
+    def _look(
+        self, rows: slice | Tensor, target: Target, movement: Movement, kept: Bounds | None
+    ) -> Tensor:
+        """Label rows and store the bounds that are kept; places of those that are not certain."""
+        seen = self._seen(rows, target, with_second=kept is not None)
         self.labels[rows] = seen.label
-        if self._bounds is not None and seen.least is not None:
-            best, second, blurred = seen.least
-            norm, largest = self.points.norm[rows], target.largest
-            length = norm.double().square()
-            reach = (distance_bound(norm, largest, *self._rounding) + blurred).double()
-            upper = (length + best).add_(reach).clamp_(min=0.0).sqrt_()
-            lower = (length + second).sub_(reach).clamp_(min=0.0).sqrt_()
-            self._bounds.upper[rows] = upper.sub_(movement.path.index_select(0, seen.label))
-            self._bounds.lower[rows] = lower.add_(movement.longest)
+        if kept is not None:
+            upper, lower = self._distances(rows, seen, target)
+            kept.upper[rows] = upper.sub_(movement.path.index_select(0, seen.label))
+            kept.lower[rows] = lower.add_(movement.longest)
         return seen.doubtful
 
-    def _look_again(self, rows: Tensor, target: Target, movement: Movement) -> None:
+    def _look_again(
+        self, rows: Tensor, target: Target, movement: Movement, kept: Bounds | None
+    ) -> None:
         """Label rows whose two least scores were too close, all of an iteration at once."""
         found = nearest_anew(self.points, target.centers, rows)
         self.labels[rows] = found.label.to(self.labels.dtype)
         self.anew += rows.shape[0]
-        if self._bounds is not None:
-            path = movement.path.index_select(0, found.label)
-            self._bounds.upper[rows] = found.upper - path
-            self._bounds.lower[rows] = found.lower + movement.longest
+        if kept is not None:
+            kept.upper[rows] = found.upper - movement.path.index_select(0, found.label)
+            kept.lower[rows] = found.lower + movement.longest
 
-    def _by_tiles(self, rows: slice | Tensor, search: TileSearch, aim: Aim) -> _Seen:
+    def _distances(
+        self, rows: slice | Tensor, seen: _Seen, target: Target
+    ) -> tuple[Tensor, Tensor]:
+        """Distances of rows to the nearest, from above, and to the next, from below; float64."""
+        assert seen.least is not None
+        best, second, blurred = seen.least
+        norm, largest = self.points.norm[rows], target.largest
+        length = norm.double().square()
+        reach = (distance_bound(norm, largest, *self._rounding) + blurred).double()
+        upper = (length + best).add_(reach).clamp_(min=0.0).sqrt_()
+        lower = (length + second).sub_(reach).clamp_(min=0.0).sqrt_()
+        return upper, lower
+
+    def _seen(self, rows: slice | Tensor, target: Target, *, with_second: bool) -> _Seen:
+        if self._search is None or target.aim is None:
+            return self._by_two_least(rows, target)
+        return self._by_tiles(rows, self._search, target.aim, with_second)
+
+    def _by_tiles(
+        self, rows: slice | Tensor, search: TileSearch, aim: Aim, with_second: bool
+    ) -> _Seen:
         """By NumPy's passes over the scores of a block, for as many centres as a byte numbers."""
-        with_second = self._bounds is not None
         found, doubtful, start = [], [], 0
         for x, norm in self._blocks(rows):
             with quiet():
