@@ -13,6 +13,7 @@ from onetrip.core.errors import ArgumentError
 from onetrip.tile.side_by_side import (
     on_threads,
     run_side_by_side,
+    share_out,
     thread_pool,
     total_square,
     worker_count,
@@ -43,12 +44,44 @@ def test_a_thread_has_itself_alone_however_late_it_asks_torch():
     assert pool.submit(torch.get_num_threads).result() == 1
 
 
-def test_an_error_of_a_task_is_the_callers():
-    def fail():
-        raise ValueError("no such row")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_blocks_are_shared_out_in_order(threads):
+    assert share_out(lambda block: block * block, range(50), threads) == [n * n for n in range(50)]
+    assert share_out(lambda block: block, [], threads) == []
+
+
+def test_the_caller_and_a_helper_work_at_once():
+    """Each waits for the other inside its block, which one thread alone could not."""
+    meeting = threading.Barrier(2, timeout=30)
+
+    def work(block):
+        meeting.wait()
+        return threading.get_ident(), torch.get_num_threads()
+
+    found = run_side_by_side([partial(work, 0), partial(work, 1)])
+    assert {thread for thread, _ in found} > {threading.get_ident()}
+    assert [count for _, count in found] == [1, 1]
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize("by_caller", [True, False])
+def test_an_error_is_the_callers_and_leaves_the_other_blocks(by_caller):
+    """It comes when every thread is done, whoever raised it."""
+    caller, done, has_raised = threading.get_ident(), [], threading.Event()
+
+    def work(block):
+        if (threading.get_ident() == caller) == by_caller:
+            has_raised.set()
+            raise ValueError("no such row")
+        assert has_raised.wait(30)
+        done.append(block)
 
     with pytest.raises(ValueError, match="no such row"):
-        run_side_by_side([fail, lambda: 1])
+        share_out(work, range(100_000), 2)
+    assert len(done) < 99_999
+    count = len(done)
+    assert share_out(lambda block: block, [1, 2], 2) == [1, 2]
+    assert len(done) == count
 
 
 def test_an_interrupt_ends_every_task():

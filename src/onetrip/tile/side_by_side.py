@@ -8,8 +8,9 @@ import ctypes
 import functools
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -18,7 +19,8 @@ import torch
 
 from onetrip.core.errors import ArgumentError, complaint
 
-T = TypeVar("T")
+Block = TypeVar("Block")
+Result = TypeVar("Result")
 # Float64 that OpenBLAS multiplies by itself on the thread that asks; of float32 any number.
 _ALONE = 8192
 
@@ -32,29 +34,59 @@ def worker_count() -> int:
     return torch.get_num_threads()
 
 
-def run_side_by_side(tasks: Sequence[Callable[[], T]]) -> list[T]:
-    """Results of `tasks`, each run by a thread that has torch to itself; one alone, right here.
-
-    An interrupt from the keyboard ends them all: a task that went on would hold up the next call.
+def run_side_by_side(tasks: Sequence[Callable[[], Result]]) -> list[Result]:
+    """Results of `tasks`, each run by a thread that has torch to itself.
 
     >>> run_side_by_side([lambda: 1, lambda: 2])
     [1, 2]
     """
     threads = worker_count()
-    if len(tasks) == 1 or threads == 1:
-        return [task() for task in tasks]
-    crew = _Crew()
-    futures = [thread_pool(threads).submit(crew.run, task) for task in tasks]
+    with on_one_thread(where=len(tasks) > 1):
+        return share_out(lambda task: task(), tasks, threads)
+
+
+def share_out(
+    work: Callable[[Block], Result], blocks: Sequence[Block], threads: int
+) -> list[Result]:
+    """Do `work` for every block, and return the results in order.
+
+    The caller, who has left torch one thread, begins at once: a thread that slept wakes late. An
+    error leaves what nobody has begun. An interrupt from the keyboard ends what others are at as
+    well: a task that went on would hold up the next call.
+
+    >>> share_out(lambda block: block + 1, [1, 2], threads=2)
+    [2, 3]
+    """
+    if threads == 1 or len(blocks) < 2:
+        return [work(block) for block in blocks]
+    left = deque(enumerate(blocks))
+    results: dict[int, Result] = {}
+
+    def share() -> None:
+        try:
+            while True:
+                try:
+                    place, block = left.popleft()
+                except IndexError:
+                    return
+                results[place] = work(block)
+        finally:
+            left.clear()
+
+    crew, pool = _Crew(), thread_pool(threads - 1)
+    helpers = [pool.submit(crew.run, share) for _ in range(min(threads, len(blocks)) - 1)]
     try:
-        return [future.result() for future in futures]
+        share()
+        wait(helpers)
     except KeyboardInterrupt:
-        for future in futures:
-            future.cancel()
+        left.clear()
         crew.interrupt()
         raise
     finally:
-        # The last number that anybody set is what threads of the future begin with.
-        torch.set_num_threads(threads)
+        wait(helpers)
+    for helper in helpers:
+        helper.result()
+    return [results[place] for place in range(len(blocks))]
 
 
 def total_square(x: np.ndarray) -> float:
@@ -73,26 +105,30 @@ def total_square(x: np.ndarray) -> float:
 
 
 class _Crew:
-    """The threads at work on the tasks of one call."""
+    """The threads that help with one call."""
 
     def __init__(self) -> None:
         self._at_work: set[int] = set()
+        self._lock = threading.Lock()
 
-    def run(self, task: Callable[[], T]) -> T:
+    def run(self, task: Callable[[], None]) -> None:
         """Do a task."""
         me = threading.get_ident()
         self._at_work.add(me)
         try:
-            return task()
+            task()
         finally:
-            self._at_work.discard(me)
+            # Whoever is interrupted is so in here, and not in the pool's own lines.
+            with self._lock:
+                self._at_work.discard(me)
 
     def interrupt(self) -> None:
         """Raise in every thread what the main one has got, at its next line of Python."""
-        for thread in tuple(self._at_work):
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                ctypes.c_ulong(thread), ctypes.py_object(KeyboardInterrupt)
-            )
+        with self._lock:
+            for thread in tuple(self._at_work):
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                    ctypes.c_ulong(thread), ctypes.py_object(KeyboardInterrupt)
+                )
 
 
 @contextmanager

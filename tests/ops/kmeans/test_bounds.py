@@ -8,7 +8,7 @@ from onetrip.ops.kmeans.prepare import prepare
 from onetrip.ops.kmeans.select import default_config
 from onetrip.ops.kmeans.solve import problem_of
 from onetrip.ops.kmeans.torch_impl import TorchAssigner
-from onetrip.ops.kmeans.workers import Workers
+from onetrip.ops.kmeans.workers import ALONE
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -25,7 +25,7 @@ def test_bounds_hold_while_centres_wander(monkeypatch, dtype, clusters):
     assigner = TorchAssigner(points, clusters, config, True)
     movement = Movement(clusters, x.device)
     for _ in range(12):
-        assigner.assign(centers, movement, Workers(1, None))
+        assigner.assign(centers, movement, ALONE)
         distances = torch.cdist(
             x.double(), centers.double(), compute_mode="donot_use_mm_for_euclid_dist"
         )

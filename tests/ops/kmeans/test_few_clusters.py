@@ -1,7 +1,5 @@
 """Few clusters on a CPU: the iterations in NumPy end where those in torch do, bit by bit."""
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 import pytest
 import torch
@@ -120,11 +118,10 @@ def test_doubts_are_settled_by_tiles_or_together(monkeypatch, many):
     x = centers[torch.randint(9, (5000,), generator=generator)] + 0.3
     x[::700] = 0.5 * (centers[3] + centers[4])
     search = FewNearest(place(x, None, torch.zeros(6)), 9)
-    with ThreadPoolExecutor(1) as pool:
-        for workers in (ALONE, Workers(2, pool)):
-            before = search.anew
-            assert np.array_equal(search.label(centers.numpy(), workers), nearest(x, centers))
-            assert len(x[::700]) <= search.anew - before < 100
+    for workers in (ALONE, Workers(2)):
+        before = search.anew
+        assert np.array_equal(search.label(centers.numpy(), workers), nearest(x, centers))
+        assert len(x[::700]) <= search.anew - before < 100
 
 
 def test_the_reach_follows_the_centres():

@@ -6,7 +6,7 @@ import torch
 from onetrip.ops.kmeans import seeding
 from onetrip.ops.kmeans.points import Points
 from onetrip.ops.kmeans.prepare import prepare
-from onetrip.ops.kmeans.workers import Workers, rows_workers
+from onetrip.ops.kmeans.workers import ALONE, rows_workers
 
 
 def truth(points: Points, rows: torch.Tensor) -> torch.Tensor:
@@ -21,7 +21,7 @@ def test_equal_rows_are_at_zero_and_others_where_float64_says(dtype, weighted):
     x = torch.randn(1500, 9, generator=generator).to(dtype).repeat(2, 1)
     weight = torch.rand(3000, generator=generator) if weighted else None
     points, rows = prepare(x, weight, "euclidean"), torch.tensor([3, 1499, 1503])
-    found, sums = seeding._Distances(points, Workers(1, None))(rows, None)
+    found, sums = seeding._Distances(points, ALONE)(rows, None)
     expected = truth(points, rows)
     assert torch.equal(found == 0.0, expected == 0.0)
     torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-5)
@@ -35,7 +35,7 @@ def test_a_far_candidate_takes_no_distance_of_the_others():
     x[1] = x[0] + 0.01
     x[2:4] = torch.tensor([[3e5], [-3e5]])
     points = prepare(x, None, "euclidean")
-    found, _ = seeding._Distances(points, Workers(1, None))(torch.tensor([0, 2]), None)
+    found, _ = seeding._Distances(points, ALONE)(torch.tensor([0, 2]), None)
     assert found[0, 1].item() == pytest.approx(4e-4, rel=0.05)
     assert found[1, 2].item() == 0.0
 
@@ -45,7 +45,7 @@ def test_threads_leave_no_trace(monkeypatch):
     points = prepare(torch.randn(9000, 5), None, "euclidean")
     rows, closest = torch.arange(4), torch.rand(9000) * 5.0
     monkeypatch.setattr(seeding, "_CPU_DISTANCES", 0)
-    alone = seeding._Distances(points, Workers(1, None))(rows, closest)
+    alone = seeding._Distances(points, ALONE)(rows, closest)
     with rows_workers(points.x) as workers:
         shared = seeding._Distances(points, workers)(rows, closest)
     assert torch.equal(alone[0], shared[0])

@@ -41,7 +41,7 @@ class FewNearest:
     >>> from onetrip.ops.kmeans.points import place
     >>> x = torch.tensor([[0.0], [1.0], [4.0]])
     >>> search = FewNearest(place(x, None, torch.zeros(1)), 2)
-    >>> search.label(np.array([[3.0], [0.0]], "f4"), Workers(1, None))
+    >>> search.label(np.array([[3.0], [0.0]], "f4"), Workers(1))
     array([1, 1, 0], dtype=uint8)
     """
 

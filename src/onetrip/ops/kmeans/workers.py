@@ -5,16 +5,14 @@ a dozen barriers, and on a busy machine each waits, spinning, for the slowest co
 operations stay on one thread, in one cache, and the threads meet once.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from onetrip.tile.side_by_side import on_one_thread, thread_pool, worker_count
+from onetrip.tile.side_by_side import on_one_thread, share_out, worker_count
 
 # Elements of the samples below which threads cost more than they save.
 WORTH_THREADS = 1 << 19
@@ -24,47 +22,17 @@ Result = TypeVar("Result")
 
 
 class Workers:
-    """The caller and those that help it, `threads` in all; or the caller alone."""
+    """The caller and those that help it, `threads` in all."""
 
-    def __init__(self, threads: int, pool: ThreadPoolExecutor | None) -> None:
+    def __init__(self, threads: int) -> None:
         self.threads = threads
-        self._pool = pool
 
     def map(self, work: Callable[[Block], Result], blocks: Sequence[Block]) -> list[Result]:
-        """Do the work for every block, and return the results in order.
-
-        The caller begins at once and does its share: a thread that slept wakes late.
-        """
-        if self._pool is None or len(blocks) == 1:
-            return [work(block) for block in blocks]
-        left = deque(enumerate(blocks))
-        results: dict[int, Result] = {}
-
-        def share() -> None:
-            try:
-                while True:
-                    try:
-                        place, block = left.popleft()
-                    except IndexError:
-                        return
-                    results[place] = work(block)
-            finally:
-                # Nothing, but after an error: then it is of no use.
-                left.clear()
-
-        helpers = [self._pool.submit(share) for _ in range(min(self.threads, len(blocks)) - 1)]
-        try:
-            share()
-            wait(helpers)
-        finally:
-            left.clear()
-            wait(helpers)
-        for helper in helpers:
-            helper.result()
-        return [results[place] for place in range(len(blocks))]
+        """Do the work for every block, and return the results in order."""
+        return share_out(work, blocks, self.threads)
 
 
-ALONE = Workers(1, None)
+ALONE = Workers(1)
 
 
 @contextmanager
@@ -86,7 +54,7 @@ def block_workers(device: torch.device, *, worth: bool) -> Iterator[Workers]:
         if threads == 1 or not worth:
             yield ALONE
         else:
-            yield Workers(threads, thread_pool(threads))
+            yield Workers(threads)
 
 
 def rows_workers(x: Tensor) -> AbstractContextManager[Workers]:
