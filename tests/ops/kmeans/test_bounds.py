@@ -43,3 +43,59 @@ def test_bounds_hold_while_centres_wander(monkeypatch, dtype, clusters):
         movement.step(centers, moved)
         centers = moved
     assert assigner.looks < 0.9 * 12 * 1500
+
+
+def wandering(monkeypatch, clusters: int, length: float):
+    """An assigner of 1,500 rows, its movement, and centres that go steps of the same length."""
+    monkeypatch.setattr("onetrip.ops.kmeans.movement._BOUND_FROM_ALL", 0)
+    generator = torch.Generator().manual_seed(clusters)
+    x = torch.randn(1500, 16, generator=generator)
+    config = default_config("torch", problem_of(x, clusters, {}))
+    assigner = TorchAssigner(prepare(x, None, "euclidean"), clusters, config, True)
+    movement = Movement(clusters, x.device)
+
+    def walk():
+        centers = x[:clusters] * 3.0
+        while True:
+            yield centers
+            step = torch.randn(clusters, 16, generator=generator)
+            moved = centers + length * step / step.norm(dim=1, keepdim=True)
+            movement.step(centers, moved)
+            centers = moved
+
+    return assigner, movement, walk()
+
+
+@pytest.mark.parametrize("length", [0.01, 0.1, 0.3])
+def test_a_sample_tells_how_many_rows_bounds_would_spare(monkeypatch, length):
+    monkeypatch.setattr("onetrip.ops.kmeans.torch_impl._MANY", 1.0)
+    monkeypatch.setattr("onetrip.ops.kmeans.torch_impl._TOO_MANY", 1.0)
+    assigner, movement, walk = wandering(monkeypatch, 40, length)
+    shares = []
+    told = TorchAssigner._share_to_look_at
+    monkeypatch.setattr(
+        TorchAssigner,
+        "_share_to_look_at",
+        lambda *given: (shares.append(told(*given)), shares[0])[1],
+    )
+    looks = []
+    for _, centers in zip(range(3), walk, strict=False):
+        assigner.assign(centers, movement, ALONE)
+        looks.append(assigner.looks)
+    assert looks[:2] == [1500, 3000]
+    assert (looks[2] - looks[1]) / 1500 == pytest.approx(shares[0], abs=0.1)
+
+
+def test_bounds_that_would_spare_nothing_are_asked_about_ever_more_rarely(monkeypatch):
+    assigner, movement, walk = wandering(monkeypatch, 40, 0.1)
+    asked = []
+
+    def everything(*_):
+        asked.append(turn)
+        return 1.0
+
+    monkeypatch.setattr(TorchAssigner, "_share_to_look_at", everything)
+    for turn, centers in zip(range(1, 20), walk, strict=False):
+        assigner.assign(centers, movement, ALONE)
+    assert asked == [2, 3, 4, 6, 9, 13, 18]
+    assert assigner.looks == 19 * 1500

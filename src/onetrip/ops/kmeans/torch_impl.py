@@ -2,7 +2,7 @@
 
 A block's scores [R, K] live in one core's cache: the product, the two least scores of each row,
 the certificate. Rows whose nearest centre cannot have changed since they were last looked at are
-not looked at (`movement.py`); where that spares too few, the bounds rest for some iterations.
+not looked at (`movement.py`), as soon as a sample tells that this spares enough.
 """
 
 from collections.abc import Iterator
