@@ -21,6 +21,12 @@ _FEW_ELEMENTS = 1 << 18
 # Up to so many pairs one thread is done before another is awake: 898 x 899 took a regressor 3.2 to
 # 4.0 ms, and 4.6 to 5.8 with two; of 1,797 x 1,797 two take 12.8 to 13.9 and one 12.6 to 14.8.
 _PAIRS_OF_ONE_THREAD = 1 << 20
+# A worker prepares so much of the corpus at a time, 8 MiB of float32; and the least scores of its
+# groups, with a copy, take no more.
+_STRETCH_ELEMENTS, _STRETCH_ROWS = 1 << 21, 1 << 16
+_QUERIES_OF_A_TILE = 512
+# Elements of corpus rows that are gathered at a time: 4 MiB of float32.
+GATHERED = 1 << 20
 # Queries that go through the corpus again together; their candidates may be whole tiles.
 CAREFUL_ROWS = 64
 
@@ -32,6 +38,31 @@ class Tiling:
     rows: int
     columns: int
     group: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Stretches of `rows` corpus rows, in tiles of `columns` by `queries`, in groups of `group`."""
+
+    rows: int
+    columns: int
+    queries: int
+    group: int
+
+
+def make_stretch(D: int, tiling: Tiling) -> Stretch:
+    """Stretches for tiles of at most half the size: they need not outlive a selection.
+
+    >>> make_stretch(16, Tiling(512, 2048, 16))
+    Stretch(rows=65536, columns=1024, queries=512, group=16)
+    >>> make_stretch(128, Tiling(227, 4608, 16))
+    Stretch(rows=16128, columns=2304, queries=227, group=16)
+    """
+    queries = min(tiling.rows, _QUERIES_OF_A_TILE)
+    tile = tiling.rows * tiling.columns // 2
+    columns = max(tile // queries // tiling.group, 1) * tiling.group
+    rows = min(_STRETCH_ELEMENTS // (D + 1), _STRETCH_ROWS)
+    return Stretch(max(rows // columns, 1) * columns, columns, queries, tiling.group)
 
 
 def list_width(k: int, N: int, certified: bool) -> int:

@@ -12,27 +12,37 @@ import torch
 from torch import Tensor
 
 # Where a larger share of all groups passes, looking into groups costs more than a full selection.
-_DENSE_SHARE = 0.25
+DENSE_SHARE = 0.25
 # Rows that are sorted as soon as parted.
 _SORTED_WHOLE = 128
 
 
 @dataclass(slots=True)
 class Running:
-    """Least scores of each row so far, [R, K] ascending, and the corpus rows that they are of."""
+    """Least scores of each row so far, [R, K] ascending, and the corpus rows that they are of.
+
+    What is not in a list has a score of at least its last one, or of at least `outer` [R].
+    """
 
     scores: Tensor
     indices: Tensor
+    outer: Tensor
 
     @classmethod
     def empty(cls, rows: int, width: int, dtype: torch.dtype, device: torch.device) -> "Running":
         """Nothing seen yet: infinitely far."""
         scores = torch.full((rows, width), torch.inf, dtype=dtype, device=device)
-        return cls(scores, torch.full((rows, width), -1, dtype=torch.int64, device=device))
+        indices = torch.full((rows, width), -1, dtype=torch.int64, device=device)
+        return cls(scores, indices, scores.new_full((rows,), torch.inf))
 
     def part(self, rows: slice) -> "Running":
         """A view of some rows."""
-        return Running(self.scores[rows], self.indices[rows])
+        return Running(self.scores[rows], self.indices[rows], self.outer[rows])
+
+    @property
+    def beyond(self) -> Tensor:
+        """Scores [R] that nothing outside of the lists is below."""
+        return torch.minimum(self.scores[:, -1], self.outer)
 
     def take_tile(self, tile: Tensor, start: int, group: int) -> None:
         """Merge scores `tile` [C, R] of corpus rows from `start` on; C is a multiple of `group`."""
@@ -47,12 +57,12 @@ class Running:
         threshold = self.scores[:, -1]
         if bool(torch.isinf(threshold).any()):
             # The width-th least group has as many scores below it: no later one can enter.
-            first = _kth_least(least, width)
+            first = kth_least(least, width)
             threshold = torch.minimum(
                 threshold, torch.nextafter(first, first.new_tensor(torch.inf))
             )
         passing = true_places(least < threshold[:, None])
-        if passing.numel() > _DENSE_SHARE * R * groups:
+        if passing.numel() > DENSE_SHARE * R * groups:
             self._take_all(tile, start)
             return
         rows, places = passing // groups, passing % groups
@@ -60,7 +70,7 @@ class Running:
         inside = true_places(found < threshold.index_select(0, rows)[:, None])
         which = inside // group
         columns = places.index_select(0, which) * group + inside % group + start
-        self._merge(rows.index_select(0, which), columns, found.view(-1).index_select(0, inside))
+        self.merge(rows.index_select(0, which), columns, found.view(-1).index_select(0, inside))
 
     def _take_all(self, tile: Tensor, start: int) -> None:
         width = min(self.scores.shape[1], tile.shape[0])
@@ -68,7 +78,8 @@ class Running:
         scores = tile.T.gather(1, columns)
         self._keep(slice(None), scores, columns + start)
 
-    def _merge(self, rows: Tensor, columns: Tensor, scores: Tensor) -> None:
+    def merge(self, rows: Tensor, columns: Tensor, scores: Tensor) -> None:
+        """Let corpus rows `columns` [M] with `scores` [M] into the lists `rows` [M], ascending."""
         if rows.numel() == 0:
             return
         active, scores, columns = pad_rows(rows, (scores, columns), (torch.inf, -1))
@@ -98,13 +109,13 @@ def _places_of_least(scores: Tensor, width: int) -> Tensor:
     return torch.from_numpy(np.take_along_axis(places, order, 1))
 
 
-def _kth_least(values: Tensor, k: int) -> Tensor:
+def kth_least(values: Tensor, k: int) -> Tensor:
     """The k-th least of each row of `values` [R, C].
 
     NumPy's partition uses vector instructions: 0.3 ms for the 9th of 899 x 113, torch's selection
     takes 1.5.
 
-    >>> _kth_least(torch.tensor([[3.0, 1.0, 2.0]]), 2)
+    >>> kth_least(torch.tensor([[3.0, 1.0, 2.0]]), 2)
     tensor([2.])
     """
     if not values.is_cpu:

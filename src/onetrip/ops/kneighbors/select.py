@@ -18,7 +18,9 @@ from onetrip.ops.kneighbors.device_plan import (
 )
 from onetrip.ops.kneighbors.plan import (
     FEW_QUERIES,
+    GATHERED,
     list_width,
+    make_stretch,
     make_tiling,
     rows_of_a_worker,
 )
@@ -146,9 +148,13 @@ def workspace_bytes(impl: str, problem: Problem, config: Config) -> int:
         return _triton_bytes(problem, k, config)
     tiling = make_tiling(Q, N, width, config)
     rows = rows_of_a_worker(Q, 1 if Q <= tiling.rows else _WORKERS, tiling)
+    stretch = make_stretch(D, tiling)
     # Scores, what passes of them, and the indices of what passes.
     tile = tiling.rows * tiling.columns * (itemsize + 16)
-    corpus = 3 * tiling.columns * (D + 1) * itemsize
+    # A stretch of the corpus, the least of its groups, twice, and what is multiplied once more.
+    corpus = 2 * min(stretch.rows, N + tiling.columns) * (D + 1) * itemsize
+    groups = min(stretch.rows, N) // stretch.group * stretch.queries * (2 * itemsize + 1)
+    corpus += groups + 3 * GATHERED * itemsize
     # Queries as the product wants them, the running list, its exact values and their order.
     queries = rows * ((D + 1) * (itemsize + 8) + width * (itemsize + 64))
     exact = 8 << 20 if problem.device_kind == "cuda" else 4 << 20

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from onetrip.core.selection import Config
 from onetrip.ops.kneighbors.few import nearest_of_few
+from onetrip.ops.kneighbors.groups import exclude_diagonal, fill
 from onetrip.ops.kneighbors.metric import Differences, Metric, make_metric
 from onetrip.ops.kneighbors.one_tile import OneTile
 from onetrip.ops.kneighbors.plan import (
@@ -25,6 +26,7 @@ from onetrip.ops.kneighbors.plan import (
     Tiling,
     evaluates_all,
     list_width,
+    make_stretch,
     make_tiling,
     rows_of_a_tile,
     rows_of_a_worker,
@@ -95,7 +97,7 @@ class Search:
                 tile = scratch[: used.shape[0] * x.shape[0]].view(used.shape[0], x.shape[0])
                 self.metric.scores(x, used, tile)
                 if self.exclude_self:
-                    _exclude_diagonal(tile, self.first + start, first + begin)
+                    exclude_diagonal(tile, self.first + start, first + begin)
                 take(tile, start, slice(begin, begin + x.shape[0]))
         return norm_max
 
@@ -190,29 +192,38 @@ def _search_rows(call: Search, begin: int, end: int) -> Found:
     x = call.x[begin:end]
     prepared, x_norms = call.metric.prepare_queries(x)
     running = Running.empty(x.shape[0], call.width, prepared.dtype, x.device)
-    group = call.tiling.group
-
-    def take(tile: Tensor, start: int, rows: slice) -> None:
-        running.part(rows).take_tile(tile, start, group)
-
-    step = rows_of_a_tile(x.shape[0], call.tiling)
-    norm_max = call.tiles(prepared, begin, step, take)
+    if call.certified and x.is_cpu and not isinstance(call.metric, Differences):
+        own = begin - call.first if call.exclude_self else None
+        plan = make_stretch(call.y.shape[1], call.tiling)
+        norm_max = fill(running, prepared, call.y, call.metric, plan, own)
+    else:
+        norm_max = _fill_by_tiles(call, running, prepared, begin)
     kth = running.scores[:, call.k - 1]
     bound = call.metric.bound(kth, x_norms, norm_max, call.y.shape[1])
     if call.wider is not None:
-        _, certain = _certainty(call, running.scores, bound)
+        _, certain = _certainty(call, running, bound)
         if int(certain.sum()) < _CERTAIN_SHARE * len(certain):
             return _search_rows(replace(call, metric=call.wider, wider=None), begin, end)
     return settle(call, begin, prepared, running, bound)
 
 
-def _certainty(call: Search, scores: Tensor, bound: Tensor) -> tuple[Tensor, Tensor]:
+def _fill_by_tiles(call: Search, running: Running, prepared: Tensor, begin: int) -> Tensor:
+    """`fill`, with each tile looked into while it is there: any metric, on any device."""
+
+    def take(tile: Tensor, start: int, rows: slice) -> None:
+        running.part(rows).take_tile(tile, start, call.tiling.group)
+
+    step = rows_of_a_tile(prepared.shape[0], call.tiling)
+    return call.tiles(prepared, begin, step, take)
+
+
+def _certainty(call: Search, running: Running, bound: Tensor) -> tuple[Tensor, Tensor]:
     """The score up to which a neighbour may lie, and whether the list [R, K] holds all up to it."""
-    limit = scores[:, call.k - 1] + 2.0 * bound
+    limit = running.scores[:, call.k - 1] + 2.0 * bound
     # Neither an infinity nor a NaN is certain; a list that holds everybody is.
-    certain = scores[:, -1] > limit
+    certain = running.beyond > limit
     if call.width == call.y.shape[0] - call.exclude_self:
-        certain |= torch.isfinite(scores[:, call.width - 1])
+        certain |= torch.isfinite(running.scores[:, call.width - 1])
     return limit, certain & torch.isfinite(limit)
 
 
@@ -232,7 +243,7 @@ def settle(
     x, k = call.x[begin : begin + prepared.shape[0]], call.k
     scores, indices = running.scores, running.indices
     if call.certified:
-        limit, certain = _certainty(call, scores, bound)
+        limit, certain = _certainty(call, running, bound)
         within = (scores <= limit[:, None]) & certain[:, None]
         reevaluated = int(((within.sum(1) > k) | ~certain).sum())
     else:
@@ -304,11 +315,3 @@ def sort_exactly(values: Tensor, indices: Tensor, k: int) -> tuple[Tensor, Tenso
         ordered[again], order = values[again].gather(1, order).sort(dim=1, stable=True)
         sorted_indices[again] = by_index.gather(1, order)
     return ordered[:, :k].contiguous(), sorted_indices[:, :k].contiguous()
-
-
-def _exclude_diagonal(tile: Tensor, start: int, first: int) -> None:
-    """Put the pairs of a row with itself infinitely far; the tile begins at (`start`, `first`)."""
-    low = max(start, first)
-    high = min(start + tile.shape[0], first + tile.shape[1])
-    if low < high:
-        tile[low - start : high - start, low - first : high - first].diagonal().fill_(torch.inf)

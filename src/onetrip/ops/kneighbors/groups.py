@@ -1,0 +1,154 @@
+"""Lists of the nearest by the least score of each group of corpus rows, on a CPU.
+
+A tile of scores is read once, for the least of each group, and given up. Two calls take a tile, and
+both are long: threads that make many short ones wait for each other, and tiles that are kept for a
+selection are too few or leave the cache. When a stretch of the corpus is through, a query looks
+into the few groups whose least may enter its list, and multiplies their rows once more.
+
+The second product need not round as the first one did. Both are within the bound of the truth; what
+a list has not seen is at least at its `outer` by one of the two, so a certificate holds as before.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from onetrip.ops.kneighbors.metric import Metric
+from onetrip.ops.kneighbors.plan import GATHERED, Stretch
+from onetrip.ops.kneighbors.running import DENSE_SHARE, Running, kth_least, true_places
+
+
+def fill(
+    running: Running, prepared: Tensor, y: Tensor, metric: Metric, plan: Stretch, own: int | None
+) -> Tensor:
+    """Fill the lists of queries from a corpus; returns the largest norm of its rows.
+
+    Parameters
+    ----------
+    running : lists [R, K], as they begin
+    prepared : Tensor [R, D + 1], the queries as `Metric.prepare_queries` returns them
+    y : Tensor [N, D], the corpus as it came
+    metric : of products
+    plan : how the corpus is divided
+    own : row of the corpus that is the first query itself, which is left out, as is the next for
+        the next; None where queries are others
+    """
+    N, D = y.shape
+    R, group = prepared.shape[0], plan.group
+    corpus = prepared.new_empty(min(plan.rows, -(-N // group) * group), D + 1)
+    scratch = prepared.new_empty(plan.columns * min(plan.queries, R))
+    norm_max = prepared.new_zeros(())
+    for start in range(0, N, plan.rows):
+        part = y[start : start + plan.rows]
+        used, largest = metric.prepare_corpus(part, corpus[: -(-part.shape[0] // group) * group])
+        norm_max = torch.maximum(norm_max, largest)
+        for begin in range(0, R, plan.queries):
+            x = prepared[begin : begin + plan.queries]
+            lists = running.part(slice(begin, begin + x.shape[0]))
+            stretch = _Stretch(x, used, start, metric, plan, scratch, _later(own, begin - start))
+            if not stretch.enter(lists):
+                stretch.enter_by_tiles(lists)
+    return norm_max
+
+
+class _Stretch:
+    """Some queries and a stretch of the corpus from row `start` on, both prepared."""
+
+    def __init__(
+        self,
+        x: Tensor,
+        corpus: Tensor,
+        start: int,
+        metric: Metric,
+        plan: Stretch,
+        scratch: Tensor,
+        own: int | None,
+    ) -> None:
+        self._x, self._corpus, self._start = x, corpus, start
+        self._metric, self._plan, self._scratch, self._own = metric, plan, scratch, own
+
+    def enter(self, lists: Running) -> bool:
+        """Let the lists take what is nearer; False, and nothing done, where too much would pass."""
+        least = self._least()  # [R, G]
+        threshold = lists.scores[:, -1]
+        width = lists.scores.shape[1]
+        if bool(torch.isinf(threshold).any()):
+            if width > least.shape[1]:
+                return False
+            # The width-th least group has as many scores up to it: no later one can enter.
+            first = kth_least(least, width)
+            infinite = first.new_tensor(torch.inf)
+            threshold = torch.minimum(threshold, torch.nextafter(first, infinite))
+        passing = true_places(least < threshold[:, None])
+        if passing.numel() > DENSE_SHARE * least.numel():
+            return False
+        torch.minimum(lists.outer, threshold, out=lists.outer)
+        rows = passing // least.shape[1]
+        places = passing - rows * least.shape[1]
+        found = self._scores_of(rows, places)  # [passing, group]
+        inside = true_places(found < threshold.index_select(0, rows)[:, None])
+        scores = found.view(-1).index_select(0, inside)
+        group = self._plan.group
+        which = inside // group
+        columns = places.index_select(0, which) * group + (inside - which * group)
+        rows = rows.index_select(0, which)
+        if self._own is not None:
+            others = true_places(columns != rows + self._own)
+            rows, columns, scores = (
+                part.index_select(0, others) for part in (rows, columns, scores)
+            )
+        lists.merge(rows, columns + self._start, scores)
+        return True
+
+    def enter_by_tiles(self, lists: Running) -> None:
+        """The same, whatever passes: each tile is looked into while it is there."""
+        for first, tile in self._tiles():
+            lists.take_tile(tile, self._start + first, self._plan.group)
+
+    def _least(self) -> Tensor:
+        """Least score of each query and group [R, G]."""
+        R, group = self._x.shape[0], self._plan.group
+        least = self._x.new_empty(self._corpus.shape[0] // group, R)
+        for first, tile in self._tiles():
+            at = slice(first // group, (first + tile.shape[0]) // group)
+            torch.amin(tile.view(-1, group, R), 1, out=least[at])
+        return least.T.contiguous()
+
+    def _tiles(self) -> Iterator[tuple[int, Tensor]]:
+        """Tiles of scores [C, R], in the same memory, with the row that each begins at."""
+        R = self._x.shape[0]
+        for first in range(0, self._corpus.shape[0], self._plan.columns):
+            rows = self._corpus[first : first + self._plan.columns]
+            tile = self._scratch[: rows.shape[0] * R].view(rows.shape[0], R)
+            self._metric.scores(self._x, rows, tile)
+            if self._own is not None:
+                exclude_diagonal(tile, first, self._own)
+            yield first, tile
+
+    def _scores_of(self, rows: Tensor, places: Tensor) -> Tensor:
+        """Scores [P, group] of queries `rows` [P] with the rows of the groups `places` [P]."""
+        group, width = self._plan.group, self._x.shape[1]
+        x, corpus = self._x.numpy(), self._corpus.view(-1, group * width).numpy()
+        found = torch.empty(rows.shape[0], group, dtype=self._x.dtype)
+        out = found.numpy()[:, :, None]
+        step = max(1, GATHERED // (group * width))
+        for begin in range(0, rows.shape[0], step):
+            part = slice(begin, begin + step)
+            near = corpus.take(places[part].numpy(), 0).reshape(-1, group, width)
+            asked = x.take(rows[part].numpy(), 0)[:, :, None]
+            np.matmul(near, asked, out=out[part])
+        return found
+
+
+def exclude_diagonal(tile: Tensor, start: int, first: int) -> None:
+    """Put the pairs of a row with itself infinitely far; the tile begins at (`start`, `first`)."""
+    low = max(start, first)
+    high = min(start + tile.shape[0], first + tile.shape[1])
+    if low < high:
+        tile[low - start : high - start, low - first : high - first].diagonal().fill_(torch.inf)
+
+
+def _later(own: int | None, by: int) -> int | None:
+    return None if own is None else own + by
