@@ -88,14 +88,15 @@ def test_a_sample_tells_how_many_rows_bounds_would_spare(monkeypatch, length):
 
 def test_bounds_that_would_spare_nothing_are_asked_about_ever_more_rarely(monkeypatch):
     assigner, movement, walk = wandering(monkeypatch, 40, 0.1)
-    asked = []
+    turns, asked = [], []
 
     def everything(*_):
-        asked.append(turn)
+        asked.append(turns[-1])
         return 1.0
 
     monkeypatch.setattr(TorchAssigner, "_share_to_look_at", everything)
     for turn, centers in zip(range(1, 20), walk, strict=False):
+        turns.append(turn)
         assigner.assign(centers, movement, ALONE)
     assert asked == [2, 3, 4, 6, 9, 13, 18]
     assert assigner.looks == 19 * 1500

@@ -6,7 +6,7 @@ not looked at (`movement.py`), as soon as a sample tells that this spares enough
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -52,6 +52,14 @@ class Target(NamedTuple):
     aim: Aim | None
 
 
+class _Least(NamedTuple):
+    """The two least scores of R rows, and what blurs them."""
+
+    best: Tensor
+    second: Tensor
+    blurred: Tensor | float
+
+
 class _Seen(NamedTuple):
     """What a look found of R rows.
 
@@ -59,12 +67,12 @@ class _Seen(NamedTuple):
     ----------
     label : Tensor [R], column of the least score
     doubtful : Tensor [M], int64, places of rows whose label is not certain
-    least : None where nobody asks, or Tensors [R]: the two least scores and what blurs them
+    least : None where nobody asks
     """
 
     label: Tensor
     doubtful: Tensor
-    least: tuple[Tensor, Tensor, Tensor | float] | None
+    least: "_Least | None"
 
 
 class _Done(NamedTuple):
@@ -195,7 +203,7 @@ class TorchAssigner:
         N = self.labels.shape[0]
         rows = torch.arange(0, N, max(1, N // _SAMPLED), device=self.labels.device)
         seen = self._seen(rows, target, with_second=True)
-        upper, lower = self._distances(rows, seen, target)
+        upper, lower = self._distances(rows, cast(_Least, seen.least), target)
         upper += movement.last.index_select(0, seen.label)
         return float((upper >= lower - movement.last.max()).double().mean())
 
@@ -231,8 +239,8 @@ class TorchAssigner:
         """Label rows and store the bounds that are kept; places of those that are not certain."""
         seen = self._seen(rows, target, with_second=kept is not None)
         self.labels[rows] = seen.label
-        if kept is not None:
-            upper, lower = self._distances(rows, seen, target)
+        if kept is not None and seen.least is not None:
+            upper, lower = self._distances(rows, seen.least, target)
             kept.upper[rows] = upper.sub_(movement.path.index_select(0, seen.label))
             kept.lower[rows] = lower.add_(movement.longest)
         return seen.doubtful
@@ -249,11 +257,10 @@ class TorchAssigner:
             kept.lower[rows] = found.lower + movement.longest
 
     def _distances(
-        self, rows: slice | Tensor, seen: _Seen, target: Target
+        self, rows: slice | Tensor, least: _Least, target: Target
     ) -> tuple[Tensor, Tensor]:
         """Distances of rows to the nearest, from above, and to the next, from below; float64."""
-        assert seen.least is not None
-        best, second, blurred = seen.least
+        best, second, blurred = least
         norm, largest = self.points.norm[rows], target.largest
         length = norm.double().square()
         reach = (distance_bound(norm, largest, *self._rounding) + blurred).double()
@@ -286,7 +293,7 @@ class TorchAssigner:
             torch.from_numpy(np.concatenate([getattr(part, name) for part in found]))
             for name in ("best", "second")
         )
-        return _Seen(label, places, (best, second, 0.0))
+        return _Seen(label, places, _Least(best, second, 0.0))
 
     def _by_two_least(self, rows: slice | Tensor, target: Target) -> _Seen:
         """By the two least scores of each row, of any number of centres, on any device."""
@@ -297,12 +304,13 @@ class TorchAssigner:
         best, label, second = (torch.cat(part) for part in zip(*parts, strict=True))
         norm, largest = self.points.norm[rows], target.largest
         blurred = (2.0 * blur) * largest * (largest + norm) if blur else 0.0
+        least = _Least(best, second, blurred)
         if not self.certified:
-            return _Seen(label, label.new_empty(0, dtype=torch.int64), (best, second, blurred))
+            return _Seen(label, label.new_empty(0, dtype=torch.int64), least)
         bound = score_bound(norm, largest, *self._rounding) + blurred
         # Not "is within": a bound that is not a number certifies nothing.
         doubtful = (second - best > 2.0 * bound).logical_not_().nonzero().squeeze(1)
-        return _Seen(label, doubtful, (best, second, blurred))
+        return _Seen(label, doubtful, least)
 
     def _blocks(self, rows: slice | Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Samples, centred, and their norms, as many as have their scores in a cache."""

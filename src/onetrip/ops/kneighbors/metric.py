@@ -21,7 +21,7 @@ METRICS = ("euclidean", "sqeuclidean", "cosine", "inner_product")
 # Any offset is right; one close to the mean makes the bounds small.
 _OFFSET_ROWS = 4096
 # Elements of float64 differences that stay in a core's cache.
-_EXACT_ELEMENTS = 1 << 16
+_EXACT_ELEMENTS = 1 << 17
 # Elements whose roots threads take longer to share than one to take: torch shares 4096.
 _WORTH_THREADS = 1 << 19
 
