@@ -80,6 +80,19 @@ def test_few_rows_are_multiplied_again(monkeypatch, entered):
     assert sum(pairs) <= 200 * 10 * 4
 
 
+@pytest.mark.parametrize(("count", "width"), [(9, 9), (100, 3), (1001, 14), (143, 5), (8, 9)])
+def test_as_many_scores_as_a_list_has_are_below_the_first_threshold(count, width):
+    """And few more, where groups are many: most of the blocks hold one of them."""
+    least = torch.rand(count, 300, generator=torch.Generator().manual_seed(count))
+    first = groups._Stretch._first_threshold(least, width)
+    if count < width:
+        assert first is None
+        return
+    below = (least < first).sum(0)
+    assert bool((below >= width).all())
+    assert float(below.double().mean()) < 1.2 * width + 1
+
+
 def test_where_too_much_passes_tiles_are_looked_into(entered):
     x, y = draw("all-equal", 40, seed=6), draw("all-equal", 600, seed=7)
     assert torch.equal(find(x, y, 5).indices, truth(x, y, 5)[1])

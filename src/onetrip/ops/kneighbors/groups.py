@@ -53,6 +53,11 @@ def fill(
     return norm_max
 
 
+# Blocks of groups for each entry of a list, of which the first threshold is selected: of fewer,
+# more hold two entries, and the threshold lets more groups pass.
+_BLOCKS_PER_ENTRY = 8
+
+
 class _Stretch:
     """Some queries and a stretch of the corpus from row `start` on, both prepared."""
 
@@ -71,22 +76,21 @@ class _Stretch:
 
     def enter(self, lists: Running) -> bool:
         """Let the lists take what is nearer; False, and nothing done, where too much would pass."""
-        least = self._least()  # [R, G]
+        least = self._least()  # [G, R]
+        groups = least.shape[0]
         threshold = lists.scores[:, -1]
-        width = lists.scores.shape[1]
         if bool(torch.isinf(threshold).any()):
-            if width > least.shape[1]:
+            first = self._first_threshold(least, lists.scores.shape[1])
+            if first is None:
                 return False
-            # The width-th least group has as many scores up to it: no later one can enter.
-            first = kth_least(least, width)
-            infinite = first.new_tensor(torch.inf)
-            threshold = torch.minimum(threshold, torch.nextafter(first, infinite))
-        passing = true_places(least < threshold[:, None])
+            threshold = torch.minimum(threshold, first)
+        # A copy of the mask, that finds groups query by query, is a quarter of one of the scores.
+        passing = true_places((least < threshold).T.contiguous())
         if passing.numel() > DENSE_SHARE * least.numel():
             return False
         torch.minimum(lists.outer, threshold, out=lists.outer)
-        rows = passing // least.shape[1]
-        places = passing - rows * least.shape[1]
+        rows = passing // groups
+        places = passing - rows * groups
         found = self._scores_of(rows, places)  # [passing, group]
         inside = true_places(found < threshold.index_select(0, rows)[:, None])
         scores = found.view(-1).index_select(0, inside)
@@ -108,13 +112,30 @@ class _Stretch:
             lists.take_tile(tile, self._start + first, self._plan.group)
 
     def _least(self) -> Tensor:
-        """Least score of each query and group [R, G]."""
+        """Least score of each group and query [G, R]."""
         R, group = self._x.shape[0], self._plan.group
         least = self._x.new_empty(self._corpus.shape[0] // group, R)
         for first, tile in self._tiles():
             at = slice(first // group, (first + tile.shape[0]) // group)
             torch.amin(tile.view(-1, group, R), 1, out=least[at])
-        return least.T.contiguous()
+        return least
+
+    @staticmethod
+    def _first_threshold(least: Tensor, width: int) -> Tensor | None:
+        """A number [R] that `width` scores are below; None where there are fewer groups.
+
+        The width-th least of `least` [G, R] would do. The same of the least of several groups is
+        hardly more, as few of them hold two of those, and there are fewer to select from.
+        """
+        groups, R = least.shape
+        several = max(1, groups // (_BLOCKS_PER_ENTRY * width))
+        blocks = groups // several
+        if blocks < width:
+            return None
+        coarse = least[: blocks * several].view(blocks, several, R).amin(1)
+        first = kth_least(coarse.T.contiguous(), width)
+        # Up to it there are as many; no later score can enter.
+        return torch.nextafter(first, first.new_tensor(torch.inf))
 
     def _tiles(self) -> Iterator[tuple[int, Tensor]]:
         """Tiles of scores [C, R], in the same memory, with the row that each begins at."""

@@ -51,18 +51,18 @@ class Stretch:
 
 
 def make_stretch(D: int, tiling: Tiling) -> Stretch:
-    """Stretches for tiles of at most half the size: they need not outlive a selection.
+    """Stretches for tiles and groups of half the size: they need not outlive a selection.
 
     >>> make_stretch(16, Tiling(512, 2048, 16))
-    Stretch(rows=65536, columns=1024, queries=512, group=16)
+    Stretch(rows=65536, columns=1024, queries=512, group=8)
     >>> make_stretch(128, Tiling(227, 4608, 16))
-    Stretch(rows=16128, columns=2304, queries=227, group=16)
+    Stretch(rows=16128, columns=2304, queries=227, group=8)
     """
-    queries = min(tiling.rows, _QUERIES_OF_A_TILE)
+    queries, group = min(tiling.rows, _QUERIES_OF_A_TILE), max(1, tiling.group // 2)
     tile = tiling.rows * tiling.columns // 2
-    columns = max(tile // queries // tiling.group, 1) * tiling.group
+    columns = max(tile // queries // group, 1) * group
     rows = min(_STRETCH_ELEMENTS // (D + 1), _STRETCH_ROWS)
-    return Stretch(max(rows // columns, 1) * columns, columns, queries, tiling.group)
+    return Stretch(max(rows // columns, 1) * columns, columns, queries, group)
 
 
 def list_width(k: int, N: int, certified: bool) -> int:
