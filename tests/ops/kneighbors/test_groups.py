@@ -99,6 +99,16 @@ def test_where_too_much_passes_tiles_are_looked_into(entered):
     assert not all(entered)
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_row_beyond_the_scores_is_no_warning(entered):
+    """It shares a group with neighbours, whose scores are found again beside its own."""
+    x, y = draw("normal", 100, seed=9), draw("normal", 4500, seed=10)
+    # Not a row of those that tell the common offset.
+    y[12], y[13] = x[0], 2e38
+    assert torch.equal(find(x, y, 1).indices, truth(x, y, 1)[1])
+    assert any(entered)
+
+
 @pytest.mark.parametrize("sign", [-1.0, 1.0, 0.0])
 def test_products_that_round_apart_certify_nothing_wrong(monkeypatch, sign):
     """All distances within some bounds of each other, and a second product that is off by one.

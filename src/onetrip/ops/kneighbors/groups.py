@@ -159,7 +159,8 @@ class _Stretch:
             part = slice(begin, begin + step)
             near = corpus.take(places[part].numpy(), 0).reshape(-1, group, width)
             asked = x.take(rows[part].numpy(), 0)[:, :, None]
-            np.matmul(near, asked, out=out[part])
+            with np.errstate(over="ignore", invalid="ignore"):
+                np.matmul(near, asked, out=out[part])
         return found
 
 
