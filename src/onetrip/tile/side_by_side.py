@@ -71,6 +71,7 @@ def share_out(
                     return
                 results[place] = work(block)
         finally:
+            # After an error: nobody wants what is left.
             left.clear()
 
     crew, pool = _Crew(), thread_pool(threads - 1)
@@ -79,7 +80,6 @@ def share_out(
         share()
         wait(helpers)
     except KeyboardInterrupt:
-        left.clear()
         crew.interrupt()
         raise
     finally:

@@ -233,7 +233,7 @@ class TileSearch:
         taken, squares = factors[:, :features], factors[:, features:]
         is_fast = columns.strides[1] == columns.itemsize or taken.size * rows <= _FEW_PRODUCTS
         if self._piece < _LEAST_COLUMNS or not is_fast:
-            terms = (*map(torch.from_numpy, (taken, columns)),)
+            terms = torch.from_numpy(taken), torch.from_numpy(columns)
             if squares.size:
                 torch.addmm(torch.from_numpy(squares), *terms, out=torch.from_numpy(out))
             else:

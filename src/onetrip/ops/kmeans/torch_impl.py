@@ -137,14 +137,14 @@ class TorchAssigner:
         self, centers: Tensor, movement: Movement, workers: Workers, *, goes_on: bool
     ) -> None:
         """Label all rows, but for those that bounds spare; keep bounds where it `goes_on`."""
-        target = self._target(centers)
         N, used = self.labels.shape[0], self._bounds
-        if used is None and goes_on and self._are_bounds_due(target, movement):
+        if used is None and goes_on and self._are_bounds_due(centers, movement):
             self._bounds = Bounds(N, centers.device)
         kept = self._bounds if goes_on else None
         if used is None and kept is None and self._all is not None:
             self._label_all(self._all, centers, workers)
             return
+        target = self._target(centers)
         share = N // (1 if workers.threads == 1 else _TASKS)
         task_rows = max(self._least_rows, min(_BLOCKS_PER_TASK * self._block_rows, share))
 
@@ -185,14 +185,14 @@ class TorchAssigner:
                 aim = self._search.aim().at(centred.numpy())
         return Target(centers, centred, square, square.max().sqrt(), aim)
 
-    def _are_bounds_due(self, target: Target, movement: Movement) -> bool:
+    def _are_bounds_due(self, centers: Tensor, movement: Movement) -> bool:
         """Whether bounds would spare enough; the oftener they would not, the rarer it is asked."""
         if not self.is_bounded or movement.longest == 0.0:
             return False
         self._pause -= 1
         if self._pause >= 0:
             return False
-        if self._share_to_look_at(target, movement) <= _MANY:
+        if self._share_to_look_at(self._target(centers), movement) <= _MANY:
             return True
         self._misses += 1
         self._pause = max(0, self._misses - 2)

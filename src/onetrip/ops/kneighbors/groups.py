@@ -16,12 +16,16 @@ import torch
 from torch import Tensor
 
 from onetrip.ops.kneighbors.metric import Metric
-from onetrip.ops.kneighbors.plan import GATHERED, Stretch
+from onetrip.ops.kneighbors.plan import GATHERED, Stretches
 from onetrip.ops.kneighbors.running import DENSE_SHARE, Running, kth_least, true_places
+
+# Blocks of groups for each entry of a list, of which the first threshold is selected: of fewer,
+# more hold two entries, and the threshold lets more groups pass.
+_BLOCKS_PER_ENTRY = 8
 
 
 def fill(
-    running: Running, prepared: Tensor, y: Tensor, metric: Metric, plan: Stretch, own: int | None
+    running: Running, prepared: Tensor, y: Tensor, metric: Metric, plan: Stretches, own: int | None
 ) -> Tensor:
     """Fill the lists of queries from a corpus; returns the largest norm of its rows.
 
@@ -47,15 +51,11 @@ def fill(
         for begin in range(0, R, plan.queries):
             x = prepared[begin : begin + plan.queries]
             lists = running.part(slice(begin, begin + x.shape[0]))
-            stretch = _Stretch(x, used, start, metric, plan, scratch, _later(own, begin - start))
+            own_row = None if own is None else own + begin - start
+            stretch = _Stretch(x, used, start, metric, plan, scratch, own_row)
             if not stretch.enter(lists):
                 stretch.enter_by_tiles(lists)
     return norm_max
-
-
-# Blocks of groups for each entry of a list, of which the first threshold is selected: of fewer,
-# more hold two entries, and the threshold lets more groups pass.
-_BLOCKS_PER_ENTRY = 8
 
 
 class _Stretch:
@@ -67,7 +67,7 @@ class _Stretch:
         corpus: Tensor,
         start: int,
         metric: Metric,
-        plan: Stretch,
+        plan: Stretches,
         scratch: Tensor,
         own: int | None,
     ) -> None:
@@ -91,19 +91,7 @@ class _Stretch:
         torch.minimum(lists.outer, threshold, out=lists.outer)
         rows = passing // groups
         places = passing - rows * groups
-        found = self._scores_of(rows, places)  # [passing, group]
-        inside = true_places(found < threshold.index_select(0, rows)[:, None])
-        scores = found.view(-1).index_select(0, inside)
-        group = self._plan.group
-        which = inside // group
-        columns = places.index_select(0, which) * group + (inside - which * group)
-        rows = rows.index_select(0, which)
-        if self._own is not None:
-            others = true_places(columns != rows + self._own)
-            rows, columns, scores = (
-                part.index_select(0, others) for part in (rows, columns, scores)
-            )
-        lists.merge(rows, columns + self._start, scores)
+        lists.enter(self._scores_of(rows, places), rows, places, threshold, self._start)
         return True
 
     def enter_by_tiles(self, lists: Running) -> None:
@@ -161,6 +149,10 @@ class _Stretch:
             asked = x.take(rows[part].numpy(), 0)[:, :, None]
             with np.errstate(over="ignore", invalid="ignore"):
                 np.matmul(near, asked, out=out[part])
+        if self._own is not None:
+            member = rows + self._own - places * group
+            own = true_places((member >= 0) & (member < group))
+            found[own, member[own]] = torch.inf
         return found
 
 
@@ -170,7 +162,3 @@ def exclude_diagonal(tile: Tensor, start: int, first: int) -> None:
     high = min(start + tile.shape[0], first + tile.shape[1])
     if low < high:
         tile[low - start : high - start, low - first : high - first].diagonal().fill_(torch.inf)
-
-
-def _later(own: int | None, by: int) -> int | None:
-    return None if own is None else own + by

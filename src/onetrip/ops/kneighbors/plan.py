@@ -42,7 +42,7 @@ class Tiling:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class Stretches:
     """Stretches of `rows` corpus rows, in tiles of `columns` by `queries`, in groups of `group`."""
 
     rows: int
@@ -51,19 +51,19 @@ class Stretch:
     group: int
 
 
-def make_stretch(D: int, tiling: Tiling) -> Stretch:
+def make_stretches(D: int, tiling: Tiling) -> Stretches:
     """Stretches for tiles and groups of half the size: they need not outlive a selection.
 
-    >>> make_stretch(16, Tiling(512, 2048, 16))
-    Stretch(rows=65536, columns=1024, queries=512, group=8)
-    >>> make_stretch(128, Tiling(227, 4608, 16))
-    Stretch(rows=16128, columns=2304, queries=227, group=8)
+    >>> make_stretches(16, Tiling(512, 2048, 16))
+    Stretches(rows=65536, columns=1024, queries=512, group=8)
+    >>> make_stretches(128, Tiling(227, 4608, 16))
+    Stretches(rows=16128, columns=2304, queries=227, group=8)
     """
     queries, group = min(tiling.rows, _QUERIES_OF_A_TILE), max(1, tiling.group // 2)
     tile = tiling.rows * tiling.columns // 2
     columns = max(tile // queries // group, 1) * group
     rows = min(_STRETCH_ELEMENTS // (D + 1), _STRETCH_ROWS)
-    return Stretch(max(rows // columns, 1) * columns, columns, queries, group)
+    return Stretches(max(rows // columns, 1) * columns, columns, queries, group)
 
 
 def list_width(k: int, N: int, certified: bool) -> int:

@@ -66,11 +66,21 @@ class Running:
             self._take_all(tile, start)
             return
         rows, places = passing // groups, passing % groups
-        found = grouped[places, :, rows]  # [passing, group]
+        self.enter(grouped[places, :, rows], rows, places, threshold, start)
+
+    def enter(
+        self, found: Tensor, rows: Tensor, places: Tensor, threshold: Tensor, start: int
+    ) -> None:
+        """Let in what is below the `threshold` [R] of its list.
+
+        `found` [P, group] are the scores of the lists `rows` [P], ascending, with the groups
+        `places` [P] of the corpus from row `start` on.
+        """
+        group = found.shape[1]
         inside = true_places(found < threshold.index_select(0, rows)[:, None])
         which = inside // group
         columns = places.index_select(0, which) * group + inside % group + start
-        self.merge(rows.index_select(0, which), columns, found.view(-1).index_select(0, inside))
+        self._merge(rows.index_select(0, which), columns, found.view(-1).index_select(0, inside))
 
     def _take_all(self, tile: Tensor, start: int) -> None:
         width = min(self.scores.shape[1], tile.shape[0])
@@ -78,8 +88,7 @@ class Running:
         scores = tile.T.gather(1, columns)
         self._keep(slice(None), scores, columns + start)
 
-    def merge(self, rows: Tensor, columns: Tensor, scores: Tensor) -> None:
-        """Let corpus rows `columns` [M] with `scores` [M] into the lists `rows` [M], ascending."""
+    def _merge(self, rows: Tensor, columns: Tensor, scores: Tensor) -> None:
         if rows.numel() == 0:
             return
         active, scores, columns = pad_rows(rows, (scores, columns), (torch.inf, -1))

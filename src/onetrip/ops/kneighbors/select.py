@@ -20,7 +20,7 @@ from onetrip.ops.kneighbors.plan import (
     FEW_QUERIES,
     GATHERED,
     list_width,
-    make_stretch,
+    make_stretches,
     make_tiling,
     rows_of_a_worker,
 )
@@ -148,7 +148,7 @@ def workspace_bytes(impl: str, problem: Problem, config: Config) -> int:
         return _triton_bytes(problem, k, config)
     tiling = make_tiling(Q, N, width, config)
     rows = rows_of_a_worker(Q, 1 if Q <= tiling.rows else _WORKERS, tiling)
-    stretch = make_stretch(D, tiling)
+    stretch = make_stretches(D, tiling)
     # Scores, what passes of them, and the indices of what passes.
     tile = tiling.rows * tiling.columns * (itemsize + 16)
     # A stretch of the corpus, the least of its groups, twice, and what is multiplied once more.

@@ -26,7 +26,7 @@ from onetrip.ops.kneighbors.plan import (
     Tiling,
     evaluates_all,
     list_width,
-    make_stretch,
+    make_stretches,
     make_tiling,
     rows_of_a_tile,
     rows_of_a_worker,
@@ -194,7 +194,7 @@ def _search_rows(call: Search, begin: int, end: int) -> Found:
     running = Running.empty(x.shape[0], call.width, prepared.dtype, x.device)
     if call.certified and x.is_cpu and not isinstance(call.metric, Differences):
         own = begin - call.first if call.exclude_self else None
-        plan = make_stretch(call.y.shape[1], call.tiling)
+        plan = make_stretches(call.y.shape[1], call.tiling)
         norm_max = fill(running, prepared, call.y, call.metric, plan, own)
     else:
         norm_max = _fill_by_tiles(call, running, prepared, begin)
