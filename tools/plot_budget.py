@@ -7,7 +7,7 @@ import importlib
 import sys
 from pathlib import Path
 
-from onetrip.bench.results import latest, read_results
+from onetrip.bench.results import last_runs, read_results
 from onetrip.core.errors import require
 
 RESULTS = Path(__file__).resolve().parent.parent / "results/linear_cross_entropy/h100.jsonl"
@@ -23,7 +23,7 @@ def main(out: str) -> None:
     pyplot = importlib.import_module("matplotlib.pyplot")
     ticker = importlib.import_module("matplotlib.ticker")
 
-    rows = [row for row in latest(read_results(RESULTS)) if row["passes"] == "forward+backward"]
+    rows = [row for row in last_runs(read_results(RESULTS)) if row["passes"] == "forward+backward"]
     figure, panels = pyplot.subplots(1, 3, figsize=(12, 3.8), constrained_layout=True)
     for panel, workload in zip(panels, WORKLOADS, strict=True):
         mine, peers = [], []

@@ -6,6 +6,7 @@ import pytest
 
 from onetrip.bench.results import (
     append_results,
+    last_runs,
     latest,
     markdown_table,
     read_results,
@@ -37,6 +38,17 @@ def test_rows_come_back_in_order(tmp_path):
     assert [row["contender"] for row in read_results(path)] == ["eager", "ours", "theirs"]
     assert read_results(path)[0] == {"format": 1, **ROW}
     assert len(path.read_text(encoding="utf-8").splitlines()) == 3
+
+
+def test_the_last_run_of_a_problem_leaves_out_who_was_not_there():
+    def row(contender, time, workload="ragged"):
+        environment = {"time": time}
+        return {**ROW, "workload": workload, "contender": contender, "environment": environment}
+
+    rows = [row("gone", 1), row("ours", 1), row("ours", 1, "even"), row("new", 2), row("ours", 2)]
+    assert {each["contender"] for each in latest(rows)} == {"gone", "ours", "new"}
+    last = [(each["workload"], each["contender"]) for each in last_runs(rows)]
+    assert last == [("ragged", "ours"), ("even", "ours"), ("ragged", "new")]
 
 
 def test_what_is_there_is_never_changed(tmp_path):

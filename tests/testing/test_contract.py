@@ -12,7 +12,8 @@ from onetrip.core.errors import OnetripError, UnsupportedError
 from onetrip.core.selection import Choice
 from onetrip.core.spec import ErrorBudget
 from onetrip.testing.contract import Case, contract_checks, load_operator
-from onetrip.testing.contract.evaluate import assert_case, forward
+from onetrip.testing.contract.evaluate import assert_case, eager_errors, forward
+from onetrip.testing.contract.values import check_sizes
 
 # Defect -> the check that is there to catch it.
 DEFECTS = {
@@ -266,3 +267,30 @@ def test_a_place_is_judged_by_what_stands_there(place, right):
     else:
         with pytest.raises(AssertionError, match="`argmax` exceeds its budget"):
             assert_case(case, inputs, wrt=())
+
+
+@pytest.mark.parametrize(
+    ("off", "right"), [(2.0**-22, True), (2.0**-10, False)], ids=["a last bit", "wrong"]
+)
+def test_a_few_elements_are_held_to_what_plain_torch_errs_on_others_like_them(off, right):
+    """The mean over one token does not depend on its weight; here plain torch finds just that."""
+    sound = load_operator("linear_cross_entropy")
+
+    def run(impl, token_weight, **given):
+        loss, aux = sound.reference(token_weight=token_weight, **given)
+        return loss + off * loss.detach() * (token_weight - token_weight.detach()).sum(), aux
+
+    def make_inputs(axes, *, seed, **given):
+        return sound.make_inputs(axes, seed=seed + 1, **given)
+
+    workload = next(each for each in sound.workloads if each.name == "everything")
+    operator = replace(sound, run=run, make_inputs=make_inputs)
+    case = Case(operator, "reference", workload, torch.device("cpu")).resized(N=1)
+    inputs = case.inputs()
+    errors = eager_errors(case, inputs)
+    assert errors["gradient of token_weight"] < 1e-12
+    if right:
+        check_sizes(case)
+    else:
+        with pytest.raises(AssertionError, match="gradient of token_weight"):
+            check_sizes(case)

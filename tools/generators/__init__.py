@@ -6,6 +6,7 @@ from generators.cli import commands
 from generators.divergence import divergence_table
 from generators.estimators import estimator_table
 from generators.exchange import exchange_table
+from generators.heads import heads_table
 from generators.ingest import codes_table, ingest_table, losses_table
 from generators.lab import lab_table
 from generators.operators import operator_page, operators_table
@@ -26,6 +27,7 @@ GENERATORS: Mapping[str, Callable[..., str]] = {
     "data-stages": stages_table,
     "divergence": divergence_table,
     "estimator": estimator_table,
+    "heads": heads_table,
     "lab": lab_table,
     "operator": operator_page,
     "operators": operators_table,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from generators import results
 from generators.markdown import table
-from onetrip.bench.results import latest, read_results, results_path
+from onetrip.bench.results import last_runs, read_results, results_path
 from onetrip.core.errors import DataError
 from onetrip.core.units import bytes_text, time_text
 
@@ -33,9 +33,8 @@ def races_table(device: str, *asked: str) -> str:
 def _races(operator: str, device: str) -> list[tuple[str, dict[str, Mapping]]]:
     path = results_path(operator, device, results.FOLDER)
     races: dict[str, dict[str, Mapping]] = {}
-    for row in latest(read_results(path)):
-        if "speedup_of_ours" in row:
-            races.setdefault(row["workload"], {})[row["contender"]] = row
+    for row in last_runs(row for row in read_results(path) if "speedup_of_ours" in row):
+        races.setdefault(row["workload"], {})[row["contender"]] = row
     if not races:
         raise DataError(
             f"No line of {path.relative_to(results.FOLDER.parent)} is of a race. "
@@ -46,9 +45,7 @@ def _races(operator: str, device: str) -> list[tuple[str, dict[str, Mapping]]]:
 
 def _line(operator: str, name: str, rows: Mapping[str, Mapping], *, many: bool) -> list[str]:
     ours = rows[_OURS]
-    run = ours["environment"]["time"]
-    # A peer of another run shared neither clock nor temperature with this one.
-    peers = [row for row in rows.values() if row is not ours and row["environment"]["time"] == run]
+    peers = [row for row in rows.values() if row is not ours]
     sizes = " ".join(f"{axis}={size:,}" for axis, size in ours["axes"].items())
     return [
         f"{operator} {name}" if many else name,

@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from onetrip.bench.results import latest, markdown_table, read_results, results_path
+from onetrip.bench.results import last_runs, markdown_table, read_results, results_path
 from onetrip.core.errors import DataError
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / "results"
 
 
 def results_table(operator: str, device: str, *conditions: str) -> str:
-    """The newest measurement of every contender, and where and when it was made.
+    """Every contender of the last run of each problem, and where and when it was made.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ def results_table(operator: str, device: str, *conditions: str) -> str:
     wanted = dict(condition.split("=", 1) for condition in conditions)
     rows = [
         row
-        for row in latest(read_results(path))
+        for row in last_runs(read_results(path))
         if all(str(row.get(name)) == value for name, value in wanted.items())
     ]
     if not rows:
@@ -31,13 +31,14 @@ def results_table(operator: str, device: str, *conditions: str) -> str:
         )
     free = [name for name in ("workload", "passes") if name not in wanted]
     columns = [*free, "contender", "time", "floor", "memory", "error"]
-    return f"{markdown_table(rows, columns)}\n\n{_made_on(rows)}"
+    note = "`× floor`: time over the roofline floor."
+    return f"{markdown_table(rows, columns)}\n\n{made_on(rows)} {note}"
 
 
-def _made_on(rows: list[Mapping]) -> str:
+def made_on(rows: list[Mapping]) -> str:
     """Devices, versions and days of the rows, each once."""
     made = {
         f"{env['device']}, torch {env['torch']}, Triton {env['triton']}, {str(env['time'])[:10]}"
         for env in (row["environment"] for row in rows)
     }
-    return f"Measured on {'; '.join(sorted(made))}. `× floor`: time over the roofline floor."
+    return f"Measured on {'; '.join(sorted(made))}."

@@ -67,9 +67,22 @@ def latest(rows: Iterable[Mapping]) -> list[Mapping]:
     """The newest row of each contender on each problem, in the order of first appearance."""
     newest: dict[tuple, Mapping] = {}
     for row in rows:
-        key = tuple(row[name] for name in ("workload", "dtype", "passes", "contender"))
-        newest[key] = row
+        newest[*_problem(row), row["contender"]] = row
     return list(newest.values())
+
+
+def last_runs(rows: Iterable[Mapping]) -> list[Mapping]:
+    """Rows of the last run of each problem: those of another shared neither clock nor temperature.
+
+    Rows of one run have the time of their environment in common.
+    """
+    rows = list(rows)
+    last = {_problem(row): row["environment"]["time"] for row in rows}
+    return [row for row in latest(rows) if row["environment"]["time"] == last[_problem(row)]]
+
+
+def _problem(row: Mapping) -> tuple:
+    return tuple(row[name] for name in ("workload", "dtype", "passes"))
 
 
 def markdown_table(

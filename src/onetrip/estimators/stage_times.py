@@ -11,23 +11,23 @@ FITTED_ON = ("h100",)
 
 # HDBSCAN after its tree: launches and waits of rounds that do not grow with the samples; then the
 # walks of merges, and what goes to the host and is told there, for each sample.
-CLUSTERS_FIXED_MS = 5.29
-CLUSTERS_POINT_MS = 9.79e-05
+CLUSTERS_FIXED_MS = 8.23
+CLUSTERS_POINT_MS = 0.00013
 # Naive Bayes: calls and waits of `fit` and of `predict`, each; trips over the classes' logarithms,
 # in float64; trips over the queries; the share of the rate of half-precision products.
-NAIVE_BAYES_FIXED_MS = 0.681
+NAIVE_BAYES_FIXED_MS = 0.749
 NAIVE_BAYES_MODEL_TRIPS = 12.0
-NAIVE_BAYES_TRIPS = 1.07
-NAIVE_BAYES_SHARE = 0.524
+NAIVE_BAYES_TRIPS = 1.18
+NAIVE_BAYES_SHARE = 0.523
 
 # k-means++: launches of a turn; its trip over the samples, with a distance for each candidate.
-START_TURN_MS = 0.0351
-START_TRIPS = 1.36
+START_TURN_MS = 0.03
+START_TRIPS = 1.38
 
 # A batch of mini-batch k-means: launches, and what the host looks at.
-BATCH_MS = 0.129
+BATCH_MS = 0.166
 # Distances to centres: the share of the rate of float32 products.
-DISTANCES_SHARE = 0.328
+DISTANCES_SHARE = 0.345
 # Coordinates along components: trips over samples and coordinates, or the share of float32's rate.
 PROJECTION_TRIPS = 1.8
 PROJECTION_SHARE = 0.76
@@ -35,10 +35,10 @@ PROJECTION_SHARE = 0.76
 # Predictions from neighbours: launches and checks; for a vote, the 16 bytes of its index and its
 # weight so many times, for a class its votes; for a neighbour's targets as much as so many of them
 # at least, as they are gathered row by row.
-NEIGHBORS_FIXED_MS = 0.13
-VOTE_TRIPS = 5.48
-CLASS_TRIPS = 2.14
-MEAN_TRIPS = 35.2
+NEIGHBORS_FIXED_MS = 0.232
+VOTE_TRIPS = 5.86
+CLASS_TRIPS = 2.02
+MEAN_TRIPS = 33.1
 
 # Samples' features are halves of two, and three of their products are summed.
 _PRODUCTS = 3

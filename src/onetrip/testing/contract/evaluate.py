@@ -2,13 +2,18 @@
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from onetrip.core.spec import ErrorBudget
-from onetrip.testing.budget import BudgetExceededError, assert_within_budget, dtype_name
+from onetrip.testing.budget import (
+    BudgetExceededError,
+    assert_within_budget,
+    budget_report,
+    dtype_name,
+)
 from onetrip.testing.contract.operator import Call, Case
 
 # Share of the largest value below which one is rounding, in float64.
@@ -50,7 +55,8 @@ class Forward:
 class Truth:
     """Reference in the working dtype and in float64: outputs, gradients, incoming gradients.
 
-    `stands_at` says in float64 what stands at the places that an output names.
+    `stands_at` says in float64 what stands at the places that an output names, `eager_errors` how
+    far the reference was off on other inputs of the kind, where that is known.
     """
 
     eager: dict[str, Tensor]
@@ -59,6 +65,7 @@ class Truth:
     gold_gradients: dict[str, Tensor | None]
     grad_outputs: dict[str, Tensor]
     stands_at: dict[str, Callable[[Tensor], Tensor]]
+    eager_errors: Mapping[str, float] = field(default_factory=dict)
 
 
 def forward(
@@ -168,7 +175,9 @@ def assert_outputs(
             _assert_orthonormal(name, actual, eager, allowed, dtype)
             count = int((values > _NOTHING * values[:1]).sum())  # Others determine no vector.
             actual, eager, gold = actual[:count], eager[:count], gold[:count]
-        assert_within_budget(name, actual, eager, gold, allowed, dtype)
+        assert_within_budget(
+            name, actual, eager, gold, allowed, dtype, true.eager_errors.get(name, 0.0)
+        )
 
 
 def _assert_same_dtype(name: str, actual: Tensor, gold: Tensor) -> None:
@@ -198,7 +207,7 @@ def assert_gradients(
 ) -> None:
     """Hold the gradient of every leaf against the truth; None stands for zero."""
     for name, actual in gradients.items():
-        like = inputs[name]
+        like, label = inputs[name], f"gradient of {name}"
         eager, gold = (
             torch.zeros_like(like) if gradient is None else gradient
             for gradient in (true.eager_gradients[name], true.gold_gradients[name])
@@ -206,13 +215,32 @@ def assert_gradients(
         if actual is None:
             actual = torch.zeros_like(like)
         assert_within_budget(
-            f"gradient of {name}",
+            label,
             actual,
             eager,
             gold.double(),
             budget or case.operator.spec.budget,
             dtype_name(like.dtype),
+            true.eager_errors.get(label, 0.0),
         )
+
+
+def eager_errors(case: Case, inputs: Mapping[str, Tensor]) -> dict[str, float]:
+    """Largest error of the reference on `inputs`, by output and by "gradient of" an input."""
+    true = truth(case, inputs, case.differentiable(inputs))
+    pairs = {name: (true.eager[name], gold) for name, gold in true.gold.items()}
+    for name, gold in true.gold_gradients.items():
+        eager = true.eager_gradients[name]
+        if eager is not None and gold is not None:
+            pairs[f"gradient of {name}"] = eager, gold
+    budget = case.operator.spec.budget
+    return {
+        name: budget_report(
+            name, eager, eager, gold, budget, dtype_name(eager.dtype)
+        ).eager_max_error
+        for name, (eager, gold) in pairs.items()
+        if eager.is_floating_point() and gold.is_floating_point()
+    }
 
 
 def same_bits(a: Tensor, b: Tensor) -> bool:

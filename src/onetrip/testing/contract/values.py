@@ -10,11 +10,13 @@ from torch import Tensor
 
 from onetrip.core.errors import OnetripError, UnsupportedError
 from onetrip.core.spec import ErrorBudget
+from onetrip.testing.budget import BudgetExceededError
 from onetrip.testing.contract.evaluate import (
     Truth,
     assert_case,
     assert_gradients,
     assert_outputs,
+    eager_errors,
     forward,
     truth,
 )
@@ -23,6 +25,7 @@ from onetrip.testing.poison import poisoned
 
 # The largest error of plain torch on a handful of elements is luck.
 _CHANCE = 4.0
+_OTHER_SEEDS = range(1, 8)
 # Products of two such values overflow an exponential, and none of them overflows itself.
 _LARGE = {"float16": 8.0, "bfloat16": 32.0, "float32": 32.0, "float64": 32.0}
 _TINY = {"float16": 2.0**-12, "bfloat16": 1e-20, "float32": 1e-20, "float64": 1e-20}
@@ -67,7 +70,7 @@ def check_sizes(case: Case) -> None:
         with _naming(f"sizes {dict(resized.workload.axes)}"):
             reason = resized.unsupported_reason()
             if reason is None:
-                assert_case(resized, resized.inputs(), budget=_widened(case))
+                _assert_on_a_handful(resized)
             else:
                 _expect_refusal(resized, reason)
 
@@ -201,6 +204,22 @@ def check_unsupported_raises(case: Case) -> None:
     if reason is None:
         raise AssertionError(f"{case.impl} runs here: this check is for those that do not")
     _expect_refusal(case, reason)
+
+
+def _assert_on_a_handful(case: Case) -> None:
+    """Hold a problem of few elements to what plain torch errs on others like it, if need be.
+
+    The mean over one weighted token does not depend on its weight, say: terms cancel, to nothing
+    or to a last bit, and which of the two plain torch finds says nothing of it.
+    """
+    inputs, budget = case.inputs(), _widened(case)
+    true = truth(case, inputs, case.differentiable(inputs))
+    try:
+        assert_case(case, inputs, true=true, budget=budget)
+    except BudgetExceededError:
+        draws = [eager_errors(case, case.inputs(seed=seed)) for seed in _OTHER_SEEDS]
+        largest = {name: max(draw.get(name, 0.0) for draw in draws) for name in draws[0]}
+        assert_case(case, inputs, true=replace(true, eager_errors=largest), budget=budget)
 
 
 def _widened(case: Case) -> ErrorBudget:
