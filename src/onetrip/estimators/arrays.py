@@ -49,7 +49,7 @@ _TORCH_DTYPES = {np.dtype(kind): dtype for dtype, kind in _NUMPY_DTYPES.items()}
 # What is larger may lose its square, or a sum of a million of them, to infinity.
 _LARGEST = {torch.float64: 2.0**499, torch.float32: 2.0**51, torch.bfloat16: 2.0**51}
 # Elements whose squares one thread adds up in less than it takes to wake another.
-_WORTH_A_THREAD = 1 << 19
+_WORTH_A_THREAD = 1 << 20
 # Elements that OpenBLAS leaves to one thread: another one, once awake, looks for work for 10 ms.
 _WORTH_A_THREAD_OF_BLAS = 10_000
 # What `device` may be, by scikit-learn's rules of parameters.

@@ -13,8 +13,11 @@ from onetrip.estimators.linear_projection import LinearProjection
 from onetrip.estimators.sparse_svd import sparse_truncated_svd
 from onetrip.estimators.svd_options import random_solver, refuse_options, seed_of
 from onetrip.ops.truncated_svd.api import truncated_svd
+from onetrip.tile.side_by_side import on_one_thread
 
 _BLOCK_ROWS = 1 << 14
+# Coordinates that one thread goes over in less time than another takes to wake.
+_WORTH_THREADS = 1 << 20
 
 
 class TruncatedSVD(LinearProjection):
@@ -167,7 +170,8 @@ def _variance(coordinates: Tensor) -> Tensor:
     """Variance of each column in float64, without a float64 copy of all rows."""
     if coordinates.is_cuda:
         return coordinates.var(0, correction=0).double()
-    blocks = coordinates.split(_BLOCK_ROWS)
-    mean = torch.stack([block.double().sum(0) for block in blocks]).sum(0) / coordinates.shape[0]
-    squares = [(block.double() - mean).square_().sum(0) for block in blocks]
-    return torch.stack(squares).sum(0) / coordinates.shape[0]
+    rows, blocks = coordinates.shape[0], coordinates.split(_BLOCK_ROWS)
+    with on_one_thread(where=coordinates.numel() < _WORTH_THREADS):
+        mean = torch.stack([block.double().sum(0) for block in blocks]).sum(0) / rows
+        squares = [(block.double() - mean).square_().sum(0) for block in blocks]
+        return torch.stack(squares).sum(0) / rows

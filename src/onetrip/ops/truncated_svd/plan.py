@@ -17,6 +17,8 @@ _DEVICE_EIGEN_FLOPS = 20.0
 _DEVICE_FLOPS_PER_COLUMN = 4e8
 # Up to here eigenvectors take a fraction of a second, and are exact where random ones are not.
 _ALWAYS_EXACT = 1024
+# Gram matrices of threads that each have one to themselves, all of them together.
+PRIVATE_BYTES = 1 << 26
 # Up to here an eigenvector fits the registers of one program.
 MOST_FEATURES = 8192
 
@@ -99,6 +101,8 @@ def workspace_bytes(
     room = device_room.eigen_bytes(smaller) if on_device else 8 * smaller * (2 * smaller + 6)
     if on_device and (N < D or solver == "randomized" or smaller > _ALWAYS_EXACT):
         room = max(room, device_room.orthonormal_bytes(D, columns))
+    if not on_device:
+        room = max(room, min(PRIVATE_BYTES, 64 * 8 * smaller**2))
     # Four squares: the matrix, a copy, and eigenvectors.
     squares = 8 * smaller * (4 * smaller + 2)
     # Vectors of the wider side in float64, once as products and once as results.

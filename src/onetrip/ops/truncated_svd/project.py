@@ -5,6 +5,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from onetrip.ops.truncated_svd.blas import multiply, on_one_thread_each
 from onetrip.ops.truncated_svd.plan import tile_rows
 from onetrip.ops.truncated_svd.select import unsupported_reason
 from onetrip.ops.truncated_svd.torch_impl import row_shares, tiles
@@ -39,23 +40,22 @@ def project(x: Tensor, mean: Tensor | None, components: Tensor, *, near: bool = 
     basis = components.to(dtype).T
     found = torch.empty(x.shape[0], basis.shape[1], dtype=dtype, device=x.device)
     rows = tile_rows(_TILE_ELEMENTS if x.is_cpu else _DEVICE_TILE_ELEMENTS, x.shape[1])
-    shares = row_shares(x, rows)
+    small = x.is_cpu and x.numel() * basis.shape[1] < _WORTH_THREADS
+    shares = [x] if small else row_shares(x, rows)
     # Views, split alike, into which every thread writes its own rows.
     targets = found.tensor_split(len(shares))
-
-    def share_less_mean(x: Tensor, found: Tensor) -> None:
-        for part, tile in zip(found.split(rows), tiles(x, rows, mean, dtype), strict=True):
-            torch.mm(tile, basis, out=part)
+    # So near zero, or not there, a mean is taken out of the products: no tile is copied for it.
+    shift = None if near else mean
+    offset = mean.to(dtype) @ basis if near and mean is not None else None
 
     def share(x: Tensor, found: Tensor) -> None:
-        torch.mm(x.to(dtype), basis, out=found)
-        if mean is not None:
-            found -= mean.to(dtype) @ basis
+        for part, tile in zip(found.split(rows), tiles(x, rows, shift, dtype), strict=True):
+            multiply(tile, basis, part)
+            if offset is not None:
+                part -= offset
 
-    work = share if mean is None or near else share_less_mean
-    alone = x.is_cpu and len(shares) == 1 and x.numel() * basis.shape[1] < _WORTH_THREADS
-    with on_one_thread(where=alone):
-        run_side_by_side([partial(work, *one) for one in zip(shares, targets, strict=True)])
+    with on_one_thread(where=small), on_one_thread_each(where=x.is_cpu and dtype == torch.float64):
+        run_side_by_side([partial(share, *one) for one in zip(shares, targets, strict=True)])
     return found
 
 

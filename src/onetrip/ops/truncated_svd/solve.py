@@ -59,7 +59,9 @@ def decompose(
         trace, *found = looked.tolist()
         if not is_exact_enough(trace, found[:kept], found[kept:], len(gram), correct):
             return decompose(x, gram_moments(x, center, config), kept, center, correct, config)
-    singular_values = values.clamp_min(0.0).sqrt()
+    # A root of a hundred numbers wakes MKL's threads, which then look for work for 5 ms.
+    with on_one_thread(where=values.is_cpu):
+        singular_values = values.clamp_min(0.0).sqrt()
     shift = moments.mean if center else None
     if x.shape[0] < x.shape[1]:
         return *_right_vectors(back_through(x, shift, vectors, config)), moments

@@ -7,17 +7,16 @@ import torch
 from torch import Tensor
 
 from onetrip.core.selection import Config
+from onetrip.ops.truncated_svd import plan
+from onetrip.ops.truncated_svd.blas import add_square, mirror, on_one_thread_each
 from onetrip.ops.truncated_svd.moments import Moments
 from onetrip.ops.truncated_svd.plan import tile_rows
 from onetrip.tile.side_by_side import on_one_thread, run_side_by_side, worker_count
 
-# With more columns products keep all threads busy by themselves, and one matrix for all of them
-# spares memory.
-_SHARED = 256
-# Columns of the Gram matrix that one product fills, a quarter of all: what lies below them is left
-# out. A tile of 2^18 elements on one core: 0.39 ms for 64 columns in strips of 32, 0.45 in one
-# piece; 0.59 for 128 in strips of 32, 0.65 of 64; 1.1 for 256 in strips of 64, 1.8 in one piece.
-_LEAST_STRIP, _MOST_STRIP = 32, 256
+# Up to so many columns what is done to a whole Gram matrix takes less than to wake a thread.
+_SMALL = 256
+# Elements of a thin matrix that threads go over in less time than it takes to wake them.
+_WORTH_THREADS = 1 << 19
 # Elements of tiles for thin products on a GPU, as they are or copied: products of a few hundred
 # rows leave most of it idle, which costs more than that a tile is not in cache. The second in
 # float64, and the products of the first, take what four tiles of the Gram matrix take.
@@ -33,10 +32,10 @@ def gram_moments(x: Tensor, center: bool, config: Config) -> Moments:
     if N < D:
         return _wide_moments(x, center, config)
     rows = tile_rows(config["tile_elements"], D)
-    with on_one_thread(where=D <= _SHARED):
+    with on_one_thread(where=D <= _SMALL):
         shift = _provisional_mean(x[:rows]) if center else None
     gram, sums = _summed(x, rows, shift)
-    with on_one_thread(where=D <= _SHARED):
+    with on_one_thread(where=D <= _SMALL):
         square_of_sums = sums.square().sum() / N
         total = gram.trace() - square_of_sums
         if center:
@@ -70,15 +69,25 @@ def _provisional_mean(x: Tensor) -> Tensor | None:
 
 def _summed(x: Tensor, rows: int, shift: Tensor | None) -> tuple[Tensor, Tensor]:
     """Gram matrix [D, D] and sums [D] of x [N, D] less a shift, if there is one."""
-    shares = row_shares(x, rows) if x.shape[1] <= _SHARED else [x]
-    found = run_side_by_side([partial(_upper_and_sums, share, rows, shift) for share in shares])
+    work = [partial(_upper_and_sums, share, rows, shift) for share in _gram_shares(x, rows)]
+    with on_one_thread_each(where=len(work) > 1):
+        found = run_side_by_side(work)
     gram, sums = found[0]
-    with on_one_thread(where=len(gram) <= _SHARED):
+    with on_one_thread(where=len(gram) <= _SMALL):
         for more_gram, more_sums in found[1:]:
             gram += more_gram
             sums += more_sums
-        _mirror(gram)
+        mirror(gram)
     return gram, sums
+
+
+def _gram_shares(x: Tensor, rows: int) -> list[Tensor]:
+    """Rows of x in a part a thread, or as one where threads share products of large matrices."""
+    shares = row_shares(x, rows)
+    most = plan.PRIVATE_BYTES // (8 * x.shape[1] ** 2)
+    if len(shares) <= most:
+        return shares
+    return list(x.tensor_split(most)) if 2 * most >= len(shares) else [x]
 
 
 def _upper_and_sums(x: Tensor, rows: int, shift: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -88,29 +97,42 @@ def _upper_and_sums(x: Tensor, rows: int, shift: Tensor | None) -> tuple[Tensor,
     sums = torch.zeros(D, dtype=torch.float64, device=x.device)
     for tile in tiles(x, rows, shift):
         sums += tile.sum(0)
-        _add_upper(gram, tile)
+        add_square(gram, tile)
     return gram, sums
 
 
 def _wide_moments(x: Tensor, center: bool, config: Config) -> Moments:
     """The same for fewer samples than features: a tile holds whole columns, so its mean too."""
     N, D = x.shape
-    gram = torch.zeros(N, N, dtype=torch.float64, device=x.device)
-    mean = torch.empty(D, dtype=torch.float64, device=x.device)
-    total = torch.zeros((), dtype=torch.float64, device=x.device)
     columns = tile_rows(config["tile_elements"], N)
-    for begin in range(0, D, columns):
-        part = slice(begin, begin + columns)
-        # What is centred in place is a copy: float64 would be the caller's own memory.
-        tile = x[:, part].to(torch.float64, copy=center)  # [N, columns]
-        torch.mean(tile, 0, out=mean[part])
-        if center:
-            tile -= mean[part]
-            total += tile.square().sum()
-        else:
-            total += tile.square().sum() - N * mean[part].square().sum()
-        _add_upper(gram, tile.T)
-    _mirror(gram)
+    mean = torch.empty(D, dtype=torch.float64, device=x.device)
+
+    def share(x: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
+        gram = torch.zeros(N, N, dtype=torch.float64, device=x.device)
+        total = torch.zeros((), dtype=torch.float64, device=x.device)
+        for part, mean_of_part in zip(x.split(columns, 1), mean.split(columns), strict=True):
+            # What is centred in place is a copy: float64 would be the caller's own memory.
+            tile = part.to(torch.float64, copy=center)  # [N, columns]
+            torch.mean(tile, 0, out=mean_of_part)
+            if center:
+                tile -= mean_of_part
+                total += tile.square().sum()
+            else:
+                total += tile.square().sum() - N * mean_of_part.square().sum()
+            add_square(gram, tile.T)
+        return gram, total
+
+    parts = _gram_shares(x.T, columns)
+    # Views, split alike, into which every thread writes the means of its own columns.
+    means = mean.tensor_split(len(parts))
+    work = [partial(share, part.T, own) for part, own in zip(parts, means, strict=True)]
+    with on_one_thread_each(where=len(work) > 1):
+        found = run_side_by_side(work)
+    gram, total = found[0]
+    for more_gram, more_total in found[1:]:
+        gram += more_gram
+        total += more_total
+    mirror(gram)
     return Moments(gram, mean, total.clamp_min(0.0))
 
 
@@ -125,15 +147,22 @@ def square_through(x: Tensor, shift: Tensor | None, basis: Tensor, config: Confi
 
 def back_through(x: Tensor, shift: Tensor | None, basis: Tensor, config: Config) -> Tensor:
     """``(x - shift)ᵀ @ basis`` [D, K] in float64 for a basis [N, K], in one trip."""
-    D = x.shape[1]
-    product = torch.empty(D, basis.shape[1], dtype=torch.float64, device=x.device)
+    product = torch.empty(x.shape[1], basis.shape[1], dtype=torch.float64, device=x.device)
     columns = tile_rows(config["tile_elements"], x.shape[0])
-    for begin in range(0, D, columns):
-        part = slice(begin, begin + columns)
-        tile = x[:, part].to(torch.float64, copy=shift is not None)  # [N, columns]
-        if shift is not None:
-            tile -= shift[part]
-        product[part] = tile.T @ basis
+    shifts = x.new_zeros(0) if shift is None else shift
+
+    def share(x: Tensor, shift: Tensor, product: Tensor) -> None:
+        for begin in range(0, x.shape[1], columns):
+            part = slice(begin, begin + columns)
+            tile = x[:, part].to(torch.float64, copy=len(shift) > 0)  # [N, columns]
+            if len(shift):
+                tile -= shift[part]
+            torch.mm(tile.T, basis, out=product[part])
+
+    parts = row_shares(x.T, columns)
+    split = (part.tensor_split(len(parts)) for part in (shifts, product))
+    work = [partial(share, part.T, *own) for part, *own in zip(parts, *split, strict=True)]
+    run_side_by_side(work)
     return product
 
 
@@ -147,7 +176,9 @@ def there_and_back(
     copied = shift is not None or x.dtype != dtype
     elements = _DEVICE_TILE[copied] if x.is_cuda else config["tile_elements"]
     rows = tile_rows(elements, x.shape[1])
-    narrow = basis.to(dtype)
+    small = x.is_cpu and basis.numel() < _WORTH_THREADS
+    with on_one_thread(where=small):
+        narrow = basis.to(dtype)
 
     def share(x: Tensor) -> Tensor:
         product = torch.zeros(basis.shape, dtype=torch.float64, device=x.device)
@@ -156,8 +187,9 @@ def there_and_back(
         return product
 
     product, *more = run_side_by_side([partial(share, part) for part in row_shares(x, rows)])
-    for one in more:
-        product += one
+    with on_one_thread(where=small):
+        for one in more:
+            product += one
     return product
 
 
@@ -208,25 +240,3 @@ def tiles(
             continue
         tile = room[: part.shape[0]].copy_(part)  # [rows, D]
         yield tile if narrow is None else tile.sub_(narrow)
-
-
-def _add_upper(gram: Tensor, tile: Tensor) -> None:
-    """Add ``tileᵀ @ tile`` to the strips of `gram` on and above its diagonal."""
-    for part in _strips(len(gram)):
-        gram[part, part.start :].addmm_(tile[:, part].T, tile[:, part.start :])
-
-
-def _mirror(gram: Tensor) -> None:
-    """Copy what lies above the diagonal below it."""
-    for part in _strips(len(gram)):
-        gram[part.stop :, part] = gram[part, part.stop :].T
-
-
-def _strips(columns: int) -> list[slice]:
-    """Consecutive columns that go into a product together.
-
-    >>> [part.stop - part.start for part in _strips(300)]
-    [75, 75, 75, 75]
-    """
-    width = min(_MOST_STRIP, max(_LEAST_STRIP, -(-columns // 4)))
-    return [slice(begin, min(begin + width, columns)) for begin in range(0, columns, width)]
