@@ -4,6 +4,7 @@ python tools/plot_budget.py docs/ops/linear_cross_entropy-budget.svg
 """
 
 import importlib
+import math
 import sys
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from onetrip.core.errors import require
 RESULTS = Path(__file__).resolve().parent.parent / "results/linear_cross_entropy/h100.jsonl"
 WORKLOADS = ("gpt2-small", "gemma2-2b", "llama3-8b")
 MIB = 2**20
+# Names of peers whose times are nearer than this ratio run into each other.
+CLOSE = 1.035
 
 
 def main(out: str) -> None:
@@ -34,9 +37,13 @@ def main(out: str) -> None:
             (mine if row["impl"] else peers).append(point)
         mine.sort()
         panel.plot([p[0] for p in mine], [p[1] for p in mine], "o-", ms=4, label="onetrip")
-        for memory_mib, latency_ms, name in peers:
+        above = math.inf
+        for memory_mib, latency_ms, name in sorted(peers, key=lambda peer: -peer[1]):
             panel.plot(memory_mib, latency_ms, "x", color="0.35")
-            panel.annotate(name, (memory_mib, latency_ms), (4, 4), textcoords="offset points")
+            # A name that would run into the one above it goes below its mark.
+            offset = (4, -12) if above < CLOSE * latency_ms else (4, 4)
+            panel.annotate(name, (memory_mib, latency_ms), offset, textcoords="offset points")
+            above = latency_ms
         panel.axhline(next(r["floor_ms"] for r in rows if r["workload"] == workload), ls=":")
         panel.set(xscale="log", yscale="log", title=workload)
         panel.margins(x=0.25, y=0.1)

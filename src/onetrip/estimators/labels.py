@@ -38,11 +38,11 @@ def classes_and_codes(y: Tensor) -> tuple[Tensor, Tensor]:
     codes = y.to(torch.int64)
     marks = torch.zeros(_TABLE + 2, dtype=torch.bool, device=y.device)
     # What is below the table goes before its first place, what is above behind its last one.
-    present = marks.scatter_(0, codes.clamp(-1, _TABLE).add_(1), True).cpu()
+    present = marks.scatter_(0, codes.clamp(-1, _TABLE).add_(1), True).cpu().numpy()
     if present[0] or present[-1]:
         return torch.unique(y, return_inverse=True)
-    classes = present[1:-1].nonzero()[:, 0]
-    if int(classes[-1]) == len(classes) - 1:
+    classes = present[1:-1].nonzero()[0]
+    if classes[-1] == len(classes) - 1:
         return torch.arange(len(classes), dtype=y.dtype, device=y.device), codes
-    places = (present[1:].cumsum(0) - 1).to(y.device)
-    return classes.to(y.dtype).to(y.device), places[codes]
+    places = torch.from_numpy(present[1:].cumsum() - 1).to(y.device)
+    return torch.from_numpy(classes).to(y.dtype).to(y.device), places[codes]

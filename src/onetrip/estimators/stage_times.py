@@ -11,14 +11,14 @@ FITTED_ON = ("h100",)
 
 # HDBSCAN after its tree: launches and waits of rounds that do not grow with the samples; then the
 # walks of merges, and what goes to the host and is told there, for each sample.
-CLUSTERS_FIXED_MS = 8.23
+CLUSTERS_FIXED_MS = 8.24
 CLUSTERS_POINT_MS = 0.00013
 # Naive Bayes: calls and waits of `fit` and of `predict`, each; trips over the classes' logarithms,
 # in float64; trips over the queries; the share of the rate of half-precision products.
-NAIVE_BAYES_FIXED_MS = 0.749
+NAIVE_BAYES_FIXED_MS = 0.796
 NAIVE_BAYES_MODEL_TRIPS = 12.0
-NAIVE_BAYES_TRIPS = 1.18
-NAIVE_BAYES_SHARE = 0.523
+NAIVE_BAYES_TRIPS = 1.25
+NAIVE_BAYES_SHARE = 0.49
 
 # k-means++: launches of a turn; its trip over the samples, with a distance for each candidate.
 START_TURN_MS = 0.03
@@ -29,8 +29,8 @@ BATCH_MS = 0.166
 # Distances to centres: the share of the rate of float32 products.
 DISTANCES_SHARE = 0.345
 # Coordinates along components: trips over samples and coordinates, or the share of float32's rate.
-PROJECTION_TRIPS = 1.8
-PROJECTION_SHARE = 0.76
+PROJECTION_TRIPS = 2.0
+PROJECTION_SHARE = 0.764
 
 # Predictions from neighbours: launches and checks; for a vote, the 16 bytes of its index and its
 # weight so many times, for a class its votes; for a neighbour's targets as much as so many of them

@@ -1,5 +1,6 @@
 """From a torch device to the problem that an operator's `select.py` is asked about."""
 
+import functools
 from collections.abc import Mapping
 
 import torch
@@ -43,14 +44,19 @@ def problem_on(
         if is_interpreting():
             options = {**options, INTERPRETER: True}
         return Problem(axes, dtype, device.type, device_name=device.type, options=options)
-    properties = torch.cuda.get_device_properties(device)
+    index = torch.cuda.current_device() if device.index is None else device.index
+    return Problem(axes, dtype, "cuda", *_gpu(index), options)
+
+
+@functools.cache
+def _gpu(index: int) -> tuple[int, bool, str]:
+    """Architecture, whether it is AMD's, and name: to ask for them takes 30 µs of each call."""
+    properties = torch.cuda.get_device_properties(index)
     if torch.version.hip is None:
-        arch, hip = 10 * properties.major + properties.minor, False
-    else:
-        # "gfx942:sramecc+:xnack-"; names with letters (gfx90a) have no number of their own.
-        name = properties.gcnArchName.partition(":")[0].removeprefix("gfx")
-        arch, hip = int(name) if name.isdecimal() else 0, True
-    return Problem(axes, dtype, "cuda", arch, hip, properties.name, options)
+        return 10 * properties.major + properties.minor, False, properties.name
+    # "gfx942:sramecc+:xnack-"; names with letters (gfx90a) have no number of their own.
+    name = properties.gcnArchName.partition(":")[0].removeprefix("gfx")
+    return int(name) if name.isdecimal() else 0, True, properties.name
 
 
 def is_interpreting() -> bool:

@@ -52,9 +52,9 @@ _DIFFERENCES_SPACE: Mapping[str, tuple[int, ...]] = {"BLOCK": (32, 64), "num_war
 _PASSES = 4
 # Of blobs of 16 and 32 features on an H100, 50,000 to a million points: launches and rounds, the
 # order and the lists of a point, and what boxes leave of a pair in all passes, at the float32 rate.
-_ROUNDS_MS = 6.99
-_POINT_MS = 4.02e-05
-_PAIR_OPERATIONS = 17.5
+_ROUNDS_MS = 7.13
+_POINT_MS = 3.75e-05
+_PAIR_OPERATIONS = 17.6
 # Of more than 64 features boxes leave nearly all pairs: of a pair and feature.
 _MANY_FEATURES_OPERATIONS = 1.69
 

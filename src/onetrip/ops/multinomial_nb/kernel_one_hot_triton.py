@@ -25,6 +25,7 @@ from torch import Tensor
 from onetrip.core.selection import Config
 from onetrip.ops.multinomial_nb.alignment import common_measure, stages
 from onetrip.tile.compile_case import CompileCase
+from onetrip.tile.launches import blocks, launch, next_power
 
 # bfloat16 that hold all bits of a sample's dtype.
 _PIECES = {
@@ -182,11 +183,11 @@ def count(
     if 0 in (N, C):
         return feature_count.clone(), class_count.clone()
     measure = common_measure(x)
-    blocks_d = max(1, triton.cdiv(D, config["BLOCK_D"]))
+    blocks_d = max(1, blocks(D, config["BLOCK_D"]))
     chunk = config["FLUSH"] * config["BLOCK_N"]
     wanted = max(1, config["programs"] // blocks_d)
-    rows_per_part = triton.cdiv(triton.cdiv(N, wanted), chunk) * chunk
-    parts = triton.cdiv(N, rows_per_part)
+    rows_per_part = blocks(blocks(N, wanted), chunk) * chunk
+    parts = blocks(N, rows_per_part)
     partial = torch.empty(parts, C, D, dtype=torch.float64, device=x.device)
     partial_weight = torch.empty(parts, C, dtype=torch.float64, device=x.device)
     weight = None if sample_weight is None else sample_weight.contiguous()
@@ -194,7 +195,9 @@ def count(
         negative = torch.zeros(1, dtype=torch.int32, device=x.device)
     on_device = torch.cuda.device(x.device) if x.is_cuda else contextlib.nullcontext()
     with on_device:
-        _multinomial_nb_one_hot_kernel[(blocks_d + 1, parts)](
+        launch(
+            _multinomial_nb_one_hot_kernel,
+            (blocks_d + 1, parts),
             *(x, y.contiguous(), partial_weight if weight is None else weight),
             *(partial, partial_weight, negative, N, D // measure, C),
             *(x.stride(0) // measure, x.stride(1), rows_per_part),
@@ -204,7 +207,7 @@ def count(
             # The interpreter's products of bfloat16 are wrong; in float32 a piece is what it is.
             PIECE=tl.bfloat16 if x.is_cuda else tl.float32,
             BLOCK_N=config["BLOCK_N"],
-            BLOCK_C=min(max(triton.next_power_of_2(C), _FEWEST_CLASSES), _MOST_CLASSES),
+            BLOCK_C=min(max(next_power(C), _FEWEST_CLASSES), _MOST_CLASSES),
             BLOCK_D=config["BLOCK_D"],
             FLUSH=config["FLUSH"],
             num_warps=config["num_warps"],
@@ -212,7 +215,9 @@ def count(
         )
         # A device has samples to add while the host gets the rest ready.
         features, classes = torch.empty_like(partial[0]), torch.empty_like(partial_weight[0])
-        _multinomial_nb_parts_kernel[(C, blocks_d)](
+        launch(
+            _multinomial_nb_parts_kernel,
+            (C, blocks_d),
             *(partial, partial_weight, feature_count.contiguous(), class_count.contiguous()),
             *(features, classes, D, C, parts),
             BLOCK_D=config["BLOCK_D"],

@@ -24,6 +24,7 @@ from torch import Tensor
 from onetrip.ops.multinomial_nb.alignment import common_measure, stages
 from onetrip.ops.multinomial_nb.select import score_classes
 from onetrip.tile.compile_case import CompileCase
+from onetrip.tile.launches import blocks, launch, next_power
 
 _UNIT = 2.0**-24
 # Programs of the last kernel at most: it does not know how long the list is.
@@ -273,25 +274,30 @@ def likeliest_class_and_doubts(
     # Four warps for 64 classes: eight would pass sums around between products.
     block_n = block_n or max(64, block_c)
     num_warps = num_warps or max(4, block_c // 16)
-    tiles = triton.cdiv(C, block_c)
-    lines, features = tiles * block_c, triton.cdiv(D, block_d) * block_d
+    tiles = blocks(C, block_c)
+    lines, features = tiles * block_c, blocks(D, block_d) * block_d
     measure = common_measure(x)
     log_prob, log_prior = log_prob.contiguous(), log_prior.contiguous()
     high, low = torch.empty(2, lines + 1, features, dtype=torch.float16, device=x.device)
-    best, second = torch.empty(2, tiles, N, dtype=torch.float32, device=x.device)
-    label = torch.empty(tiles, N, dtype=torch.int32, device=x.device)
-    moduli = torch.empty(N, dtype=torch.float32, device=x.device)
     prior = torch.empty(C, dtype=torch.float32, device=x.device)
     zeros = torch.zeros(4, dtype=torch.int32, device=x.device)
     seen, largest = zeros[:2], zeros[2:].view(torch.float32)
     on_device = torch.cuda.device(x.device) if x.is_cuda else contextlib.nullcontext()
     with on_device:
-        _multinomial_nb_halves_kernel[(triton.cdiv(features, _HALVES["BLOCK_D"]),)](
+        launch(
+            _multinomial_nb_halves_kernel,
+            (blocks(features, _HALVES["BLOCK_D"]),),
             *(log_prob, log_prior, high, low, prior, seen, largest, D, C, lines, features),
-            CLASSES=triton.next_power_of_2(C),
             **_HALVES,
+            CLASSES=next_power(C),
         )
-        _multinomial_nb_scores_kernel[(tiles, triton.cdiv(N, block_n))](
+        # A device has work to do while the host gets the rest ready.
+        best, second = torch.empty(2, tiles, N, dtype=torch.float32, device=x.device)
+        label = torch.empty(tiles, N, dtype=torch.int32, device=x.device)
+        moduli = torch.empty(N, dtype=torch.float32, device=x.device)
+        launch(
+            _multinomial_nb_scores_kernel,
+            (tiles, blocks(N, block_n)),
             *(x, high, low, prior, best, second, label, moduli, N, D // measure, C),
             *(x.stride(0) // measure, x.stride(1), features),
             MEASURE=measure,
@@ -301,17 +307,19 @@ def likeliest_class_and_doubts(
             num_warps=num_warps,
             num_stages=stages(x, num_stages),
         )
-        # A device has scores to do while the host gets the rest ready.
         classes = torch.empty(N, dtype=torch.int64, device=x.device)
         doubts = torch.empty(N, dtype=torch.int32, device=x.device)
-        _multinomial_nb_merge_kernel[(triton.cdiv(N, _MERGED),)](
+        launch(
+            _multinomial_nb_merge_kernel,
+            (blocks(N, _MERGED),),
             *(best, second, label, moduli, largest, classes, doubts, seen, N, D, tiles),
             relative_error(D, block_d),
             BLOCK_N=_MERGED,
         )
         if certified:
-            programs = min(_EXACT_PROGRAMS, triton.cdiv(N, _EXACT["BLOCK_N"]))
-            _multinomial_nb_exact_kernel[(programs,)](
+            launch(
+                _multinomial_nb_exact_kernel,
+                (min(_EXACT_PROGRAMS, blocks(N, _EXACT["BLOCK_N"])),),
                 *(x, log_prob, log_prior, doubts, seen, classes, D, C, *x.stride()),
                 **_EXACT,
             )
