@@ -1,6 +1,7 @@
 """`onetrip lab search`: what it asks of a source, and what it hands to the campaign."""
 
 import json
+import time
 from contextlib import closing
 
 import pytest
@@ -43,8 +44,14 @@ def test_an_unknown_proposer_is_told_those_that_are(search):
     assert "CMA-ES" in said
 
 
-def test_a_worker_that_dies_ends_the_command_with_one_message(search, monkeypatch):
+def test_a_worker_that_dies_ends_the_command_with_one_message(search, monkeypatch, tmp_path):
     def look(device):
+        # Until as many wait as are proposed ahead: how many do is the campaign's pace otherwise.
+        deadline = time.monotonic() + 60
+        with closing(connect(tmp_path / "lab.sqlite")) as connection:
+            count = "SELECT count(*) FROM experiment"
+            while connection.execute(count).fetchone()[0] < 2 and time.monotonic() < deadline:
+                time.sleep(0.01)
         raise OSError("no space is left")
 
     monkeypatch.setitem(campaign.run_campaign.__kwdefaults__, "look", look)
