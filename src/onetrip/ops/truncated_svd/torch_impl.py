@@ -147,22 +147,22 @@ def square_through(x: Tensor, shift: Tensor | None, basis: Tensor, config: Confi
 
 def back_through(x: Tensor, shift: Tensor | None, basis: Tensor, config: Config) -> Tensor:
     """``(x - shift)ᵀ @ basis`` [D, K] in float64 for a basis [N, K], in one trip."""
-    product = torch.empty(x.shape[1], basis.shape[1], dtype=torch.float64, device=x.device)
+    D = x.shape[1]
+    product = torch.empty(D, basis.shape[1], dtype=torch.float64, device=x.device)
     columns = tile_rows(config["tile_elements"], x.shape[0])
-    shifts = x.new_zeros(0) if shift is None else shift
 
-    def share(x: Tensor, shift: Tensor, product: Tensor) -> None:
-        for begin in range(0, x.shape[1], columns):
-            part = slice(begin, begin + columns)
-            tile = x[:, part].to(torch.float64, copy=len(shift) > 0)  # [N, columns]
-            if len(shift):
-                tile -= shift[part]
-            torch.mm(tile.T, basis, out=product[part])
+    def multiply(part: slice) -> None:
+        tile = x[:, part].to(torch.float64, copy=shift is not None)  # [N, columns]
+        if shift is not None:
+            tile -= shift[part]
+        torch.mm(tile.T, basis, out=product[part])
 
-    parts = row_shares(x.T, columns)
-    split = (part.tensor_split(len(parts)) for part in (shifts, product))
-    work = [partial(share, part.T, *own) for part, *own in zip(parts, *split, strict=True)]
-    run_side_by_side(work)
+    parts = [slice(begin, min(begin + columns, D)) for begin in range(0, D, columns)]
+    if x.is_cpu:
+        run_side_by_side([partial(multiply, part) for part in parts])
+    else:
+        for part in parts:
+            multiply(part)
     return product
 
 
