@@ -6,9 +6,9 @@
 
 Each contender of a race (`tools/estimator_workloads/<estimator>.py`) is a process of its own. In
 every round all of them solve the problem once, one after the other, in a random order, each when
-the threads of the one before have gone to sleep. Reported
-are the best wall time, the CPU time of that call, the most memory that a call took, and the median
-of the paired ratio to the fastest peer. A contender whose library is missing is left out by name.
+the threads of the one before have gone to sleep. Reported are the best wall time, the CPU time of
+that call, the most memory that a call took, and the median of the paired ratio to the fastest peer.
+A contender whose library is missing is left out by name.
 """
 
 import argparse

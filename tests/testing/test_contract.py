@@ -294,3 +294,13 @@ def test_a_few_elements_are_held_to_what_plain_torch_errs_on_others_like_them(of
     else:
         with pytest.raises(AssertionError, match="gradient of token_weight"):
             check_sizes(case)
+
+
+def test_vectors_that_differ_as_a_whole_excuse_nobody():
+    """Of one row less its mean no direction is determined, and plain torch finds any."""
+    operator = load_operator("truncated_svd")
+    workload = next(each for each in operator.workloads if each.name == "tall")
+    case = Case(operator, "reference", workload, torch.device("cpu")).resized(N=1)
+    errors = eager_errors(case, case.inputs())
+    assert "singular_values" in errors
+    assert "components" not in errors
